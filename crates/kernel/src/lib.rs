@@ -12,6 +12,7 @@ mod record;
 mod refusal;
 mod rng;
 mod secret;
+mod words;
 
 pub use bytes::{Bytes, Octets, b64, framed, framed_into, hex, unb64};
 pub use clock::{Clock, ManualClock, ShiftedClock, SystemClock, Timestamp};
@@ -23,3 +24,4 @@ pub use record::{Index, Key, Record, is_plain_name};
 pub use refusal::{Blame, Refusal, RefusalText};
 pub use rng::{OsRng, Rng, SeededRng, random};
 pub use secret::{Sealed, Secret};
+pub use words::{AgeBand, Answer, Dleq, Element, Label, Level, Partial, Strength};
