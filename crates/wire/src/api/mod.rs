@@ -1,0 +1,10 @@
+//! Hufu's own messages: between the wallet and the offices, and among the offices. JSON with byte strings in base64url,
+//! unknown members refused. Bytes that are hashed or signed are named in flows.md.
+
+pub mod enrolment;
+pub mod holder;
+pub mod platform;
+pub mod sign_in;
+mod signed;
+
+pub use signed::{Purpose, Signed, SignedError};

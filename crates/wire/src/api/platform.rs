@@ -1,0 +1,106 @@
+//! What the registry says about a platform.
+
+use crate::jose::{Alg, Jwks};
+use hufu_kernel::{Answer, Octets, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// A text in both languages.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bilingual {
+    /// Chinese.
+    #[serde(rename = "zh-Hans")]
+    pub zh: String,
+    /// English.
+    pub en: String,
+}
+
+impl Bilingual {
+    /// The text in `lang`.
+    #[must_use]
+    pub fn get(&self, lang: hufu_kernel::Lang) -> &str {
+        match lang {
+            hufu_kernel::Lang::ZhHans => &self.zh,
+            hufu_kernel::Lang::En => &self.en,
+        }
+    }
+}
+
+/// Why a platform asks; approved at admission.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Purpose {
+    /// Stable within the platform.
+    pub id: String,
+    /// The sentence the consent page shows.
+    pub text: Bilingual,
+    /// The answers this purpose may ask for.
+    pub answers: Vec<Answer>,
+}
+
+/// Which rules a platform's requests follow (design 7).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// FAPI 2.0 Security Profile: PAR, PKCE S256, `private_key_jwt`, DPoP. The only one outside the sandbox.
+    Fapi2,
+    /// Plain OpenID Connect for outside judges; sandbox trust root only.
+    Basic,
+}
+
+/// The trust root a certificate, key or store belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Root {
+    /// Synthetic persons, dealer-made keys.
+    Sandbox,
+    /// The real thing.
+    Production,
+}
+
+/// A platform certificate: the payload of a JWS with `typ` [`PlatformCertificate::TYP`], signed by the registry.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlatformCertificate {
+    /// Sandbox or production.
+    pub root: Root,
+    /// The OAuth client identifier.
+    pub client_id: String,
+    /// The pseudonym's boundary (flows 1).
+    pub sector_id: String,
+    /// The name people see.
+    pub name: Bilingual,
+    /// The rules its requests follow.
+    pub profile: Profile,
+    /// Exact redirect addresses.
+    pub redirect_uris: Vec<String>,
+    /// All answers it may ever ask for.
+    pub entitled: Vec<Answer>,
+    /// Why it may ask; the first is the default.
+    pub purposes: Vec<Purpose>,
+    /// `EdDSA` is two nodes together; others are one node's key (docs/trust.md).
+    pub id_token_signed_response_alg: Alg,
+    /// Its public keys, for `private_key_jwt`.
+    pub jwks: Jwks,
+    /// `basic` only: SHA-256 of the client secret.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub client_secret_sha256: Option<Octets<32>>,
+    /// Issued.
+    pub iat: Timestamp,
+    /// Ends.
+    pub exp: Timestamp,
+}
+
+impl PlatformCertificate {
+    /// The JWS header's `typ`.
+    pub const TYP: &'static str = "hufu-platform+jwt";
+
+    /// The purpose with this id, or the first where none is named.
+    #[must_use]
+    pub fn purpose(&self, id: Option<&str>) -> Option<&Purpose> {
+        match id {
+            Some(id) => self.purposes.iter().find(|purpose| purpose.id == id),
+            None => self.purposes.first(),
+        }
+    }
+}
