@@ -1,0 +1,167 @@
+//! The pseudonym function of flows 1: sub-keys, partial evaluations, `sub` and `ep`.
+
+use crate::{Dleq, PairwiseError, Suite, dleq};
+use hufu_kernel::{Bytes, Rng, b64, framed};
+use serde::{Deserialize, Serialize};
+
+/// A compressed point as it travels and rests: not yet known to be one. base64url in JSON.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Element(pub Bytes);
+
+impl Element {
+    /// The encoding of a point.
+    #[must_use]
+    pub fn of<S: Suite>(point: &S::Point) -> Self {
+        Self(Bytes(S::compress(point)))
+    }
+
+    /// The point.
+    ///
+    /// # Errors
+    /// [`PairwiseError::Identity`] or [`PairwiseError::Point`], as [`crate::Group::decompress`].
+    pub fn point<S: Suite>(&self) -> Result<S::Point, PairwiseError> {
+        S::decompress(&self.0.0)
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        &self.0.0
+    }
+}
+
+/// One node's part of an evaluation: E = x·B, x the sum of its assigned e_A, and the proof.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Partial {
+    /// E.
+    pub element: Element,
+    /// Shows that E was made with the key behind the node's commitments.
+    pub proof: Dleq,
+}
+
+/// e_A = H2S(prf) + d_A. `prf` is HMAC(K_A^gen, root_u), or over [`epoch_message`] for the epoch key; `d` is the
+/// re-sharing offset of the node row as a canonical scalar, absent while it is zero.
+///
+/// # Errors
+/// [`PairwiseError::Scalar`] if `d` is not a canonical scalar.
+pub fn sub_key<S: Suite>(prf: &[u8; 32], d: Option<&[u8]>) -> Result<S::Scalar, PairwiseError> {
+    let fresh = S::hash_to_scalar(prf);
+    match d {
+        None => Ok(fresh),
+        Some(bytes) => Ok(S::scalar_add(&fresh, &S::scalar_from_bytes(bytes)?)),
+    }
+}
+
+/// What K_A^gen is applied to for the epoch pseudonym: "hufu-v1-epoch" ‖ root_u ‖ epoch.
+#[must_use]
+pub fn epoch_message(root_u: &[u8], epoch: &[u8]) -> Vec<u8> {
+    framed(&[b"hufu-v1-epoch", root_u, epoch])
+}
+
+/// The sum of a node's assigned e_A, so that it multiplies once; `None` for none.
+#[must_use]
+pub fn sum_scalars<S: Suite>(parts: &[S::Scalar]) -> Option<S::Scalar> {
+    let (first, rest) = parts.split_first()?;
+    Some(rest.iter().fold(first.clone(), |sum, part| S::scalar_add(&sum, part)))
+}
+
+/// C = e·G, as node rows hold it for each A.
+#[must_use]
+pub fn commitment<S: Suite>(e: &S::Scalar) -> Element {
+    Element::of::<S>(&S::mul_generator(e))
+}
+
+/// H2G(sector_id). It depends on nothing else, so a caller that serves a platform often keeps it.
+#[must_use]
+pub fn sector_point<S: Suite>(sector_id: &str) -> S::Point {
+    S::hash_to_group(sector_id.as_bytes())
+}
+
+/// A node's partial evaluation with its proof. `base` is H2G(sector_id) at direct, B at blind.
+#[must_use]
+pub fn evaluate<S: Suite>(x: &S::Scalar, base: &S::Point, rng: &dyn Rng) -> Partial {
+    let (element, proof) = dleq::prove::<S>(x, base, rng);
+    Partial { element: Element::of::<S>(&element), proof }
+}
+
+/// Checks another node's part against its commitments C_A (one for each A it was assigned) and gives the point.
+///
+/// # Errors
+/// [`PairwiseError::Parts`] without commitments, [`PairwiseError::Point`], [`PairwiseError::Identity`] or
+/// [`PairwiseError::Scalar`] for what is not canonical, [`PairwiseError::Proof`] for a lying node.
+pub fn verify_partial<S: Suite>(
+    partial: &Partial,
+    commitments: &[&Element],
+    base: &S::Point,
+) -> Result<S::Point, PairwiseError> {
+    let element = partial.element.point::<S>()?;
+    let (first, rest) = commitments.split_first().ok_or(PairwiseError::Parts)?;
+    let mut sum = first.point::<S>()?;
+    for other in rest {
+        sum = S::add(&sum, &other.point::<S>()?);
+    }
+    dleq::verify::<S>(&partial.proof, &sum, base, &element)?;
+    Ok(element)
+}
+
+/// The whole evaluation: the sum of the parts. The parts must cover each A exactly once ([`hufu_kernel::Pair`]).
+///
+/// # Errors
+/// [`PairwiseError::Parts`] for no parts, [`PairwiseError::Identity`] for a sum that is no pseudonym.
+pub fn combine<S: Suite>(parts: &[S::Point]) -> Result<S::Point, PairwiseError> {
+    let (first, rest) = parts.split_first().ok_or(PairwiseError::Parts)?;
+    let sum = rest.iter().fold(first.clone(), |sum, part| S::add(&sum, part));
+    if S::is_identity(&sum) { Err(PairwiseError::Identity) } else { Ok(sum) }
+}
+
+/// The sector pseudonym: base64url(H("hufu-v1-sub" ‖ suite ‖ compress(P))), 43 characters.
+#[must_use]
+pub fn sub<S: Suite>(p: &S::Point) -> String {
+    name::<S>(b"hufu-v1-sub", p)
+}
+
+/// The epoch pseudonym: base64url(H("hufu-v1-ep" ‖ suite ‖ compress(P_ep))), 43 characters.
+#[must_use]
+pub fn ep<S: Suite>(p: &S::Point) -> String {
+    name::<S>(b"hufu-v1-ep", p)
+}
+
+fn name<S: Suite>(purpose: &[u8], p: &S::Point) -> String {
+    b64(&S::hash(&framed(&[purpose, S::ID.as_str().as_bytes(), &S::compress(p)])))
+}
+
+const URN: &str = "urn:hufu:sector:";
+
+/// Whether `id` is a sector id of flows 1: `https://` and a host of lower-case A-labels (RFC 5890), no port, path, slash or
+/// trailing dot, no IP address; or `urn:hufu:sector:` and 1 to 64 of `a`–`z`, `0`–`9`, `-`, `.`, `_`.
+///
+/// # Errors
+/// [`PairwiseError::SectorId`].
+pub fn validate_sector_id(id: &str) -> Result<(), PairwiseError> {
+    let ok = match (id.strip_prefix("https://"), id.strip_prefix(URN)) {
+        (Some(host), _) => is_host(host),
+        (None, Some(rest)) => {
+            (1..=64).contains(&rest.len())
+                && rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._".contains(&b))
+        }
+        (None, None) => false,
+    };
+    if ok { Ok(()) } else { Err(PairwiseError::SectorId) }
+}
+
+fn is_host(host: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    // A host whose last label is a number is an IPv4 address to a browser (WHATWG URL, "ends in a number").
+    let number = |label: &str| {
+        label.bytes().all(|b| b.is_ascii_digit())
+            || label.strip_prefix("0x").is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))
+    };
+    host.len() <= 253 && host.split('.').all(label) && !host.rsplit('.').next().is_some_and(number)
+}
