@@ -1,1 +1,11 @@
-//! placeholder
+//! Every byte format we speak, standards' and our own: parse ↔ encode, no I/O, no keys of ours.
+
+pub mod cose;
+pub mod documents;
+pub mod dpop;
+pub mod jose;
+pub mod network_number;
+pub mod phone;
+pub mod sd_jwt;
+mod typed_text;
+pub mod webauthn;
