@@ -1,7 +1,7 @@
 //! Blind evaluation (flows 8): the nodes evaluate B = r·H2G(sector_id) without learning the sector.
 
-use crate::{Element, PairwiseError, Suite, sector_point};
-use hufu_kernel::Rng;
+use crate::{PairwiseError, Suite, element, sector_point};
+use hufu_kernel::{Element, Rng};
 use zeroize::Zeroizing;
 
 /// r: the wallet draws one for each sign-in and tells the platform, never a node.
@@ -43,7 +43,7 @@ pub fn blind<S: Suite>(sector_id: &str, rng: &dyn Rng) -> (Element, BlindingFact
 /// B = r·H2G(sector_id) again: how a platform checks that a blind result is about its own sector.
 #[must_use]
 pub fn blinded<S: Suite>(sector: &S::Point, r: &BlindingFactor<S>) -> Element {
-    Element::of::<S>(&S::mul(&r.0, sector))
+    element::<S>(&S::mul(&r.0, sector))
 }
 
 /// P = r⁻¹·E.

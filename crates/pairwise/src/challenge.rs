@@ -1,120 +1,28 @@
 //! The challenge a device signs and the context it commits to (flows 4).
 
 use crate::Suite;
-use hufu_kernel::{Timestamp, framed};
-use serde::{Deserialize, Serialize};
-
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-        pub enum $name {$(
-            $(#[$vdoc])*
-            #[serde(rename = $text)]
-            $variant,
-        )*}
-
-        impl $name {
-            /// All of them.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
-
-            /// The ASCII word that is hashed and sent.
-            #[must_use]
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text,)* }
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-    };
-}
-
-words! {
-    /// What a device's signature is for. An assertion for one purpose is worth nothing for another.
-    Label {
-        /// The first device of a new row.
-        Enrol = "enrol",
-        /// One sign-in at one platform.
-        SignIn = "sign-in",
-        /// Another device joins.
-        AddDevice = "add-device",
-        /// A device leaves.
-        RemoveDevice = "remove-device",
-        /// The holder locks the certificate.
-        Lock = "lock",
-        /// The holder unlocks it.
-        Unlock = "unlock",
-        /// A new epoch: every session ends.
-        EndSessions = "end-sessions",
-        /// A new network number.
-        ReplaceNumber = "replace-number",
-        /// Everything about the holder.
-        Export = "export",
-        /// A dynamic QR code.
-        Pass = "pass",
-        /// The holder leaves.
-        Leave = "leave",
-        /// A guardian's act for a ward.
-        Guardian = "guardian",
-        /// A new device after the old ones are lost.
-        Recover = "recover",
-        /// An old device objects to a recovery.
-        Veto = "veto",
-        /// The holder's answer to an event of the row.
-        Event = "event",
-    }
-}
-
-words! {
-    /// How a pseudonym is evaluated (design 2).
-    Level {
-        /// Labels other than sign-in.
-        None = "",
-        /// On the sector in the clear.
-        Direct = "direct",
-        /// On a blinded sector.
-        Blind = "blind",
-        /// By the holder's own proof.
-        Unlinkable = "unlinkable",
-    }
-}
-
-words! {
-    /// What the person showed this time.
-    Strength {
-        /// Labels other than sign-in.
-        None = "",
-        /// The device alone.
-        Certificate = "certificate",
-        /// The device and the password.
-        CertificatePassword = "certificate+password",
-    }
-}
+use hufu_kernel::{Answer, Label, Level, Strength, Timestamp, framed};
 
 /// chal = H("hufu-v1-chal" ‖ label ‖ level ‖ (sector_id or B) ‖ ctx ‖ strength ‖ t), t as 8 bytes big-endian seconds.
 ///
 /// `subject` is the sector id in ASCII at level direct, the compressed B at level blind. For every label but sign-in,
-/// level, subject and strength are empty and `ctx` is [`statement_context`].
+/// level and strength are `None`, subject is empty, and `ctx` is [`statement_context`].
 #[must_use]
 pub fn challenge<S: Suite>(
     label: Label,
-    level: Level,
+    level: Option<Level>,
     subject: &[u8],
     ctx: &[u8; 32],
-    strength: Strength,
+    strength: Option<Strength>,
     t: Timestamp,
 ) -> [u8; 32] {
     S::hash(&framed(&[
         b"hufu-v1-chal",
         label.as_str().as_bytes(),
-        level.as_str().as_bytes(),
+        level.map_or("", Level::as_str).as_bytes(),
         subject,
         ctx,
-        strength.as_str().as_bytes(),
+        strength.map_or("", Strength::as_str).as_bytes(),
         &t.to_be_bytes(),
     ]))
 }
@@ -135,7 +43,7 @@ pub struct Context<'a> {
     /// The purpose the person consented to.
     pub purpose: &'a str,
     /// The answers asked for, in any order: they are hashed as a set.
-    pub answers: &'a [&'a str],
+    pub answers: &'a [Answer],
     /// [`request_direct`] at level direct, empty at level blind.
     pub request: &'a [u8],
 }
@@ -145,7 +53,7 @@ impl Context<'_> {
     /// answers sorted by their bytes, without duplicates, each framed, as one part.
     #[must_use]
     pub fn hash<S: Suite>(&self) -> [u8; 32] {
-        let mut answers: Vec<&[u8]> = self.answers.iter().map(|answer| answer.as_bytes()).collect();
+        let mut answers: Vec<&[u8]> = self.answers.iter().map(|answer| answer.as_str().as_bytes()).collect();
         answers.sort_unstable();
         answers.dedup();
         S::hash(&framed(&[

@@ -14,19 +14,8 @@
 
 use crate::group::tag;
 use crate::{Group, PairwiseError};
-use hufu_kernel::{Octets, Rng, framed};
-use serde::{Deserialize, Serialize};
+use hufu_kernel::{Dleq, Octets, Rng, framed};
 use zeroize::Zeroizing;
-
-/// A proof: 64 bytes in two scalars of the group.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Dleq {
-    /// The challenge.
-    pub c: Octets<32>,
-    /// The response.
-    pub s: Octets<32>,
-}
 
 /// What a proof is about, with its encodings.
 struct Statement {

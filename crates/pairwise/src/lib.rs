@@ -21,18 +21,17 @@ mod ristretto;
 mod suite;
 
 pub use blind::{BlindingFactor, blind, blinded, unblind};
-pub use challenge::{Context, Label, Level, Strength, challenge, request_direct, statement_context};
-pub use dleq::Dleq;
+pub use challenge::{Context, challenge, request_direct, statement_context};
 pub use error::{FrostError, FrostReason, PairwiseError};
 pub use frost::{DealtGroup, GroupKey, KeyShare, Nonces, PreparedGroup, Signer, deal_group_key};
 pub use group::Group;
 pub use oprf::{
-    Blinded, DealtTag, Element32, OprfPartial, combine_shamir, combine_sum, deal_tag_key, finalize, oprf_blind,
-    oprf_commitment, oprf_evaluate, oprf_verify, password_sub_key, sum_sub_keys, tag_input,
+    Blinded, DealtTag, combine_shamir, combine_sum, deal_tag_key, finalize, oprf_blind, oprf_commitment, oprf_evaluate,
+    oprf_verify, password_sub_key, sum_sub_keys, tag_input,
 };
 pub use password::{ParamsId, PasswordKey, PasswordRefusal, check_password, harden, trivial_password, verify_password};
 pub use pseudonym::{
-    Element, Partial, combine, commitment, ep, epoch_message, evaluate, sector_point, sub, sub_key, sum_scalars,
+    combine, commitment, element, ep, epoch_message, evaluate, point, sector_point, sub, sub_key, sum_scalars,
     validate_sector_id, verify_partial,
 };
 pub use suite::{Intl, Suite, SuiteId};

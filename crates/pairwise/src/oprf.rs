@@ -3,44 +3,26 @@
 //! * **Tag**: the key is Shamir-shared 2-of-3 among the taggers: [`combine_shamir`].
 //! * **Password**: the key is the sum of three sub-keys, each held by two nodes: [`combine_sum`].
 //!
-//! Every partial evaluation carries the proof of [`crate::Dleq`], against the commitment of the share that made it. The
+//! Every partial evaluation carries the proof of [`hufu_kernel::Dleq`], against the commitment of the share that made it. The
 //! client's side and the finished output are those of the RFC, for the whole key.
 
 use crate::ristretto::{Ristretto, RistrettoScalar};
-use crate::{Dleq, Group, PairwiseError, dleq};
+use crate::{Group, PairwiseError, dleq};
 use curve25519_dalek::Scalar;
 use curve25519_dalek::ristretto::RistrettoPoint;
-use hufu_kernel::{NodeIndex, Octets, Rng, Secret, framed};
-use serde::{Deserialize, Serialize};
+use hufu_kernel::{Bytes, Element, NodeIndex, Octets, Partial, Rng, Secret, framed};
 use sha2::{Digest as _, Sha512};
 use zeroize::Zeroizing;
 
 /// RFC 9497 section 3.1: "OPRFV1-" ‖ mode 0x00 ‖ "-" ‖ identifier.
 const HASH_TO_GROUP: &[u8] = b"HashToGroup-OPRFV1-\x00-ristretto255-SHA512";
 
-/// A ristretto255 encoding (RFC 9496) as it travels: not yet known to be one. base64url in JSON.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Element32(pub Octets<32>);
-
-impl Element32 {
-    fn of(point: &RistrettoPoint) -> Self {
-        Self(Octets(point.compress().to_bytes()))
-    }
-
-    fn point(&self) -> Result<RistrettoPoint, PairwiseError> {
-        Ristretto::decompress(self.0.as_slice())
-    }
+fn element(point: &RistrettoPoint) -> Element {
+    Element(Bytes(point.compress().to_bytes().to_vec()))
 }
 
-/// A partial evaluation with its proof.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OprfPartial {
-    /// share · blinded element.
-    pub element: Element32,
-    /// Shows that the share behind the commitment made it.
-    pub proof: Dleq,
+fn point(element: &Element) -> Result<RistrettoPoint, PairwiseError> {
+    Ristretto::decompress(&element.0.0)
 }
 
 /// The client's secret between [`oprf_blind`] and [`finalize`].
@@ -56,37 +38,37 @@ impl std::fmt::Debug for Blinded {
 ///
 /// # Errors
 /// [`PairwiseError::Input`] for 2^16 bytes and more, or an input that hashes to the identity.
-pub fn oprf_blind(input: &[u8], rng: &dyn Rng) -> Result<(Blinded, Element32), PairwiseError> {
+pub fn oprf_blind(input: &[u8], rng: &dyn Rng) -> Result<(Blinded, Octets<32>), PairwiseError> {
     blind_with(input, Ristretto::random(rng))
 }
 
-fn blind_with(input: &[u8], r: RistrettoScalar) -> Result<(Blinded, Element32), PairwiseError> {
+fn blind_with(input: &[u8], r: RistrettoScalar) -> Result<(Blinded, Octets<32>), PairwiseError> {
     u16::try_from(input.len()).map_err(|_| PairwiseError::Input)?;
-    let point = Ristretto::hash_to_group(input, HASH_TO_GROUP);
-    if Ristretto::is_identity(&point) {
+    let hashed = Ristretto::hash_to_group(input, HASH_TO_GROUP);
+    if Ristretto::is_identity(&hashed) {
         return Err(PairwiseError::Input);
     }
-    let element = Element32::of(&Ristretto::mul(&r, &point));
-    Ok((Blinded(r), element))
+    let blinded = Octets(Ristretto::mul(&r, &hashed).compress().to_bytes());
+    Ok((Blinded(r), blinded))
 }
 
 /// share·G: what the share's partial evaluations are proved against.
 ///
 /// # Errors
 /// [`PairwiseError::Scalar`] if the share is not a canonical scalar.
-pub fn oprf_commitment(share: &Secret<32>) -> Result<Element32, PairwiseError> {
+pub fn oprf_commitment(share: &Secret<32>) -> Result<Element, PairwiseError> {
     let share = Ristretto::scalar_from_bytes(share.expose())?;
-    Ok(Element32::of(&Ristretto::mul_generator(&share)))
+    Ok(element(&Ristretto::mul_generator(&share)))
 }
 
 /// A partial evaluation by one Shamir share or one sum of sub-keys.
 ///
 /// # Errors
 /// [`PairwiseError::Scalar`], [`PairwiseError::Point`] or [`PairwiseError::Identity`] for what is not canonical.
-pub fn oprf_evaluate(share: &Secret<32>, blinded: &Element32, rng: &dyn Rng) -> Result<OprfPartial, PairwiseError> {
+pub fn oprf_evaluate(share: &Secret<32>, blinded: &Octets<32>, rng: &dyn Rng) -> Result<Partial, PairwiseError> {
     let share = Ristretto::scalar_from_bytes(share.expose())?;
-    let (element, proof) = dleq::prove::<Ristretto>(&share, &blinded.point()?, rng);
-    Ok(OprfPartial { element: Element32::of(&element), proof })
+    let (evaluated, proof) = dleq::prove::<Ristretto>(&share, &Ristretto::decompress(&blinded.0)?, rng);
+    Ok(Partial { element: element(&evaluated), proof })
 }
 
 /// Checks a partial evaluation against the commitments of what made it (one share, or each assigned sub-key).
@@ -95,13 +77,18 @@ pub fn oprf_evaluate(share: &Secret<32>, blinded: &Element32, rng: &dyn Rng) -> 
 /// [`PairwiseError::Parts`] without commitments, [`PairwiseError::Point`], [`PairwiseError::Identity`] or
 /// [`PairwiseError::Scalar`] for what is not canonical, [`PairwiseError::Proof`] for a lying office.
 pub fn oprf_verify(
-    partial: &OprfPartial,
-    commitments: &[Element32],
-    blinded: &Element32,
-) -> Result<Element32, PairwiseError> {
+    partial: &Partial,
+    commitments: &[&Element],
+    blinded: &Octets<32>,
+) -> Result<Element, PairwiseError> {
     let commitment = sum(commitments)?;
-    dleq::verify::<Ristretto>(&partial.proof, &commitment, &blinded.point()?, &partial.element.point()?)?;
-    Ok(partial.element)
+    dleq::verify::<Ristretto>(
+        &partial.proof,
+        &commitment,
+        &Ristretto::decompress(&blinded.0)?,
+        &point(&partial.element)?,
+    )?;
+    Ok(partial.element.clone())
 }
 
 /// Unblinds the evaluated element and hashes (RFC 9497 section 3.3.1 `Finalize`).
@@ -109,15 +96,15 @@ pub fn oprf_verify(
 /// # Errors
 /// [`PairwiseError::Point`] or [`PairwiseError::Identity`] for an element that is not canonical,
 /// [`PairwiseError::Input`] for an input that [`oprf_blind`] would refuse.
-pub fn finalize(input: &[u8], blinded: &Blinded, evaluated: &Element32) -> Result<Zeroizing<[u8; 64]>, PairwiseError> {
+pub fn finalize(input: &[u8], blinded: &Blinded, evaluated: &Element) -> Result<Zeroizing<[u8; 64]>, PairwiseError> {
     let input_len = u16::try_from(input.len()).map_err(|_| PairwiseError::Input)?;
     let inverse = Ristretto::scalar_invert(&blinded.0).ok_or(PairwiseError::Scalar)?;
-    let element = Ristretto::mul(&inverse, &evaluated.point()?).compress();
+    let unblinded = Ristretto::mul(&inverse, &point(evaluated)?).compress();
     let hash = Sha512::new()
         .chain_update(input_len.to_be_bytes())
         .chain_update(input)
         .chain_update(32_u16.to_be_bytes())
-        .chain_update(element.as_bytes())
+        .chain_update(unblinded.as_bytes())
         .chain_update(b"Finalize")
         .finalize();
     Ok(Zeroizing::new(hash.into()))
@@ -131,9 +118,9 @@ pub struct DealtTag {
     /// Share i is f(i), f(0) the key.
     pub shares: [Secret<32>; 3],
     /// Share i times G.
-    pub commitments: [Element32; 3],
+    pub commitments: [Element; 3],
     /// The key times G.
-    pub public: Element32,
+    pub public: Element,
 }
 
 /// Deals the tag key: f(x) = a0 + a1·x with random coefficients.
@@ -141,8 +128,8 @@ pub fn deal_tag_key(rng: &dyn Rng) -> DealtTag {
     let (a0, a1) = (Ristretto::random(rng), Ristretto::random(rng));
     let shares = NodeIndex::ALL.map(|i| RistrettoScalar(a0.0 + a1.0 * Scalar::from(i.get())));
     DealtTag {
-        commitments: shares.each_ref().map(|share| Element32::of(&Ristretto::mul_generator(share))),
-        public: Element32::of(&Ristretto::mul_generator(&a0)),
+        commitments: shares.each_ref().map(|share| element(&Ristretto::mul_generator(share))),
+        public: element(&Ristretto::mul_generator(&a0)),
         shares: shares.map(|share| Secret::new(share.0.to_bytes())),
     }
 }
@@ -152,20 +139,20 @@ pub fn deal_tag_key(rng: &dyn Rng) -> DealtTag {
 /// # Errors
 /// [`PairwiseError::Parts`] for fewer than two or one tagger twice, [`PairwiseError::Point`] or
 /// [`PairwiseError::Identity`] for what is not canonical.
-pub fn combine_shamir(parts: &[(NodeIndex, Element32)]) -> Result<Element32, PairwiseError> {
+pub fn combine_shamir(parts: &[(NodeIndex, Element)]) -> Result<Element, PairwiseError> {
     if parts.len() < 2 {
         return Err(PairwiseError::Parts);
     }
     let mut total: Option<RistrettoPoint> = None;
     for (i, element) in parts {
-        let term = element.point()? * lagrange_at_zero(*i, parts)?;
+        let term = point(element)? * lagrange_at_zero(*i, parts)?;
         total = Some(total.map_or(term, |sum| sum + term));
     }
     result(total)
 }
 
 /// Π_{j≠i} j/(j−i) over the indices present.
-fn lagrange_at_zero(i: NodeIndex, parts: &[(NodeIndex, Element32)]) -> Result<Scalar, PairwiseError> {
+fn lagrange_at_zero(i: NodeIndex, parts: &[(NodeIndex, Element)]) -> Result<Scalar, PairwiseError> {
     if parts.iter().filter(|(j, _)| *j == i).count() != 1 {
         return Err(PairwiseError::Parts);
     }
@@ -204,22 +191,22 @@ pub fn sum_sub_keys(parts: &[&Secret<32>]) -> Result<Secret<32>, PairwiseError> 
 ///
 /// # Errors
 /// [`PairwiseError::Parts`] for none, [`PairwiseError::Point`] or [`PairwiseError::Identity`] for what is not canonical.
-pub fn combine_sum(parts: &[Element32]) -> Result<Element32, PairwiseError> {
+pub fn combine_sum(parts: &[&Element]) -> Result<Element, PairwiseError> {
     result(Some(sum(parts)?))
 }
 
-fn sum(parts: &[Element32]) -> Result<RistrettoPoint, PairwiseError> {
+fn sum(parts: &[&Element]) -> Result<RistrettoPoint, PairwiseError> {
     let (first, rest) = parts.split_first().ok_or(PairwiseError::Parts)?;
-    let mut total = first.point()?;
+    let mut total = point(first)?;
     for part in rest {
-        total += part.point()?;
+        total += point(part)?;
     }
     Ok(total)
 }
 
-fn result(total: Option<RistrettoPoint>) -> Result<Element32, PairwiseError> {
+fn result(total: Option<RistrettoPoint>) -> Result<Element, PairwiseError> {
     let total = total.ok_or(PairwiseError::Parts)?;
-    if Ristretto::is_identity(&total) { Err(PairwiseError::Identity) } else { Ok(Element32::of(&total)) }
+    if Ristretto::is_identity(&total) { Err(PairwiseError::Identity) } else { Ok(element(&total)) }
 }
 
 /// The tag's input: country ‖ type ‖ number (flows 3). `country` is ISO 3166 alpha-3, `kind` a code of

@@ -1,44 +1,20 @@
 //! The pseudonym function of flows 1: sub-keys, partial evaluations, `sub` and `ep`.
 
-use crate::{Dleq, PairwiseError, Suite, dleq};
-use hufu_kernel::{Bytes, Rng, b64, framed};
-use serde::{Deserialize, Serialize};
+use crate::{PairwiseError, Suite, dleq};
+use hufu_kernel::{Bytes, Element, Partial, Rng, b64, framed};
 
-/// A compressed point as it travels and rests: not yet known to be one. base64url in JSON.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Element(pub Bytes);
-
-impl Element {
-    /// The encoding of a point.
-    #[must_use]
-    pub fn of<S: Suite>(point: &S::Point) -> Self {
-        Self(Bytes(S::compress(point)))
-    }
-
-    /// The point.
-    ///
-    /// # Errors
-    /// [`PairwiseError::Identity`] or [`PairwiseError::Point`], as [`crate::Group::decompress`].
-    pub fn point<S: Suite>(&self) -> Result<S::Point, PairwiseError> {
-        S::decompress(&self.0.0)
-    }
-
-    /// The bytes.
-    #[must_use]
-    pub fn as_slice(&self) -> &[u8] {
-        &self.0.0
-    }
+/// The compressed form of a point.
+#[must_use]
+pub fn element<S: Suite>(point: &S::Point) -> Element {
+    Element(Bytes(S::compress(point)))
 }
 
-/// One node's part of an evaluation: E = x·B, x the sum of its assigned e_A, and the proof.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Partial {
-    /// E.
-    pub element: Element,
-    /// Shows that E was made with the key behind the node's commitments.
-    pub proof: Dleq,
+/// The point of a compressed form that came from outside.
+///
+/// # Errors
+/// [`PairwiseError::Identity`] or [`PairwiseError::Point`], as [`crate::Group::decompress`].
+pub fn point<S: Suite>(element: &Element) -> Result<S::Point, PairwiseError> {
+    S::decompress(&element.0.0)
 }
 
 /// e_A = H2S(prf) + d_A. `prf` is HMAC(K_A^gen, root_u), or over [`epoch_message`] for the epoch key; `d` is the
@@ -70,7 +46,7 @@ pub fn sum_scalars<S: Suite>(parts: &[S::Scalar]) -> Option<S::Scalar> {
 /// C = e·G, as node rows hold it for each A.
 #[must_use]
 pub fn commitment<S: Suite>(e: &S::Scalar) -> Element {
-    Element::of::<S>(&S::mul_generator(e))
+    element::<S>(&S::mul_generator(e))
 }
 
 /// H2G(sector_id). It depends on nothing else, so a caller that serves a platform often keeps it.
@@ -82,8 +58,8 @@ pub fn sector_point<S: Suite>(sector_id: &str) -> S::Point {
 /// A node's partial evaluation with its proof. `base` is H2G(sector_id) at direct, B at blind.
 #[must_use]
 pub fn evaluate<S: Suite>(x: &S::Scalar, base: &S::Point, rng: &dyn Rng) -> Partial {
-    let (element, proof) = dleq::prove::<S>(x, base, rng);
-    Partial { element: Element::of::<S>(&element), proof }
+    let (evaluated, proof) = dleq::prove::<S>(x, base, rng);
+    Partial { element: element::<S>(&evaluated), proof }
 }
 
 /// Checks another node's part against its commitments C_A (one for each A it was assigned) and gives the point.
@@ -96,14 +72,14 @@ pub fn verify_partial<S: Suite>(
     commitments: &[&Element],
     base: &S::Point,
 ) -> Result<S::Point, PairwiseError> {
-    let element = partial.element.point::<S>()?;
+    let evaluated = point::<S>(&partial.element)?;
     let (first, rest) = commitments.split_first().ok_or(PairwiseError::Parts)?;
-    let mut sum = first.point::<S>()?;
+    let mut sum = point::<S>(first)?;
     for other in rest {
-        sum = S::add(&sum, &other.point::<S>()?);
+        sum = S::add(&sum, &point::<S>(other)?);
     }
-    dleq::verify::<S>(&partial.proof, &sum, base, &element)?;
-    Ok(element)
+    dleq::verify::<S>(&partial.proof, &sum, base, &evaluated)?;
+    Ok(evaluated)
 }
 
 /// The whole evaluation: the sum of the parts. The parts must cover each A exactly once ([`hufu_kernel::Pair`]).
