@@ -1,0 +1,144 @@
+//! The embedded engine: one writer thread with group commit, a few reading threads.
+//!
+//! Durability: WAL with `synchronous=FULL`. The writer drains its queue into one transaction, commits (one fsync), and
+//! only then answers; a batch that refuses is undone alone, by its savepoint. Readers see a commit only after its fsync.
+//!
+//! Privacy at rest: rows stand in random places of their table, so the file keeps no order of arrival; `secure_delete`
+//! overwrites what is deleted, and every sweep empties the write-ahead log.
+
+mod reader;
+mod schema;
+mod statements;
+mod writer;
+
+use crate::prepared::Prepared;
+use crate::{Catalogue, Committed, Engine, IdempotencyKey, Identity, RawBatch, RawPage, RawRow, Scan, StoreError};
+use async_trait::async_trait;
+use hufu_kernel::{Key, Timestamp};
+use reader::{Read, Readers};
+use rusqlite::{Connection, ErrorCode};
+use statements::Statements;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+use writer::{Job, Writer};
+
+/// When SQLite waits for the disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Synchronous {
+    /// Before every answer.
+    #[default]
+    Full,
+    /// Never: acknowledged writes may be lost. Only the control of the power-cut test has a use for it.
+    Off,
+}
+
+/// How an SQLite store is run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SqliteOptions {
+    /// When to wait for the disk.
+    pub synchronous: Synchronous,
+    /// Reading threads, each with a connection.
+    pub readers: usize,
+    /// Refuse to grow beyond this many bytes; `None` leaves it to the disk.
+    pub max_bytes: Option<u64>,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self { synchronous: Synchronous::Full, readers: 2, max_bytes: None }
+    }
+}
+
+/// An SQLite store. Dropping it waits for the writer to finish what it has accepted.
+#[derive(Debug)]
+pub struct Sqlite {
+    catalogue: Catalogue,
+    writer: Writer,
+    readers: Readers,
+}
+
+impl Sqlite {
+    /// Opens or creates the store at `path`; blocks while it does.
+    ///
+    /// # Errors
+    /// [`StoreError::WrongStore`], [`StoreError::Unavailable`], [`StoreError::Corrupt`], or [`StoreError::Misuse`] if the
+    /// declared indexes of a kind that has rows have changed.
+    pub fn open(path: &Path, catalogue: Catalogue, options: SqliteOptions) -> Result<Self, StoreError> {
+        let statements = Arc::new(Statements::of(&catalogue));
+        let connection = schema::open(path, &catalogue, options)?;
+        let writer = Writer::start(connection, Arc::clone(&statements))?;
+        let readers = Readers::start(path, &statements, options.readers)?;
+        Ok(Self { catalogue, writer, readers })
+    }
+}
+
+#[async_trait]
+impl Engine for Sqlite {
+    fn identity(&self) -> &Identity {
+        &self.catalogue.identity
+    }
+
+    async fn get(&self, kind: &'static str, key: &Key) -> Result<Option<RawRow>, StoreError> {
+        self.catalogue.kind(kind)?;
+        let (reply, answer) = oneshot::channel();
+        self.readers.ask(Read::Get { kind, key: key.clone(), reply })?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    async fn scan(&self, scan: &Scan) -> Result<RawPage, StoreError> {
+        self.catalogue.kind(scan.kind)?.index(scan.index)?;
+        let (reply, answer) = oneshot::channel();
+        self.readers.ask(Read::Scan { scan: scan.clone(), reply })?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    async fn commit(&self, batch: RawBatch, key: IdempotencyKey) -> Result<Committed, StoreError> {
+        let batch = Prepared::new(batch, &key, &self.catalogue)?;
+        let (reply, answer) = oneshot::channel();
+        self.writer.ask(Job::Commit { batch, reply })?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    async fn sweep(&self, expired_before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.writer.ask(Job::Sweep { expired_before, limit, reply })?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+fn gone() -> StoreError {
+    StoreError::unavailable("the store's thread has ended")
+}
+
+/// Whether a uniqueness constraint refused.
+fn is_duplicate(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::ConstraintViolation))
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::corrupt(error),
+            Some(ErrorCode::DiskFull) => Self::unavailable("the disk, or the store's size limit, is full"),
+            Some(_) => Self::unavailable(error),
+            // A column of another type than the table declares: the file was changed by other means.
+            None => match error {
+                InvalidColumnType(..) | FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) => {
+                    Self::corrupt(error)
+                }
+                other => Self::unavailable(other),
+            },
+        }
+    }
+}
+
+/// What every connection needs, reading or writing.
+fn prepare_connection(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.set_prepared_statement_cache_capacity(256);
+    connection.pragma_update(None, "trusted_schema", "OFF")?;
+    // 32 MiB of pages; the rest is the operating system's cache.
+    connection.pragma_update(None, "cache_size", -32_768)
+}

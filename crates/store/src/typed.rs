@@ -1,0 +1,142 @@
+//! The typed face: an office's code sees its own records only.
+
+use crate::{
+    Batch, Committed, Cursor, Engine, IdempotencyKey, Memory, Paging, RawRow, Scan, Schema, Select, Sqlite,
+    SqliteOptions, StoreError, Version,
+};
+use hufu_kernel::{Key, Office, Record, Timestamp};
+use std::marker::PhantomData;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A record as it was read, with the version to put or require in the batch that rests on it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Versioned<R> {
+    /// The record.
+    pub record: R,
+    /// Which commit wrote it.
+    pub version: Version,
+}
+
+/// One page of records.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Page<R> {
+    /// In the order of the index.
+    pub rows: Vec<Versioned<R>>,
+    /// Where the next page begins; `None` after the last.
+    pub next: Option<Cursor>,
+}
+
+/// The store of office `O`. Cloning shares it.
+pub struct Store<O> {
+    engine: Arc<dyn Engine>,
+    office: PhantomData<fn() -> O>,
+}
+
+impl<O> Clone for Store<O> {
+    fn clone(&self) -> Self {
+        Self { engine: Arc::clone(&self.engine), office: PhantomData }
+    }
+}
+
+impl<O> std::fmt::Debug for Store<O> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Store({})", self.engine.identity())
+    }
+}
+
+impl<O: Office> Store<O> {
+    /// A store over an engine that is already open.
+    ///
+    /// # Errors
+    /// [`StoreError::WrongStore`] if the engine serves another office or trust root.
+    pub fn over(engine: Arc<dyn Engine>, schema: &Schema<O>) -> Result<Self, StoreError> {
+        schema.catalogue()?.identity.check(engine.identity())?;
+        Ok(Self { engine, office: PhantomData })
+    }
+
+    /// A new store in memory, gone with the process.
+    ///
+    /// # Errors
+    /// [`StoreError::Misuse`] for a schema that cannot be.
+    pub fn memory(schema: &Schema<O>) -> Result<Self, StoreError> {
+        Self::over(Arc::new(Memory::new(schema.catalogue()?)), schema)
+    }
+
+    /// Opens or creates an SQLite store; blocks while it does.
+    ///
+    /// # Errors
+    /// [`StoreError::WrongStore`], [`StoreError::Unavailable`], [`StoreError::Corrupt`], [`StoreError::Misuse`].
+    pub fn sqlite(path: &Path, schema: &Schema<O>, options: SqliteOptions) -> Result<Self, StoreError> {
+        Self::over(Arc::new(Sqlite::open(path, schema.catalogue()?, options)?), schema)
+    }
+
+    /// One record; also one that has expired and was not swept yet.
+    ///
+    /// # Errors
+    /// As [`Engine::get`]; [`StoreError::Corrupt`] if the row is not a record of this type and key.
+    pub async fn get<R: Record<Office = O>>(&self, key: &Key) -> Result<Option<Versioned<R>>, StoreError> {
+        self.engine.get(R::KIND, key).await?.map(read).transpose()
+    }
+
+    /// The record that holds `value` in a unique index.
+    ///
+    /// # Errors
+    /// As [`Store::get`]; [`StoreError::Misuse`] if the index is not declared unique.
+    pub async fn find<R: Record<Office = O>>(
+        &self,
+        index: &'static str,
+        value: &[u8],
+    ) -> Result<Option<Versioned<R>>, StoreError> {
+        if !R::INDEXES.iter().any(|declared| declared.name == index && declared.unique) {
+            return Err(StoreError::misuse(format!("{}.{index} is not a unique index", R::KIND)));
+        }
+        let page = self.scan::<R>(index, Select::Value(value.to_vec()), Paging::first(1)).await?;
+        Ok(page.rows.into_iter().next())
+    }
+
+    /// A page of records by a declared index. For lists and upkeep: decisions never rest on a scan.
+    ///
+    /// # Errors
+    /// As [`Engine::scan`]; [`StoreError::Corrupt`] if a row is not a record of this type.
+    pub async fn scan<R: Record<Office = O>>(
+        &self,
+        index: &'static str,
+        select: Select,
+        paging: Paging,
+    ) -> Result<Page<R>, StoreError> {
+        let page = self.engine.scan(&Scan { kind: R::KIND, index, select, paging }).await?;
+        let rows = page.rows.into_iter().map(read).collect::<Result<_, _>>()?;
+        Ok(Page { rows, next: page.next })
+    }
+
+    /// Applies the batch whole or not at all, and answers when it is durable. See [`Engine::commit`] for cancel safety.
+    ///
+    /// # Errors
+    /// As [`Engine::commit`].
+    pub async fn commit(&self, batch: Batch<O>, key: IdempotencyKey) -> Result<Committed, StoreError> {
+        match batch.fault {
+            Some(fault) => Err(fault),
+            None => self.engine.commit(batch.raw, key).await,
+        }
+    }
+
+    /// Deletes what expired before `expired_before`; see [`Engine::sweep`].
+    ///
+    /// # Errors
+    /// As [`Engine::sweep`].
+    pub async fn sweep(&self, expired_before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        self.engine.sweep(expired_before, limit).await
+    }
+}
+
+/// A body under another row's key is not that row: someone moved it.
+fn read<R: Record>(row: RawRow) -> Result<Versioned<R>, StoreError> {
+    // The parser's message may quote the body, so it is not passed on.
+    let record: R = serde_json::from_str(&row.body)
+        .map_err(|error| StoreError::corrupt(format!("a {} does not parse at column {}", R::KIND, error.column())))?;
+    if record.key() != row.key {
+        return Err(StoreError::corrupt(format!("a {} stands under another row's key", R::KIND)));
+    }
+    Ok(Versioned { record, version: row.version })
+}
