@@ -1,1 +1,7 @@
-//! placeholder
+//! The law: who may do what, in which order. Pure functions over data: no I/O, no clock, no randomness.
+
+pub mod consent;
+pub mod eligibility;
+pub mod enrolment;
+pub mod holder;
+pub mod rules;

@@ -119,6 +119,27 @@ words! {
     }
 }
 
+/// The trust root a store, key or certificate belongs to; written at creation, immutable (design 3).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Root {
+    /// Synthetic persons, dealer-made keys.
+    Sandbox,
+    /// The real thing.
+    Production,
+}
+
+impl Root {
+    /// The word in files and stores.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sandbox => "sandbox",
+            Self::Production => "production",
+        }
+    }
+}
+
 /// A group element in its compressed form (flows 1).
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -1,5 +1,6 @@
 //! Every byte format we speak, standards' and our own: parse ↔ encode, no I/O, no keys of ours.
 
+pub mod api;
 pub mod cose;
 pub mod documents;
 pub mod dpop;

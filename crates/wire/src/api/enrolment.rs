@@ -4,7 +4,9 @@ use super::{Purpose, Signed};
 use crate::documents::DocumentType;
 use crate::network_number::NetworkNumber;
 use crate::webauthn::{Assertion, DeviceKey};
-use hufu_kernel::{AgeBand, Bytes, Element, EnrolmentId, Epoch, Locator, NodeIndex, Octets, Pair, Partial, Subset, Timestamp};
+use hufu_kernel::{
+    AgeBand, Bytes, Element, EnrolmentId, Epoch, Locator, NodeIndex, Octets, Pair, Partial, Subset, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

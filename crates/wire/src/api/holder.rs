@@ -1,6 +1,6 @@
 //! The person's own dealings with the nodes after enrolment: statements, certificates, reads.
 
-use super::enrolment::{Flags, PasswordRecord};
+use super::enrolment::Flags;
 use crate::network_number::NetworkNumber;
 use crate::webauthn::{Assertion, DeviceKey};
 use hufu_kernel::{Bytes, Epoch, Head, Locator, Octets, Pair, Timestamp};
@@ -64,11 +64,6 @@ pub enum Change {
     ReplaceNumber {
         /// Drawn by the wallet; refused if taken.
         number: NetworkNumber,
-    },
-    /// A new password.
-    SetPassword {
-        /// The record.
-        password: PasswordRecord,
     },
     /// Ten new copies of the certificate; the status indexes follow from the batch.
     Certificates {

@@ -6,5 +6,6 @@ pub mod holder;
 pub mod platform;
 pub mod sign_in;
 mod signed;
+pub mod trust;
 
 pub use signed::{Purpose, Signed, SignedError};

@@ -1,7 +1,7 @@
 //! What the registry says about a platform.
 
 use crate::jose::{Alg, Jwks};
-use hufu_kernel::{Answer, Octets, Timestamp};
+use hufu_kernel::{Answer, Octets, Root, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// A text in both languages.
@@ -46,16 +46,6 @@ pub enum Profile {
     Fapi2,
     /// Plain OpenID Connect for outside judges; sandbox trust root only.
     Basic,
-}
-
-/// The trust root a certificate, key or store belongs to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Root {
-    /// Synthetic persons, dealer-made keys.
-    Sandbox,
-    /// The real thing.
-    Production,
 }
 
 /// A platform certificate: the payload of a JWS with `typ` [`PlatformCertificate::TYP`], signed by the registry.

@@ -44,7 +44,11 @@ impl<T: Purpose> Signed<T> {
     ///
     /// # Errors
     /// Whatever `sign` answers, or [`SignedError::Payload`] if the message does not encode.
-    pub fn make<E: From<SignedError>>(office: &str, message: &T, sign: impl FnOnce(&[u8]) -> Result<Octets<64>, E>) -> Result<Self, E> {
+    pub fn make<E: From<SignedError>>(
+        office: &str,
+        message: &T,
+        sign: impl FnOnce(&[u8]) -> Result<Octets<64>, E>,
+    ) -> Result<Self, E> {
         let payload = serde_json::to_vec(message).map_err(|_| SignedError::Payload)?;
         let signature = sign(&signing_bytes(office, T::PURPOSE, &payload))?;
         Ok(Self { office: office.to_owned(), payload: Bytes(payload), signature, content: PhantomData })

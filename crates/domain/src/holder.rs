@@ -1,0 +1,341 @@
+//! The part of a person's row that is equal at all three nodes (flows 6), and the statements that change it.
+
+use hufu_kernel::{Bytes, EnrolmentId, Epoch, Head, Label, Octets, Refusal, Timestamp, framed};
+use hufu_wire::api::enrolment::{Flags, PasswordRecord};
+use hufu_wire::api::holder::{Change, Device, Statement};
+use hufu_wire::network_number::NetworkNumber;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// A row's standing.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Until uniqueness confirms.
+    Pending {
+        /// Which enrolment.
+        enrolment_id: EnrolmentId,
+        /// Gone after this, unless uniqueness says confirmed.
+        expires: Timestamp,
+    },
+    /// In use.
+    Active,
+    /// The holder stopped all use.
+    Locked,
+    /// The holder left; the row is deleted with the same commit.
+    Left,
+}
+
+impl Status {
+    /// The word in views and hashes.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Pending { .. } => "pending",
+            Self::Active => "active",
+            Self::Locked => "locked",
+            Self::Left => "left",
+        }
+    }
+}
+
+/// Equal at all three nodes.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Holder {
+    /// Counts statements; 1 at activation.
+    pub version: u64,
+    /// Hash chain over everything that led here.
+    pub head: Head,
+    /// Standing.
+    pub status: Status,
+    /// Flags.
+    pub flags: Flags,
+    /// The sessions' epoch.
+    pub epoch: Epoch,
+    /// Devices, oldest first.
+    pub devices: Vec<Device>,
+    /// The password's public record.
+    pub password: Option<PasswordRecord>,
+    /// The last issued batch of certificate copies; 0 before the first.
+    pub batch: u32,
+}
+
+/// Who signed a statement, after the node has checked the signature.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Signer<'a> {
+    /// The device with this credential hash, by an assertion under the statement's label.
+    Device(&'a Octets<32>),
+    /// That device's holder key, within its quarter of an hour.
+    HolderKey(&'a Octets<32>),
+    /// The registrar, after document, face and phone.
+    Registrar,
+}
+
+/// What a statement asks of the office beyond the new common state.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// Nothing.
+    None,
+    /// A new number, unique at every node.
+    Number(NetworkNumber),
+    /// New epoch commitments.
+    Epoch,
+    /// Sign copies of the certificate.
+    Certificates {
+        /// The batch.
+        batch: u32,
+        /// The copies' keys.
+        keys: Vec<Bytes>,
+        /// Salts come from it.
+        seed: Octets<32>,
+    },
+    /// Delete the row, tell uniqueness and post.
+    Leave,
+}
+
+/// A statement applied.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Applied {
+    /// The new state.
+    pub holder: Holder,
+    /// What else.
+    pub effect: Effect,
+}
+
+/// The label a statement is signed under.
+#[must_use]
+pub fn label(change: &Change) -> Label {
+    match change {
+        Change::AddDevice { .. } => Label::AddDevice,
+        Change::RemoveDevice { .. } => Label::RemoveDevice,
+        Change::Lock {} => Label::Lock,
+        Change::Unlock {} => Label::Unlock,
+        Change::EndSessions { .. } => Label::EndSessions,
+        Change::ReplaceNumber { .. } => Label::ReplaceNumber,
+        Change::Certificates { .. } => Label::Pass,
+        Change::Recover { .. } => Label::Recover,
+        Change::Veto { .. } => Label::Veto,
+        Change::Leave {} => Label::Leave,
+    }
+}
+
+/// `SHA-256(credential id)`.
+#[must_use]
+pub fn credential_hash(credential_id: &[u8]) -> Octets<32> {
+    Octets(Sha256::digest(credential_id).into())
+}
+
+impl Holder {
+    /// A pending row's common state: one device that has yet to prove itself.
+    #[must_use]
+    pub fn pending(enrolment_id: EnrolmentId, expires: Timestamp, flags: Flags, epoch: Epoch, device: Device) -> Self {
+        Self {
+            version: 0,
+            head: Head::default(),
+            status: Status::Pending { enrolment_id, expires },
+            flags,
+            epoch,
+            devices: vec![device],
+            password: None,
+            batch: 0,
+        }
+    }
+
+    /// The pending device's holder key.
+    ///
+    /// # Errors
+    /// [`Refusal::EnrolmentOrder`] on an active row; [`Refusal::Replayed`] if another key is registered already.
+    pub fn register_holder_key(&mut self, holder_key: &Bytes) -> Result<(), Refusal> {
+        let (Status::Pending { .. }, Some(device)) = (&self.status, self.devices.first_mut()) else {
+            return Err(Refusal::EnrolmentOrder);
+        };
+        if !device.holder_key.0.is_empty() && device.holder_key != *holder_key {
+            return Err(Refusal::Replayed);
+        }
+        device.holder_key = holder_key.clone();
+        Ok(())
+    }
+
+    /// The pending person's password.
+    ///
+    /// # Errors
+    /// [`Refusal::EnrolmentOrder`] if the row is active or the device has not proven itself.
+    pub fn set_first_password(&mut self, password: PasswordRecord) -> Result<(), Refusal> {
+        let proven = self.devices.first().is_some_and(|device| !device.holder_key.0.is_empty());
+        if !matches!(self.status, Status::Pending { .. }) || !proven {
+            return Err(Refusal::EnrolmentOrder);
+        }
+        self.password = Some(password);
+        Ok(())
+    }
+
+    /// Whether the row needs nothing but the confirmation.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.password.is_some()
+    }
+
+    /// Pending to active, on uniqueness's word for `confirmed`. An active row stays as it is: the step is idempotent.
+    ///
+    /// # Errors
+    /// [`Refusal::EnrolmentOrder`] if the word is for another enrolment or the device has not finished.
+    pub fn activate(&self, confirmed: EnrolmentId) -> Result<Self, Refusal> {
+        match &self.status {
+            Status::Pending { enrolment_id, .. } if *enrolment_id == confirmed && self.is_ready() => {
+                let mut active = self.clone();
+                active.status = Status::Active;
+                active.version = 1;
+                active.head = active.first_head(confirmed)?;
+                Ok(active)
+            }
+            Status::Pending { .. } => Err(Refusal::EnrolmentOrder),
+            _ => Ok(self.clone()),
+        }
+    }
+
+    fn first_head(&self, enrolment_id: EnrolmentId) -> Result<Head, Refusal> {
+        let state = serde_json::to_vec(&(&self.flags, &self.epoch, &self.devices, &self.password))
+            .map_err(|_| Refusal::Internal)?;
+        Ok(Head(Octets(Sha256::digest(framed(&[b"hufu-v1-head", enrolment_id.as_slice(), &state])).into())))
+    }
+
+    /// The device with this credential hash, if it may act at `now`.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownDevice`], or [`Refusal::VetoPeriod`] while a recovered device waits.
+    pub fn device(&self, credential: &Octets<32>, now: Timestamp) -> Result<&Device, Refusal> {
+        let device =
+            self.devices.iter().find(|device| device.credential == *credential).ok_or(Refusal::UnknownDevice)?;
+        if device.not_before.is_some_and(|not_before| now < not_before) {
+            return Err(Refusal::VetoPeriod);
+        }
+        Ok(device)
+    }
+
+    /// Whether results may be signed.
+    ///
+    /// # Errors
+    /// The standing that forbids it.
+    pub fn usable(&self) -> Result<(), Refusal> {
+        match self.status {
+            Status::Active => Ok(()),
+            Status::Locked => Err(Refusal::Locked),
+            Status::Pending { .. } => Err(Refusal::NotActive),
+            Status::Left => Err(Refusal::UnknownDevice),
+        }
+    }
+
+    /// Applies a statement whose signature has been checked; `bytes` are the exact signed bytes.
+    ///
+    /// # Errors
+    /// [`Refusal::VersionConflict`] if it was made for another state of the row; else the rule that forbids it.
+    pub fn apply(
+        &self,
+        statement: &Statement,
+        bytes: &[u8],
+        signer: Signer<'_>,
+        now: Timestamp,
+    ) -> Result<Applied, Refusal> {
+        if statement.version != self.version || statement.head != self.head {
+            return Err(Refusal::VersionConflict);
+        }
+        if !statement.t.within(now, 60) {
+            return Err(Refusal::StaleTime);
+        }
+        self.may(signer, &statement.change, now)?;
+        let mut next = self.clone();
+        let effect = next.change(&statement.change, signer, now)?;
+        next.version += 1;
+        next.head = Head(Octets(Sha256::digest(framed(&[b"hufu-v1-head", self.head.as_slice(), bytes])).into()));
+        Ok(Applied { holder: next, effect })
+    }
+
+    fn may(&self, signer: Signer<'_>, change: &Change, now: Timestamp) -> Result<(), Refusal> {
+        match (signer, change) {
+            (Signer::Registrar, Change::Recover { .. }) => {}
+            (Signer::HolderKey(credential), Change::Certificates { .. }) => {
+                self.device(credential, now)?;
+            }
+            (Signer::Registrar, _)
+            | (Signer::HolderKey(_), _)
+            | (_, Change::Recover { .. } | Change::Certificates { .. }) => {
+                return Err(Refusal::ChallengeMismatch);
+            }
+            (Signer::Device(credential), _) => {
+                self.device(credential, now)?;
+            }
+        }
+        match (&self.status, change) {
+            (Status::Active, _) => Ok(()),
+            (
+                Status::Locked,
+                Change::Unlock {}
+                | Change::Lock {}
+                | Change::Leave {}
+                | Change::Recover { .. }
+                | Change::Veto { .. }
+                | Change::RemoveDevice { .. },
+            ) => Ok(()),
+            _ => self.usable(),
+        }
+    }
+
+    fn change(&mut self, change: &Change, signer: Signer<'_>, now: Timestamp) -> Result<Effect, Refusal> {
+        match change {
+            Change::AddDevice { device } | Change::Recover { device } => {
+                if self.devices.iter().any(|known| known.credential == device.credential) {
+                    return Err(Refusal::Replayed);
+                }
+                // Only the registrar may make a device wait, and it must.
+                if device.not_before.is_some() != (signer == Signer::Registrar) {
+                    return Err(Refusal::Malformed);
+                }
+                self.devices.push(device.clone());
+                Ok(Effect::None)
+            }
+            Change::RemoveDevice { credential } => {
+                let waiting = |device: &Device| device.not_before.is_some_and(|not_before| now < not_before);
+                if !self.devices.iter().any(|device| device.credential != *credential && !waiting(device)) {
+                    return Err(Refusal::LastDevice);
+                }
+                self.remove(credential, |_| true)
+            }
+            Change::Veto { credential } => {
+                self.remove(credential, |device| device.not_before.is_some_and(|not_before| now < not_before))
+            }
+            Change::Lock {} => {
+                self.status = Status::Locked;
+                Ok(Effect::None)
+            }
+            Change::Unlock {} => {
+                self.status = Status::Active;
+                Ok(Effect::None)
+            }
+            Change::EndSessions { epoch } => {
+                if *epoch == self.epoch {
+                    return Err(Refusal::Replayed);
+                }
+                self.epoch = *epoch;
+                Ok(Effect::Epoch)
+            }
+            Change::ReplaceNumber { number } => Ok(Effect::Number(number.clone())),
+            Change::Certificates { batch, keys, seed } => {
+                if *batch <= self.batch {
+                    return Err(Refusal::Replayed);
+                }
+                self.batch = *batch;
+                Ok(Effect::Certificates { batch: *batch, keys: keys.clone(), seed: *seed })
+            }
+            Change::Leave {} => {
+                self.status = Status::Left;
+                Ok(Effect::Leave)
+            }
+        }
+    }
+
+    fn remove(&mut self, credential: &Octets<32>, may: impl Fn(&Device) -> bool) -> Result<Effect, Refusal> {
+        let before = self.devices.len();
+        self.devices.retain(|device| device.credential != *credential || !may(device));
+        if self.devices.len() == before { Err(Refusal::UnknownDevice) } else { Ok(Effect::None) }
+    }
+}
