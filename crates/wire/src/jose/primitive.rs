@@ -112,3 +112,6 @@ mod native {
             .map_err(|_| JoseError::BadSignature)
     }
 }
+
+#[cfg(all(test, feature = "native"))]
+mod tests;
