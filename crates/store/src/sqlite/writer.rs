@@ -71,15 +71,15 @@ fn serve(connection: &Connection, jobs: &Receiver<Job>, statements: &Statements)
     while let Ok(first) = jobs.recv() {
         let mut group = vec![first];
         group.extend(jobs.try_iter().take(GROUP - 1));
-        let swept = group.iter().any(|job| matches!(job, Job::Sweep { .. }));
         write(connection, group, statements);
-        if swept {
-            // Deleted content must leave the log too. A reader in the way makes it wait for the next sweep.
-            let truncate = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
-            if let Err(error) = truncate {
-                tracing::warn!(%error, "the write-ahead log was not emptied");
-            }
-        }
+    }
+}
+
+/// Deleted content must leave the log too. A reader in the way makes it wait for the next sweep.
+fn empty_log(connection: &Connection) {
+    let truncate = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+    if let Err(error) = truncate {
+        tracing::warn!(%error, "the write-ahead log was not emptied");
     }
 }
 
@@ -98,6 +98,9 @@ fn write(connection: &Connection, group: Vec<Job>, statements: &Statements) {
         {
             tracing::error!(%error, "a failed group could not be rolled back");
         }
+    }
+    if answers.iter().any(|answer| matches!(answer, Answer::Sweep(..))) {
+        empty_log(connection);
     }
     for answer in answers {
         answer.send(&outcome);

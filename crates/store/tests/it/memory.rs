@@ -1,0 +1,23 @@
+//! The contract on the engine in memory.
+
+use crate::contract;
+use crate::rows::Place;
+use async_trait::async_trait;
+use hufu_kernel::Office;
+use hufu_store::{Engine, Memory, Schema, Store, StoreError};
+use std::sync::{Arc, Mutex};
+
+#[derive(Default)]
+pub struct InMemory(Mutex<Option<Arc<dyn Engine>>>);
+
+#[async_trait]
+impl Place for InMemory {
+    async fn open<O: Office>(&self, schema: &Schema<O>) -> Result<Store<O>, StoreError> {
+        let catalogue = schema.catalogue()?;
+        let mut place = self.0.lock().unwrap();
+        let engine = place.get_or_insert_with(|| Arc::new(Memory::new(catalogue)));
+        Store::over(Arc::clone(engine), schema)
+    }
+}
+
+contract::suite!(async { InMemory::default() });
