@@ -1,0 +1,230 @@
+//! Every answer that refuses, in one table: the exact `error` code, the status, whether it may travel by redirect, and a
+//! sentence for the platform's engineer.
+
+use hufu_kernel::Refusal;
+
+/// Where a refusal may be shown at the authorization endpoint.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Way {
+    /// Sent to the client's redirect address, once that has been checked.
+    Redirect,
+    /// Never sent to a redirect address: it may be the attacker's.
+    Page,
+}
+
+struct Row {
+    name: &'static str,
+    code: &'static str,
+    status: u16,
+    way: Way,
+    description: &'static str,
+}
+
+macro_rules! errors {
+    ($($name:ident $code:literal $status:literal $way:ident $description:literal;)*) => {
+        /// Why a request of a platform was refused.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub enum OAuthError {
+            $(#[doc = $description] $name,)*
+        }
+
+        impl OAuthError {
+            /// All of them, in the order of the errors page.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            fn row(self) -> &'static Row {
+                match self {
+                    $(Self::$name => &Row { name: stringify!($name), code: $code, status: $status, way: Way::$way, description: $description },)*
+                }
+            }
+        }
+    };
+}
+
+errors! {
+    // -- the request as such
+    Malformed "invalid_request" 400 Page "The request is not a form of plain UTF-8 text (application/x-www-form-urlencoded).";
+    Repeated "invalid_request" 400 Page "A parameter stands more than once (RFC 6749 section 3.1).";
+
+    // -- who asks (RFC 6749 section 2.3, RFC 7523, RFC 7523bis, FAPI 2.0 section 5.3.2.1)
+    ClientMissing "invalid_client" 401 Page "No client authentication: send client_assertion (or, in profile basic, the client secret).";
+    ClientUnknown "invalid_client" 401 Page "No platform of this client_id is admitted, or its certificate has ended.";
+    TwoMethods "invalid_request" 400 Page "More than one way of client authentication in one request (RFC 6749 section 2.3).";
+    MethodNotAllowed "invalid_client" 401 Page "This client must authenticate in the way its profile says: fapi2 by private_key_jwt only.";
+    SecretWrong "invalid_client" 401 Page "The client secret is wrong, or the Authorization header is malformed.";
+    AssertionType "invalid_client" 401 Page "client_assertion_type must be urn:ietf:params:oauth:client-assertion-type:jwt-bearer.";
+    AssertionMalformed "invalid_client" 401 Page "The client assertion is not a JWS of an accepted algorithm (ES256, EdDSA, PS256).";
+    AssertionSignature "invalid_client" 401 Page "The client assertion does not verify under a key of the platform's certificate.";
+    AssertionIssuer "invalid_client" 401 Page "iss, sub and client_id of the client assertion must be the same client.";
+    AssertionAudience "invalid_client" 401 Page "aud of the client assertion must be the issuer identifier, as a string and nothing else (RFC 7523bis).";
+    AssertionTime "invalid_client" 401 Page "The client assertion has expired, is from the future, or lives longer than 5 minutes.";
+    AssertionId "invalid_client" 401 Page "The client assertion needs a jti of 1 to 256 characters.";
+    AssertionReplayed "invalid_client" 401 Page "This client assertion was used before; make a new one for every request.";
+
+    // -- what is asked (RFC 6749, OpenID Connect Core section 3.1.2.1, FAPI 2.0 section 5.3.2.2)
+    RedirectMissing "invalid_request" 400 Page "redirect_uri is required.";
+    RedirectMismatch "invalid_request" 400 Page "redirect_uri is not, character for character, one of the platform certificate's.";
+    ClientMismatch "invalid_request" 400 Page "client_id is not the client that authenticated.";
+    PushRequired "invalid_request" 400 Page "This client must push its request first (RFC 9126) and send only client_id and request_uri.";
+    RequestUriInPush "invalid_request" 400 Page "request_uri has no place in a pushed request (RFC 9126 section 2.1).";
+    RequestUriUnknown "invalid_request_uri" 400 Page "The request_uri was not made here for this client, or was changed, or the service restarted.";
+    RequestUriExpired "invalid_request_uri" 400 Page "The request_uri has expired: push the request again.";
+    RequestUriUsed "invalid_request_uri" 400 Page "The request_uri was used before: push the request again.";
+    RequestObject "request_not_supported" 400 Redirect "Request objects (RFC 9101) are not supported: push plain parameters.";
+    Registration "registration_not_supported" 400 Redirect "The registration parameter is not supported.";
+    ResponseType "unsupported_response_type" 400 Redirect "response_type must be code.";
+    ResponseMode "invalid_request" 400 Redirect "response_mode must be query or absent.";
+    ScopeOpenid "invalid_scope" 400 Redirect "scope must contain openid.";
+    ScopeUnknown "invalid_scope" 400 Redirect "A hufu: scope names no answer this service gives.";
+    OverAsking "invalid_scope" 400 Redirect "An answer asked for is not among the certificate's entitled answers, or not part of this purpose.";
+    Purpose "invalid_request" 400 Redirect "hufu_purpose is not a purpose of the platform's certificate.";
+    StateMalformed "invalid_request" 400 Page "state is longer than 1024 characters.";
+    Nonce "invalid_request" 400 Redirect "nonce is longer than 256 characters.";
+    PkceMissing "invalid_request" 400 Redirect "code_challenge is required (RFC 7636, FAPI 2.0 section 5.3.2.2).";
+    PkceMethod "invalid_request" 400 Redirect "code_challenge_method must be S256.";
+    PkceChallenge "invalid_request" 400 Redirect "code_challenge must be 43 characters of base64url: a SHA-256 hash.";
+    DpopKey "invalid_request" 400 Redirect "dpop_jkt must be a SHA-256 thumbprint, and that of the DPoP proof if there is one (RFC 9449 section 10).";
+    Prompt "invalid_request" 400 Redirect "prompt must be login, consent, select_account, or none alone.";
+    MaxAge "invalid_request" 400 Redirect "max_age must be a number of seconds.";
+    LoginRequired "login_required" 400 Redirect "prompt=none cannot be met: every sign-in is a fresh act of the person; no session is kept.";
+    Denied "access_denied" 400 Redirect "The person did not agree, or could not go on.";
+
+    // -- proof of possession (RFC 9449)
+    ProofMissing "invalid_dpop_proof" 400 Redirect "A DPoP proof is required (RFC 9449, FAPI 2.0 section 5.3.2.1).";
+    ProofRepeated "invalid_dpop_proof" 400 Redirect "More than one DPoP header.";
+    ProofInvalid "invalid_dpop_proof" 400 Redirect "The DPoP proof fails a check of RFC 9449 section 4.3: typ, alg, key, signature, htm, htu, iat (60 s) or ath.";
+    ProofReplayed "invalid_dpop_proof" 400 Redirect "This DPoP proof was used before; make a new one for every request.";
+
+    // -- the token endpoint (RFC 6749 section 5.2)
+    GrantType "unsupported_grant_type" 400 Page "grant_type must be authorization_code.";
+    CodeMissing "invalid_request" 400 Page "code is required.";
+    CodeUnknown "invalid_grant" 400 Page "The code was not made here for this client, or was changed.";
+    CodeExpired "invalid_grant" 400 Page "The code has expired: it lives 60 seconds.";
+    CodeReplayed "invalid_grant" 400 Page "The code was used before; the access tokens it gave are revoked (RFC 6749 section 4.1.2).";
+    CodeRedirect "invalid_grant" 400 Page "redirect_uri is not the one the code was asked with.";
+    CodeVerifier "invalid_grant" 400 Page "code_verifier is missing, malformed, unexpected, or does not hash to the code_challenge (RFC 7636 section 4.6).";
+    CodeKey "invalid_grant" 400 Page "The DPoP proof is not of the key that the code is bound to (RFC 9449 section 10).";
+
+    // -- the userinfo endpoint (RFC 6750 section 3.1, RFC 9449 section 7.1)
+    TokenMissing "invalid_request" 401 Page "No access token.";
+    TokenTwice "invalid_request" 400 Page "The access token is sent in more than one way.";
+    TokenInvalid "invalid_token" 401 Page "The access token was not made here, has expired, or was revoked.";
+    TokenBinding "invalid_token" 401 Page "The access token is bound to a DPoP key: send it with scheme DPoP and a proof of that key.";
+
+    // -- ours
+    Unavailable "temporarily_unavailable" 503 Redirect "The service cannot remember what must be used once; nothing was done. Repeat the request.";
+    Internal "server_error" 500 Redirect "An unexpected failure on our side.";
+}
+
+impl OAuthError {
+    /// The variant's name: for logs and tests; not part of any protocol.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// The `error` parameter.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        self.row().code
+    }
+
+    /// The status where the answer is not a redirect.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        self.row().status
+    }
+
+    /// The `error_description`: ASCII without `"` and `\` (RFC 6749 section 5.2).
+    #[must_use]
+    pub fn description(self) -> &'static str {
+        self.row().description
+    }
+
+    /// Whether it may be sent to a redirect address (which must have been checked: see
+    /// [`crate::provider::Rejection`]).
+    #[must_use]
+    pub fn may_redirect(self) -> bool {
+        self.row().way == Way::Redirect
+    }
+
+    /// What a person reads where the answer is a page.
+    #[must_use]
+    pub fn refusal(self) -> Refusal {
+        match self {
+            Self::ClientUnknown | Self::ClientMissing => Refusal::PlatformUnknown,
+            Self::RequestUriExpired | Self::RequestUriUsed | Self::RequestUriUnknown => Refusal::TransactionGone,
+            Self::OverAsking => Refusal::OverAsking,
+            Self::Unavailable => Refusal::Busy,
+            Self::Internal => Refusal::Internal,
+            _ => Refusal::PlatformRequest,
+        }
+    }
+}
+
+impl std::fmt::Display for OAuthError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.code(), self.description())
+    }
+}
+
+impl std::error::Error for OAuthError {}
+
+impl From<crate::FormError> for OAuthError {
+    fn from(error: crate::FormError) -> Self {
+        match error {
+            crate::FormError::Repeated => Self::Repeated,
+            crate::FormError::Malformed => Self::Malformed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptions_are_in_the_character_set_of_rfc_6749_section_5_2() {
+        for error in OAuthError::ALL {
+            let text = error.description();
+            assert!(text.bytes().all(|b| matches!(b, 0x20..=0x7e) && b != b'"' && b != b'\\'), "{}", error.name());
+            assert!(text.ends_with('.'), "{}", error.name());
+        }
+    }
+
+    #[test]
+    fn only_registered_error_codes_are_used() {
+        const REGISTERED: [&str; 16] = [
+            "invalid_request",
+            "invalid_client",
+            "invalid_grant",
+            "invalid_scope",
+            "invalid_token",
+            "invalid_request_uri",
+            "invalid_dpop_proof",
+            "unsupported_grant_type",
+            "unsupported_response_type",
+            "request_not_supported",
+            "registration_not_supported",
+            "login_required",
+            "access_denied",
+            "temporarily_unavailable",
+            "server_error",
+            "invalid_request_object",
+        ];
+        for error in OAuthError::ALL {
+            assert!(REGISTERED.contains(&error.code()), "{}", error.code());
+        }
+    }
+
+    #[test]
+    fn what_concerns_the_client_or_its_address_never_redirects() {
+        for error in OAuthError::ALL.iter().filter(|e| {
+            e.code().starts_with("invalid_client")
+                || e.name().starts_with("Redirect")
+                || e.name().starts_with("RequestUri")
+        }) {
+            assert!(!error.may_redirect(), "{}", error.name());
+        }
+    }
+}

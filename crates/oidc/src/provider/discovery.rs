@@ -1,0 +1,101 @@
+//! The server's configuration and how it is published (OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2).
+
+use hufu_kernel::{Answer, Lang, Root, Strength};
+use hufu_wire::api::sign_in::acr;
+use hufu_wire::jose::Alg;
+use serde_json::{Value, json};
+
+/// The algorithms of client assertions (FAPI 2.0 section 5.4.1).
+pub const ASSERTION_ALGS: [Alg; 3] = [Alg::ES256, Alg::EdDSA, Alg::PS256];
+
+/// An authorization server's configuration.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Provider {
+    /// The issuer identifier: `https://host`, no slash at the end (http only for a sandbox on localhost).
+    pub issuer: String,
+    /// The trust root; profile `basic` exists in the sandbox only.
+    pub root: Root,
+    /// The algorithms that ID tokens are signed with here: EdDSA by two nodes, others by one.
+    pub id_token_algs: Vec<Alg>,
+}
+
+impl Provider {
+    /// The address of an endpoint, from the configuration and never from a `Host` header.
+    #[must_use]
+    pub fn endpoint(&self, path: &str) -> String {
+        format!("{}{path}", self.issuer)
+    }
+
+    /// The metadata document, for both well-known addresses.
+    #[must_use]
+    pub fn discovery(&self) -> Value {
+        let algs: Vec<_> = self.id_token_algs.iter().map(|alg| alg.name()).collect();
+        let proofs: Vec<_> = ASSERTION_ALGS.iter().map(|alg| alg.name()).collect();
+        let scopes =
+            ["openid"].into_iter().map(str::to_owned).chain(Answer::ALL.iter().map(|a| format!("hufu:{}", a.as_str())));
+        let basic = self.root == Root::Sandbox;
+        let mut methods = vec!["private_key_jwt"];
+        if basic {
+            methods.extend(["client_secret_basic", "client_secret_post"]);
+        }
+        json!({
+            "issuer": self.issuer,
+            "authorization_endpoint": self.endpoint("/authorize"),
+            "pushed_authorization_request_endpoint": self.endpoint("/par"),
+            // Clients of profile fapi2 must push whatever this says; basic ones (sandbox) need not.
+            "require_pushed_authorization_requests": !basic,
+            "token_endpoint": self.endpoint("/token"),
+            "userinfo_endpoint": self.endpoint("/userinfo"),
+            "jwks_uri": self.endpoint("/jwks.json"),
+            "scopes_supported": scopes.collect::<Vec<_>>(),
+            "response_types_supported": ["code"],
+            "response_modes_supported": ["query"],
+            "grant_types_supported": ["authorization_code"],
+            "subject_types_supported": ["pairwise"],
+            "id_token_signing_alg_values_supported": algs,
+            "token_endpoint_auth_methods_supported": methods,
+            "token_endpoint_auth_signing_alg_values_supported": proofs,
+            "dpop_signing_alg_values_supported": proofs,
+            "code_challenge_methods_supported": ["S256"],
+            "acr_values_supported": Strength::ALL.iter().map(|strength| acr(*strength)).collect::<Vec<_>>(),
+            "prompt_values_supported": ["login", "consent", "select_account", "none"],
+            "claim_types_supported": ["normal"],
+            "claims_supported": ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "hufu"],
+            "claims_parameter_supported": false,
+            "request_parameter_supported": false,
+            "request_uri_parameter_supported": false,
+            "authorization_response_iss_parameter_supported": true,
+            "ui_locales_supported": Lang::ALL.map(Lang::tag),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn provider(root: Root) -> Provider {
+        Provider { issuer: "https://id.example".into(), root, id_token_algs: vec![Alg::EdDSA, Alg::ES256] }
+    }
+
+    #[test]
+    fn only_pairwise_subjects_codes_and_s256_are_offered() {
+        let metadata = provider(Root::Production).discovery();
+        assert_eq!(metadata["subject_types_supported"], json!(["pairwise"]));
+        assert_eq!(metadata["response_types_supported"], json!(["code"]));
+        assert_eq!(metadata["code_challenge_methods_supported"], json!(["S256"]));
+        assert_eq!(metadata["require_pushed_authorization_requests"], json!(true));
+        assert_eq!(metadata["token_endpoint_auth_methods_supported"], json!(["private_key_jwt"]));
+    }
+
+    #[test]
+    fn faces_are_not_advertised_before_they_exist() {
+        assert!(!provider(Root::Sandbox).discovery().to_string().contains("face"));
+    }
+
+    #[test]
+    fn secrets_are_offered_in_the_sandbox_alone() {
+        let methods = provider(Root::Sandbox).discovery()["token_endpoint_auth_methods_supported"].clone();
+        assert_eq!(methods, json!(["private_key_jwt", "client_secret_basic", "client_secret_post"]));
+    }
+}

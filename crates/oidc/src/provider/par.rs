@@ -1,0 +1,75 @@
+//! Pushed authorization requests (RFC 9126).
+
+use super::client_auth::{authenticate, challenge};
+use super::request::{self, Asked};
+use super::{
+    AuthorizationRequest, Call, Environment, Fresh, REQUEST_URI_PREFIX, REQUEST_URI_SECONDS, Step, proof, run,
+};
+use crate::{Challenge, OAuthError, Reply};
+use hufu_kernel::Timestamp;
+use serde_json::json;
+
+pub(super) const CHECKS: &[Step<Pushing>] = &[
+    ("no request_uri", "RFC 9126 section 2.1", no_request_uri),
+    ("the request itself", "RFC 9126 section 2.1 (3)", the_request),
+    ("the proof's key", "RFC 9449 section 10.1", proof_key),
+];
+
+pub(super) struct Pushing {
+    asked: Asked,
+    fresh: Vec<Fresh>,
+}
+
+/// An accepted pushed request: to be sealed with its expiry into the `request_uri`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pushed {
+    /// What to seal.
+    pub request: AuthorizationRequest,
+    /// When the `request_uri` expires.
+    pub expires: Timestamp,
+    /// What must be used once.
+    pub fresh: Vec<Fresh>,
+}
+
+impl Pushed {
+    /// The answer, once the request is sealed into `sealed` (base64url).
+    #[must_use]
+    pub fn reply(&self, sealed: &str) -> Reply {
+        let body = json!({ "request_uri": format!("{REQUEST_URI_PREFIX}{sealed}"), "expires_in": REQUEST_URI_SECONDS });
+        Reply::json(201, &body)
+    }
+}
+
+/// Checks a pushed request.
+///
+/// # Errors
+/// The first check that fails, and how to challenge the client for it.
+pub fn par(env: &Environment<'_>, call: &Call<'_>) -> Result<Pushed, (OAuthError, Challenge)> {
+    checked(env, call).map_err(|error| (error, challenge(call)))
+}
+
+fn checked(env: &Environment<'_>, call: &Call<'_>) -> Result<Pushed, OAuthError> {
+    let caller = authenticate(env, call)?;
+    let mut pushing = Pushing { asked: Asked::of(caller.client), fresh: caller.fresh };
+    run(CHECKS, env, call, &mut pushing)?;
+    Ok(Pushed { request: pushing.asked.request, expires: env.now + REQUEST_URI_SECONDS, fresh: pushing.fresh })
+}
+
+fn no_request_uri(_: &Environment<'_>, call: &Call<'_>, _: &mut Pushing) -> Result<(), OAuthError> {
+    if call.form.get("request_uri").is_some() { Err(OAuthError::RequestUriInPush) } else { Ok(()) }
+}
+
+fn the_request(env: &Environment<'_>, call: &Call<'_>, pushing: &mut Pushing) -> Result<(), OAuthError> {
+    run(request::CHECKS, env, call, &mut pushing.asked)
+}
+
+fn proof_key(env: &Environment<'_>, call: &Call<'_>, pushing: &mut Pushing) -> Result<(), OAuthError> {
+    let Some(proof) = proof::read(env, call, "/par", None)? else { return Ok(()) };
+    let named = &mut pushing.asked.request.dpop_jkt;
+    if !named.is_empty() && *named != proof.jkt {
+        return Err(OAuthError::DpopKey);
+    }
+    named.clone_from(&proof.jkt);
+    pushing.fresh.push(proof::fresh(&proof));
+    Ok(())
+}

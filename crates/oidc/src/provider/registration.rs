@@ -1,0 +1,178 @@
+//! A client, as its platform certificate has it.
+
+use hufu_kernel::{Octets, Root, Timestamp};
+use hufu_wire::api::platform::{PlatformCertificate, Profile};
+use hufu_wire::jose::{Alg, Compact, Jwk, verify};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+
+/// An admitted platform.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Client {
+    /// What the registry signed.
+    pub certificate: PlatformCertificate,
+    /// The certificate as the registry signed it, a compact JWS.
+    pub jws: String,
+    /// SHA-256 of the certificate's text (flows 4).
+    pub hash: Octets<32>,
+}
+
+/// Where clients are found.
+pub trait Clients {
+    /// The client, if it is admitted and its certificate has not ended.
+    fn client(&self, client_id: &str) -> Option<Arc<Client>>;
+}
+
+/// Why a platform certificate is not accepted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Not a certificate signed by the pinned registry key.
+    #[error("not a platform certificate signed by the registry")]
+    Signature,
+    /// Not of the documented shape.
+    #[error("the certificate's content does not parse")]
+    Shape,
+    /// Of the other trust root.
+    #[error("the certificate belongs to the other trust root")]
+    Root,
+    /// Not yet, or no longer, in force.
+    #[error("the certificate is not in force")]
+    Time,
+    /// Profile `basic` outside the sandbox, or the wrong credentials for its profile.
+    #[error("the certificate's profile and credentials do not fit")]
+    Profile,
+    /// A redirect address that is not https (http on localhost in the sandbox), or has a fragment or user information.
+    #[error("a redirect address is not acceptable")]
+    Redirect,
+    /// A purpose asks for what the platform is not entitled to, or there is none, or two have one id.
+    #[error("the certificate's purposes and entitlements do not fit")]
+    Purposes,
+}
+
+type Check = (&'static str, fn(&PlatformCertificate, Root, Timestamp) -> Result<(), ClientError>);
+
+const CHECKS: &[Check] = &[
+    ("of this trust root", root),
+    ("in force", in_force),
+    ("credentials fit the profile", profile),
+    ("redirect addresses", redirects),
+    ("purposes within the entitlement", purposes),
+];
+
+impl Client {
+    /// Reads a certificate: signature under the pinned registry key, then its own consistency.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn admit(jws: &str, registry: &Jwk, root: Root, now: Timestamp) -> Result<Self, ClientError> {
+        let compact = Compact::parse(jws).map_err(|_| ClientError::Signature)?;
+        if !compact.header().is_typ(PlatformCertificate::TYP) {
+            return Err(ClientError::Signature);
+        }
+        let payload = verify(&compact, registry, &[Alg::EdDSA]).map_err(|_| ClientError::Signature)?;
+        let certificate: PlatformCertificate = payload.json().map_err(|_| ClientError::Shape)?;
+        CHECKS.iter().try_for_each(|(_, check)| check(&certificate, root, now))?;
+        Ok(Self { certificate, jws: jws.to_owned(), hash: Octets(Sha256::digest(jws).into()) })
+    }
+
+    /// Whether it follows FAPI 2.0.
+    #[must_use]
+    pub fn is_fapi(&self) -> bool {
+        self.certificate.profile == Profile::Fapi2
+    }
+}
+
+fn root(certificate: &PlatformCertificate, root: Root, _: Timestamp) -> Result<(), ClientError> {
+    if certificate.root == root { Ok(()) } else { Err(ClientError::Root) }
+}
+
+fn in_force(certificate: &PlatformCertificate, _: Root, now: Timestamp) -> Result<(), ClientError> {
+    // A minute for the registry's clock.
+    if certificate.iat <= now + 60 && now < certificate.exp { Ok(()) } else { Err(ClientError::Time) }
+}
+
+fn profile(certificate: &PlatformCertificate, root: Root, _: Timestamp) -> Result<(), ClientError> {
+    let (keys, secret) = (!certificate.jwks.keys.is_empty(), certificate.client_secret_sha256.is_some());
+    let fits = match certificate.profile {
+        Profile::Fapi2 => keys && !secret && certificate.id_token_signed_response_alg != Alg::RS256,
+        Profile::Basic => root == Root::Sandbox && (keys || secret),
+    };
+    if fits && !certificate.client_id.is_empty() { Ok(()) } else { Err(ClientError::Profile) }
+}
+
+fn redirects(certificate: &PlatformCertificate, root: Root, _: Timestamp) -> Result<(), ClientError> {
+    let uris = &certificate.redirect_uris;
+    let fits = !uris.is_empty() && uris.iter().all(|uri| acceptable_redirect(uri, root));
+    if fits { Ok(()) } else { Err(ClientError::Redirect) }
+}
+
+/// RFC 6749 section 3.1.2 and FAPI 2.0 section 5.3.2.2: absolute, https, no fragment. The sandbox also takes http on this
+/// machine, where sample platforms run.
+fn acceptable_redirect(uri: &str, root: Root) -> bool {
+    let visible = uri.len() <= 2048 && uri.bytes().all(|b| b.is_ascii_graphic() && !br#"\"<>^`{|}#"#.contains(&b));
+    let (local, rest) = match uri.split_once("://") {
+        Some(("https", rest)) => (false, rest),
+        Some(("http", rest)) => (true, rest),
+        _ => return false,
+    };
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    let host = authority.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map_or(authority, |(host, _)| host);
+    let this_machine = matches!(host, "localhost" | "127.0.0.1" | "[::1]") || host.ends_with(".localhost");
+    visible && !host.is_empty() && !authority.contains('@') && (!local || (root == Root::Sandbox && this_machine))
+}
+
+fn purposes(certificate: &PlatformCertificate, _: Root, _: Timestamp) -> Result<(), ClientError> {
+    let purposes = &certificate.purposes;
+    let entitled =
+        purposes.iter().flat_map(|purpose| &purpose.answers).all(|answer| certificate.entitled.contains(answer));
+    let distinct = purposes.iter().enumerate().all(|(at, one)| purposes[..at].iter().all(|other| other.id != one.id));
+    if !purposes.is_empty() && entitled && distinct { Ok(()) } else { Err(ClientError::Purposes) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn redirects_go_to_https_and_in_the_sandbox_to_this_machine() {
+        for uri in ["https://shop.example/cb", "https://shop.example:8443/cb?x=1"] {
+            assert!(acceptable_redirect(uri, Root::Production), "{uri}");
+        }
+        for uri in
+            ["http://localhost:9000/cb", "http://shop.localhost:9000/cb", "http://127.0.0.1:1/cb", "http://[::1]:9/cb"]
+        {
+            assert!(acceptable_redirect(uri, Root::Sandbox), "{uri}");
+            assert!(!acceptable_redirect(uri, Root::Production), "{uri}");
+        }
+    }
+
+    #[test]
+    fn addresses_that_could_open_elsewhere_are_refused() {
+        for uri in [
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "http://shop.example/cb",
+            "//shop.example/cb",
+            "/cb",
+            "https://",
+            "https:///cb",
+            "https://user@shop.example/cb",
+            "https://localhost@evil.example/",
+            "http://localhost@evil.example/",
+            "http://localhost.evil.example/",
+            "https://shop.example/cb#fragment",
+            "https://shop.example/\r\nSet-Cookie:x",
+            "https://shop.example\\@evil.example/",
+        ] {
+            assert!(!acceptable_redirect(uri, Root::Sandbox), "{uri}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_address_check_fall_over(uri in ".{0,60}") {
+            let _ = acceptable_redirect(&uri, Root::Sandbox);
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! What a platform asks for: one table for pushed and for plain requests (RFC 6749 section 4.1.1, OpenID Connect Core
+//! section 3.1.2.1, RFC 7636, FAPI 2.0 section 5.3.2.2).
+
+use super::{Call, Client, Environment, Step};
+use crate::OAuthError;
+use hufu_kernel::{Answer, Lang, Strength, unb64};
+use hufu_wire::api::sign_in::acr;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+pub(super) const CHECKS: &[Step<Asked>] = &[
+    ("client_id", "RFC 9126 section 2.1", client_id),
+    ("state", "RFC 6749 section 4.1.1", state),
+    ("redirect_uri, exactly", "FAPI 2.0 section 5.3.2.2; RFC 9700 section 2.1", redirect_uri),
+    ("no request object", "OpenID Connect Core section 6", request_object),
+    ("response_type", "FAPI 2.0 section 5.3.2.2", response_type),
+    ("response_mode", "OAuth 2.0 Multiple Response Types section 2.1", response_mode),
+    ("PKCE", "RFC 7636 section 4.3; FAPI 2.0 section 5.3.2.2", pkce),
+    ("scope", "OpenID Connect Core section 3.1.2.1", scope),
+    ("purpose", "the platform certificate", purpose),
+    ("no more than entitled", "the platform certificate", entitled),
+    ("nonce", "OpenID Connect Core section 3.1.2.1", nonce),
+    ("prompt", "OpenID Connect Core section 3.1.2.1", prompt),
+    ("max_age", "OpenID Connect Core section 3.1.2.1", max_age),
+    ("acr_values", "OpenID Connect Core section 3.1.2.1", acr_values),
+    ("dpop_jkt", "RFC 9449 section 10", dpop_jkt),
+    ("ui_locales", "OpenID Connect Core section 3.1.2.1", ui_locales),
+];
+
+/// A request that passed all checks: what is sealed into a `request_uri` and kept with a transaction.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, Default)]
+pub struct AuthorizationRequest {
+    /// `client_id`.
+    pub client_id: String,
+    /// One of the certificate's.
+    pub redirect_uri: String,
+    /// `state`, returned as it came.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub state: Option<String>,
+    /// `nonce`; empty where none was sent.
+    pub nonce: String,
+    /// S256; empty where none was sent (profile `basic` only).
+    pub code_challenge: String,
+    /// The key the code is bound to; empty where it is not.
+    pub dpop_jkt: String,
+    /// What is asked, within the entitlement and the purpose; sorted, no duplicates.
+    pub answers: Vec<Answer>,
+    /// The purpose's id.
+    pub purpose: String,
+    /// The scope that is granted.
+    pub scope: String,
+    /// The weakest strength that satisfies `acr_values`; `None` is the weakest of all.
+    pub strength: Option<Strength>,
+    /// `prompt=none` was sent.
+    pub prompt_none: bool,
+    /// The first of `ui_locales` that we speak.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub lang: Option<Lang>,
+}
+
+impl AuthorizationRequest {
+    /// The strength that is needed.
+    #[must_use]
+    pub fn strength(&self) -> Strength {
+        self.strength.unwrap_or(Strength::Certificate)
+    }
+}
+
+/// A request while it is being checked.
+pub(super) struct Asked {
+    pub client: Arc<Client>,
+    pub request: AuthorizationRequest,
+    scopes: Vec<Answer>,
+}
+
+impl Asked {
+    pub(super) fn of(client: Arc<Client>) -> Self {
+        let request = AuthorizationRequest { client_id: client.certificate.client_id.clone(), ..Default::default() };
+        Self { client, request, scopes: Vec::new() }
+    }
+}
+
+/// The scope value of an answer.
+#[must_use]
+pub fn answers_scope(answers: &[Answer]) -> String {
+    answers.iter().fold("openid".to_owned(), |scope, answer| format!("{scope} hufu:{}", answer.as_str()))
+}
+
+type Env<'a> = Environment<'a>;
+
+fn client_id(_: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthError> {
+    match call.form.get("client_id") {
+        Some(named) if named != asked.request.client_id => Err(OAuthError::ClientMismatch),
+        _ => Ok(()),
+    }
+}
+
+fn state(_: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthError> {
+    let state = call.form.get("state");
+    if state.is_some_and(|state| state.len() > 1024) {
+        return Err(OAuthError::StateMalformed);
+    }
+    asked.request.state = state.map(str::to_owned);
+    Ok(())
+}
+
+fn redirect_uri(_: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthError> {
+    let wanted = call.form.get("redirect_uri").ok_or(OAuthError::RedirectMissing)?;
+    let known = asked.client.certificate.redirect_uris.iter().find(|known| *known == wanted);
+    known.ok_or(OAuthError::RedirectMismatch)?.clone_into(&mut asked.request.redirect_uri);
+    Ok(())
+}
+
+fn request_object(_: &Env<'_>, call: &Call<'_>, _: &mut Asked) -> Result<(), OAuthError> {
+    if call.form.get("request").is_some() {
+        return Err(OAuthError::RequestObject);
+    }
+    if call.form.get("registration").is_some() { Err(OAuthError::Registration) } else { Ok(()) }
+}
+
+fn response_type(_: &Env<'_>, call: &Call<'_>, _: &mut Asked) -> Result<(), OAuthError> {
+    if call.form.get("response_type") == Some("code") { Ok(()) } else { Err(OAuthError::ResponseType) }
+}
+
+fn response_mode(_: &Env<'_>, call: &Call<'_>, _: &mut Asked) -> Result<(), OAuthError> {
+    if matches!(call.form.get("response_mode"), None | Some("query")) { Ok(()) } else { Err(OAuthError::ResponseMode) }
+}
+
+fn pkce(_: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthError> {
+    let method = call.form.get("code_challenge_method");
+    let Some(challenge) = call.form.get("code_challenge") else {
+        let needed = asked.client.is_fapi() || method.is_some();
+        return if needed { Err(OAuthError::PkceMissing) } else { Ok(()) };
+    };
+    if method != Some("S256") {
+        // Absent means "plain" (RFC 7636 section 4.3), which shows the verifier to whoever sees the request.
+        return Err(OAuthError::PkceMethod);
+    }
+    if !is_sha256(challenge) {
+        return Err(OAuthError::PkceChallenge);
+    }
+    challenge.clone_into(&mut asked.request.code_challenge);
+    Ok(())
+}
+
+/// The base64url text of 32 bytes.
+fn is_sha256(text: &str) -> bool {
+    unb64(text).is_some_and(|bytes| bytes.len() == 32)
+}
+
+/// Standard scopes (`profile`, `email`, …) and unknown ones are ignored, as OpenID Connect Core says: no platform ever
+/// receives such values here. An unknown `hufu:` scope is a mistake that is better told.
+fn scope(_: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthError> {
+    let words: Vec<&str> = call.form.get("scope").unwrap_or_default().split(' ').collect();
+    if !words.contains(&"openid") {
+        return Err(OAuthError::ScopeOpenid);
+    }
+    for answer in words.iter().filter_map(|word| word.strip_prefix("hufu:")) {
+        let answer = answer.parse().map_err(|()| OAuthError::ScopeUnknown)?;
+        asked.scopes.push(answer);
+    }
+    asked.scopes.sort_unstable();
+    asked.scopes.dedup();
+    Ok(())
+}
+
+fn purpose(_: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthError> {
+    let purpose = asked.client.certificate.purpose(call.form.get("hufu_purpose")).ok_or(OAuthError::Purpose)?;
+    asked.request.purpose.clone_from(&purpose.id);
+    Ok(())
+}
+
+fn entitled(_: &Env<'_>, _: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthError> {
+    let certificate = &asked.client.certificate;
+    let purpose = certificate.purpose(Some(&asked.request.purpose)).ok_or(OAuthError::Purpose)?;
+    let may = |answer: &Answer| certificate.entitled.contains(answer) && purpose.answers.contains(answer);
+    asked.request.answers = if asked.scopes.is_empty() {
+        // Asking for nothing in particular gets the least that makes a sign-in worth having.
+        [Answer::Real, Answer::Unique].into_iter().filter(may).collect()
+    } else if asked.scopes.iter().all(may) {
+        asked.scopes.clone()
+    } else {
+        return Err(OAuthError::OverAsking);
+    };
+    asked.request.scope = answers_scope(&asked.request.answers);
+    Ok(())
+}
+
+fn nonce(_: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthError> {
+    let nonce = call.form.get("nonce").unwrap_or_default();
+    if nonce.len() > 256 {
+        return Err(OAuthError::Nonce);
+    }
+    nonce.clone_into(&mut asked.request.nonce);
+    Ok(())
+}
+
+fn prompt(_: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthError> {
+    let words: Vec<&str> = call.form.get("prompt").into_iter().flat_map(|prompt| prompt.split(' ')).collect();
+    asked.request.prompt_none = words.contains(&"none");
+    let known = words.iter().all(|word| ["none", "login", "consent", "select_account"].contains(word));
+    let alone = !asked.request.prompt_none || words.len() == 1;
+    if known && alone { Ok(()) } else { Err(OAuthError::Prompt) }
+}
+
+/// Always met: every sign-in is a fresh authentication, and `auth_time` is always told.
+fn max_age(_: &Env<'_>, call: &Call<'_>, _: &mut Asked) -> Result<(), OAuthError> {
+    match call.form.get("max_age").map(str::parse::<u32>) {
+        Some(Err(_)) => Err(OAuthError::MaxAge),
+        _ => Ok(()),
+    }
+}
+
+/// A voluntary request: values we do not know are passed over; of those we know, the weakest is needed.
+fn acr_values(_: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthError> {
+    let wanted = call.form.get("acr_values").unwrap_or_default();
+    let known = |strength: &&Strength| wanted.split(' ').any(|word| word == acr(**strength));
+    asked.request.strength = Strength::ALL.iter().filter(known).min().copied();
+    Ok(())
+}
+
+fn dpop_jkt(_: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthError> {
+    let jkt = call.form.get("dpop_jkt").unwrap_or_default();
+    if !jkt.is_empty() && !is_sha256(jkt) {
+        return Err(OAuthError::DpopKey);
+    }
+    jkt.clone_into(&mut asked.request.dpop_jkt);
+    Ok(())
+}
+
+fn ui_locales(_: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthError> {
+    asked.request.lang = call.form.get("ui_locales").and_then(Lang::negotiate);
+    Ok(())
+}

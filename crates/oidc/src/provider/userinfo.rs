@@ -1,0 +1,136 @@
+//! The userinfo endpoint (OpenID Connect Core section 5.3): the same `sub` and verification result as the ID token, so
+//! that a revoked access token can be seen to be revoked.
+
+use super::{Call, CodeId, Environment, Fresh, SealedKind, Step, proof, run};
+use crate::{Challenge, OAuthError, Reply};
+use hufu_kernel::Timestamp;
+use hufu_wire::api::sign_in::VerificationResult;
+use serde::{Deserialize, Serialize};
+
+pub(super) const CHECKS: &[Step<Telling>] = &[
+    ("one access token", "RFC 6750 section 2", one_token),
+    ("the token is ours", "RFC 6750 section 3.1", ours),
+    ("the token is in time", "RFC 6750 section 3.1", in_time),
+    ("the client is still admitted", "the registry", admitted),
+    ("the token's key", "RFC 9449 section 7", bound),
+];
+
+/// What is sealed into an access token.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AccessToken {
+    /// The code it descends from.
+    pub code: CodeId,
+    /// The client it was made for.
+    pub client_id: String,
+    /// The DPoP key it is bound to; empty for a bearer token (profile `basic`).
+    pub jkt: String,
+    /// When it expires.
+    pub exp: Timestamp,
+    /// As in the ID token.
+    pub sub: String,
+    /// As in the ID token.
+    pub hufu: VerificationResult,
+}
+
+/// An accepted request: to be answered unless the tokens of this code were revoked ([`CodeId::tokens_key`]).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Told {
+    /// The token's content.
+    pub token: AccessToken,
+    /// What must be used once.
+    pub fresh: Vec<Fresh>,
+    /// How to challenge if it was revoked or replayed.
+    pub challenge: Challenge,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    sub: &'a str,
+    hufu: &'a VerificationResult,
+}
+
+impl Told {
+    /// The answer.
+    #[must_use]
+    pub fn reply(&self) -> Reply {
+        Reply::json(200, &Body { sub: &self.token.sub, hufu: &self.token.hufu })
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Telling {
+    dpop: bool,
+    sealed: String,
+    token: Option<AccessToken>,
+    fresh: Vec<Fresh>,
+}
+
+/// Checks a userinfo request; `call.form` is the body of a POST, empty for a GET.
+///
+/// # Errors
+/// The first check that fails, and how to challenge the client for it.
+pub fn userinfo(env: &Environment<'_>, call: &Call<'_>) -> Result<Told, (OAuthError, Challenge)> {
+    let mut telling = Telling::default();
+    let checked = run(CHECKS, env, call, &mut telling);
+    let challenge = match (telling.sealed.is_empty(), telling.dpop) {
+        (true, _) => Challenge::Resource,
+        (_, true) => Challenge::Dpop,
+        (_, false) => Challenge::Bearer,
+    };
+    match (checked, telling.token) {
+        (Ok(()), Some(token)) => Ok(Told { token, fresh: telling.fresh, challenge }),
+        (Ok(()), None) => Err((OAuthError::TokenInvalid, challenge)),
+        (Err(error), _) => Err((error, challenge)),
+    }
+}
+
+fn one_token(_: &Environment<'_>, call: &Call<'_>, telling: &mut Telling) -> Result<(), OAuthError> {
+    let (dpop, sealed) = match (call.authorization, call.form.get("access_token")) {
+        ([], None) => return Err(OAuthError::TokenMissing),
+        ([], Some(token)) => (false, token),
+        ([header], None) => {
+            let (scheme, token) = header.split_once(' ').ok_or(OAuthError::TokenMissing)?;
+            match scheme.to_ascii_lowercase().as_str() {
+                "dpop" => (true, token.trim()),
+                "bearer" => (false, token.trim()),
+                _ => return Err(OAuthError::TokenMissing),
+            }
+        }
+        _ => return Err(OAuthError::TokenTwice),
+    };
+    (telling.dpop, telling.sealed) = (dpop, sealed.to_owned());
+    Ok(())
+}
+
+fn ours(env: &Environment<'_>, _: &Call<'_>, telling: &mut Telling) -> Result<(), OAuthError> {
+    let opened = env.sealed.open(SealedKind::AccessToken, "", &telling.sealed).ok_or(OAuthError::TokenInvalid)?;
+    telling.token = Some(serde_json::from_slice(&opened).map_err(|_| OAuthError::TokenInvalid)?);
+    Ok(())
+}
+
+fn in_time(env: &Environment<'_>, _: &Call<'_>, telling: &mut Telling) -> Result<(), OAuthError> {
+    let live = telling.token.as_ref().is_some_and(|token| env.now < token.exp);
+    if live { Ok(()) } else { Err(OAuthError::TokenInvalid) }
+}
+
+fn admitted(env: &Environment<'_>, _: &Call<'_>, telling: &mut Telling) -> Result<(), OAuthError> {
+    let known = telling.token.as_ref().is_some_and(|token| env.clients.client(&token.client_id).is_some());
+    if known { Ok(()) } else { Err(OAuthError::TokenInvalid) }
+}
+
+/// A bound token is worth nothing without its proof, and may not be sent as if it were a bearer token.
+fn bound(env: &Environment<'_>, call: &Call<'_>, telling: &mut Telling) -> Result<(), OAuthError> {
+    let jkt = telling.token.as_ref().map(|token| token.jkt.as_str()).ok_or(OAuthError::TokenInvalid)?;
+    if telling.dpop == jkt.is_empty() {
+        return Err(OAuthError::TokenBinding);
+    }
+    if jkt.is_empty() {
+        return Ok(());
+    }
+    let proof = proof::read(env, call, "/userinfo", Some(&telling.sealed))?.ok_or(OAuthError::ProofMissing)?;
+    if proof.jkt != jkt {
+        return Err(OAuthError::TokenBinding);
+    }
+    telling.fresh.push(proof::fresh(&proof));
+    Ok(())
+}
