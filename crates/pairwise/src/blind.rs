@@ -5,7 +5,6 @@ use hufu_kernel::{Element, Rng};
 use zeroize::Zeroizing;
 
 /// r: the wallet draws one for each sign-in and tells the platform, never a node.
-#[derive(Clone, PartialEq)]
 pub struct BlindingFactor<S: Suite>(S::Scalar);
 
 impl<S: Suite> BlindingFactor<S> {

@@ -100,19 +100,25 @@ fn octets<const N: usize>(bytes: &[u8]) -> Result<Octets<N>, FrostError> {
 ///
 /// They cannot be copied, stored or used twice: [`Signer::sign`] takes them by value.
 ///
-/// ```compile_fail
+/// ```
+/// # use hufu_pairwise::{Nonces, Signer};
+/// fn once(signer: &Signer, nonces: Nonces, c: &[(hufu_kernel::NodeIndex, hufu_kernel::Bytes)]) {
+///     let _ = signer.sign(nonces, b"one", c);
+/// }
+/// ```
+/// ```compile_fail,E0382
 /// # use hufu_pairwise::{Nonces, Signer};
 /// fn twice(signer: &Signer, nonces: Nonces, c: &[(hufu_kernel::NodeIndex, hufu_kernel::Bytes)]) {
 ///     let _ = signer.sign(nonces, b"one", c);
 ///     let _ = signer.sign(nonces, b"two", c); // use of moved value
 /// }
 /// ```
-/// ```compile_fail
-/// fn copied(nonces: &hufu_pairwise::Nonces) -> hufu_pairwise::Nonces {
+/// ```compile_fail,E0599
+/// fn copied(nonces: hufu_pairwise::Nonces) -> hufu_pairwise::Nonces {
 ///     nonces.clone()
 /// }
 /// ```
-/// ```compile_fail
+/// ```compile_fail,E0277
 /// fn stored<T: serde::Serialize>(_: T) {}
 /// fn nonces_are_not_stored(nonces: hufu_pairwise::Nonces) {
 ///     stored(nonces)

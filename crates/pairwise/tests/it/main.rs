@@ -1,0 +1,11 @@
+//! What must hold of the constructions, what an attacker may try, and the frozen vectors.
+
+mod challenges;
+mod frost;
+mod oprf;
+mod passwords;
+mod proofs;
+mod pseudonyms;
+mod suites;
+mod support;
+mod vectors;
