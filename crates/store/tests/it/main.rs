@@ -3,7 +3,7 @@
 
 mod agree;
 mod contract;
+mod crash;
 mod memory;
-mod power_cut;
 mod rows;
 mod sqlite;

@@ -1,5 +1,7 @@
 //! The contract on SQLite, and what only a file can get wrong.
 
+mod crash;
+
 use crate::contract;
 use crate::rows::*;
 use async_trait::async_trait;
