@@ -98,7 +98,9 @@ fn the_header_cannot_choose_an_algorithm_the_key_or_the_caller_does_not() {
     assert_eq!(verify(&honest, ec.public(), &[Alg::EdDSA]), Err(JoseError::AlgNotAllowed));
     assert_eq!(verify(&honest, ec.public(), &[]), Err(JoseError::AlgNotAllowed));
     assert_eq!(verify(&honest, ed.public(), &ALL), Err(JoseError::KeyMismatch));
-    for (alg, key) in [("EdDSA", EC_7515), ("ES256", OKP_8037), ("ES256", RSA_7638), ("RS256", EC_7515), ("PS256", OKP_8037)] {
+    for (alg, key) in
+        [("EdDSA", EC_7515), ("ES256", OKP_8037), ("ES256", RSA_7638), ("RS256", EC_7515), ("PS256", OKP_8037)]
+    {
         let jws = Compact::parse(&signed(&ec, &json!({"alg": alg}).to_string(), "{}")).unwrap();
         assert_eq!(verify(&jws, &jwk(key), &ALL), Err(JoseError::KeyMismatch), "{alg}");
     }
@@ -240,8 +242,10 @@ fn unknown_members_are_ignored_and_unknown_keys_left_out() {
 
 #[test]
 fn a_key_set_selects_one_key_or_none() {
-    let (a, b) = (soft(Alg::ES256).with_kid("a"), SoftKey::generate(Alg::ES256, &SeededRng::new(9)).unwrap().with_kid("b"));
-    let set = Jwks { keys: vec![a.public().clone(), b.public().clone(), soft(Alg::EdDSA).with_kid("c").public().clone()] };
+    let (a, b) =
+        (soft(Alg::ES256).with_kid("a"), SoftKey::generate(Alg::ES256, &SeededRng::new(9)).unwrap().with_kid("b"));
+    let set =
+        Jwks { keys: vec![a.public().clone(), b.public().clone(), soft(Alg::EdDSA).with_kid("c").public().clone()] };
     assert_eq!(set.select(Some("b"), Alg::ES256), Ok(b.public()));
     assert_eq!(set.select(None, Alg::ES256), Err(JoseError::NoKey));
     assert!(set.select(None, Alg::EdDSA).is_ok());
@@ -309,10 +313,8 @@ fn two_signers_of_the_same_header_and_payload_sign_the_same_bytes() {
     let token = Token { iss: "https://i", aud: Audience(vec!["c".into()]), iat: NumericDate(Timestamp(5)) };
     let header = Header::new(Alg::EdDSA).typ("JWT").kid("nodes");
     let input = signing_input(&header, &token).unwrap();
-    let by_bytes = signing_input_bytes(
-        r#"{"alg":"EdDSA","typ":"JWT","kid":"nodes"}"#,
-        r#"{"iss":"https://i","aud":"c","iat":5}"#,
-    );
+    let by_bytes =
+        signing_input_bytes(r#"{"alg":"EdDSA","typ":"JWT","kid":"nodes"}"#, r#"{"iss":"https://i","aud":"c","iat":5}"#);
     assert_eq!(input, by_bytes);
 }
 

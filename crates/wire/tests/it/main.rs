@@ -1,7 +1,7 @@
 //! The wire formats against other people's vectors, other people's code, random input and attacks.
 
 mod dpop;
-
+mod fuzz;
 mod jose;
-
-
+mod webauthn;
+mod webauthn_corpus;
