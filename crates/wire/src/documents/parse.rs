@@ -115,9 +115,7 @@ fn eighteen(text: &str) -> Result<&[u8; 18], DocumentError> {
 /// Digits 7 to 14 as a date of the calendar.
 pub(super) fn birth_date(number: &[u8]) -> Option<Date> {
     let digits = |range: std::ops::Range<usize>| -> Option<i16> {
-        number.get(range)?.iter().try_fold(0_i16, |sum, b| {
-            b.is_ascii_digit().then(|| sum * 10 + i16::from(b - b'0'))
-        })
+        number.get(range)?.iter().try_fold(0_i16, |sum, b| b.is_ascii_digit().then(|| sum * 10 + i16::from(b - b'0')))
     };
     let (year, month, day) = (digits(6..10)?, digits(10..12)?, digits(12..14)?);
     // Nobody alive was born before this; a plainly wrong century is a typing error.

@@ -61,7 +61,7 @@ fn what_is_refused_is_refused_for_the_stated_reason() {
         (D::ResidentIdentityCard, "", E::Length),
         (D::ResidentIdentityCard, "110105194912310", E::Length),
         (D::ResidentIdentityCard, "110105194912310021", E::Check),
-        (D::ResidentIdentityCard, "1101051949123100２X", E::Check),
+        (D::ResidentIdentityCard, "1101051949123100３X", E::Check),
         (D::ResidentIdentityCard, "11010519491231002A", E::Character),
         (D::ResidentIdentityCard, "1101051949123100X2", E::Character),
         (D::ResidentIdentityCard, "110105_9491231002X", E::Character),
