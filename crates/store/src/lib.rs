@@ -39,6 +39,7 @@ mod prepared;
 mod scan;
 mod sqlite;
 mod typed;
+mod values;
 
 pub use batch::{Batch, Change, Expect, IdempotencyKey, RawBatch, RawOp};
 pub use catalogue::{Catalogue, Kind, Schema};

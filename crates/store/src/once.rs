@@ -126,3 +126,110 @@ impl Once for MemoryOnce {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    const NOW: Timestamp = Timestamp(1_000);
+
+    #[tokio::test]
+    async fn a_value_is_fresh_once_until_it_expires() {
+        let set = MemoryOnce::new(10);
+        assert!(!set.seen(b"a", NOW).await.unwrap());
+        assert!(set.insert_once(b"a", NOW + 5, NOW).await.unwrap());
+        assert!(!set.insert_once(b"a", NOW + 5, NOW + 5).await.unwrap());
+        assert!(set.seen(b"a", NOW + 5).await.unwrap());
+        assert!(set.insert_once(b"a", NOW + 9, NOW + 6).await.unwrap());
+        assert!(!set.insert_once(b"late", NOW - 1, NOW).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn revoking_uses_up_and_never_shortens() {
+        let set = MemoryOnce::new(10);
+        set.revoke(b"a", NOW + 50, NOW).await.unwrap();
+        set.revoke(b"a", NOW + 10, NOW).await.unwrap();
+        assert!(!set.insert_once(b"a", NOW + 90, NOW + 50).await.unwrap());
+        set.revoke(b"a", NOW + 100, NOW + 50).await.unwrap();
+        // Others come and go, and the prolonged entry stays.
+        for n in 0..200_u32 {
+            let now = NOW + 51 + i64::from(n % 40);
+            let _ = set.insert_once(&n.to_be_bytes(), now, now).await;
+        }
+        assert!(set.seen(b"a", NOW + 100).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_full_set_refuses_until_something_expires_and_forgets_nothing() {
+        let set = MemoryOnce::new(1_000);
+        let mut kept = Vec::new();
+        let refusal = loop {
+            let key = kept.len().to_be_bytes();
+            match set.insert_once(&key, NOW + 60, NOW).await {
+                Ok(fresh) => kept.push((key, fresh)),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(refusal, StoreError::Unavailable { .. }));
+        assert!((1_000..1_400).contains(&kept.len()), "{}", kept.len());
+        for (key, fresh) in &kept {
+            assert!(fresh & set.seen(key, NOW + 60).await.unwrap());
+        }
+        for n in 0..900_u64 {
+            assert!(set.insert_once(&(n << 32).to_be_bytes(), NOW + 99, NOW + 61).await.unwrap());
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn of_concurrent_uses_one_is_fresh() {
+        let set = Arc::new(MemoryOnce::new(10_000));
+        let uses = (0..8).map(|_| {
+            let set = Arc::clone(&set);
+            tokio::spawn(async move {
+                let mut fresh = 0;
+                for n in 0..1_000_u32 {
+                    fresh += u32::from(set.insert_once(&n.to_be_bytes(), NOW + 60, NOW).await.unwrap());
+                }
+                fresh
+            })
+        });
+        let mut fresh = 0;
+        for one in uses.collect::<Vec<_>>() {
+            fresh += one.await.unwrap();
+        }
+        assert_eq!(fresh, 1_000);
+    }
+
+    proptest! {
+        #[test]
+        fn it_remembers_as_a_plain_map_does(steps in prop::collection::vec((0..6_u8, 0..20_i64, 0..4_i64, 0..3_u8), 0..80)) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async {
+                let (set, mut model, mut now) = (MemoryOnce::new(1_000), BTreeMap::new(), NOW);
+                for (key, life, pause, action) in steps {
+                    now = now + pause;
+                    let expires = now + life;
+                    let seen = model.get(&key).is_some_and(|until| *until >= now);
+                    match action {
+                        0 => prop_assert_eq!(set.seen(&[key], now).await.unwrap(), seen),
+                        1 => {
+                            set.revoke(&[key], expires, now).await.unwrap();
+                            let until = model.entry(key).or_insert(expires);
+                            *until = expires.max(*until);
+                        }
+                        _ => {
+                            prop_assert_eq!(set.insert_once(&[key], expires, now).await.unwrap(), !seen);
+                            if !seen {
+                                model.insert(key, expires);
+                            }
+                        }
+                    }
+                }
+                Ok(())
+            })?;
+        }
+    }
+}

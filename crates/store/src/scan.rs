@@ -1,6 +1,7 @@
 //! Reading by a declared index, page by page.
 
 use crate::RawRow;
+use crate::values::next_part;
 use hufu_kernel::{Key, framed};
 
 /// Which values of an index.
@@ -69,17 +70,12 @@ impl Cursor {
     /// Reads what [`Cursor::to_bytes`] wrote; `None` for anything else.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (value, rest) = part(bytes)?;
-        let (partition, rest) = part(rest)?;
-        let (id, rest) = part(rest)?;
+        let (value, rest) = next_part(bytes)?;
+        let (partition, rest) = next_part(rest)?;
+        let (id, rest) = next_part(rest)?;
         let key = Key { partition: partition.to_vec(), id: id.to_vec() };
         rest.is_empty().then(|| Self { value: value.to_vec(), key })
     }
-}
-
-fn part(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (len, rest) = bytes.split_first_chunk::<4>()?;
-    rest.split_at_checked(usize::try_from(u32::from_be_bytes(*len)).ok()?)
 }
 
 /// Which page.
@@ -142,5 +138,36 @@ impl RawPage {
         let last = entries.last().filter(|_| more);
         let next = last.map(|(value, row)| Cursor { value: value.clone(), key: row.key.clone() });
         Self { rows: entries.into_iter().map(|(_, row)| row).collect(), next }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_cursor_comes_back(value: Vec<u8>, partition: Vec<u8>, id: Vec<u8>) {
+            let cursor = Cursor { value, key: Key { partition, id } };
+            prop_assert_eq!(Cursor::from_bytes(&cursor.to_bytes()), Some(cursor));
+        }
+
+        #[test]
+        fn a_prefix_admits_exactly_what_begins_with_it(
+            prefix in prop::collection::vec(prop_oneof![Just(0), Just(0xFE), Just(0xFF)], 0..4),
+            value in prop::collection::vec(prop_oneof![Just(0), Just(0xFE), Just(0xFF)], 0..5),
+        ) {
+            prop_assert_eq!(Select::prefix(&prefix).admits(&value), value.starts_with(&prefix));
+        }
+    }
+
+    #[test]
+    fn whatever_reads_as_a_cursor_has_one_spelling() {
+        bolero::check!().for_each(|bytes: &[u8]| {
+            if let Some(cursor) = Cursor::from_bytes(bytes) {
+                assert_eq!(cursor.to_bytes(), bytes);
+            }
+        });
     }
 }

@@ -3,7 +3,7 @@
 //! Durability: WAL with `synchronous=FULL`. The writer drains its queue into one transaction, commits (one fsync), and
 //! only then answers; a batch that refuses is undone alone, by its savepoint. Readers see a commit only after its fsync.
 //!
-//! Privacy at rest: rows stand in random places of their table, so the file keeps no order of arrival; `secure_delete`
+//! Privacy at rest: rows stand in their table by a hash of their key, so the file keeps no order of arrival; `secure_delete`
 //! overwrites what is deleted, and every sweep empties the write-ahead log.
 
 mod reader;

@@ -1,6 +1,6 @@
 //! Reading threads, each with its own read-only connection.
 
-use super::statements::{self, Statements};
+use super::statements::{self, Statements, home};
 use super::{gone, prepare_connection};
 use crate::{RawPage, RawRow, Scan, StoreError, Version};
 use hufu_kernel::{Key, Timestamp};
@@ -79,7 +79,7 @@ fn serve(connection: &Connection, reads: &Mutex<Receiver<Read>>, statements: &St
 fn get(connection: &Connection, statements: &Statements, kind: &str, key: Key) -> Result<Option<RawRow>, StoreError> {
     let mut query = connection.prepare_cached(&statements.kind(kind)?.get)?;
     let found = query
-        .query_row((&key.partition, &key.id), |row| {
+        .query_row((home(&key), &key.partition, &key.id), |row| {
             Ok((Version(row.get(0)?), row.get::<_, Option<i64>>(1)?, row.get::<_, String>(2)?))
         })
         .optional()?;

@@ -117,7 +117,7 @@ fn register(connection: &Connection, kind: &Kind) -> Result<(), StoreError> {
     connection.execute_batch(&format!(
         "CREATE TABLE \"{table}\" (
             place INTEGER PRIMARY KEY NOT NULL, \"partition\" BLOB NOT NULL, id BLOB NOT NULL, version INTEGER NOT NULL,
-            expires_at INTEGER, body TEXT NOT NULL, UNIQUE (\"partition\", id)
+            expires_at INTEGER, body TEXT NOT NULL, index_values BLOB NOT NULL
         ) STRICT;
         CREATE INDEX \"{table}__by__expiry\" ON \"{table}\" (expires_at) WHERE expires_at IS NOT NULL;"
     ))?;
@@ -126,9 +126,9 @@ fn register(connection: &Connection, kind: &Kind) -> Result<(), StoreError> {
         let primary = if index.unique { "value" } else { "value, \"partition\", id" };
         connection.execute_batch(&format!(
             "CREATE TABLE \"{side}\" (
-                value BLOB NOT NULL, \"partition\" BLOB NOT NULL, id BLOB NOT NULL, PRIMARY KEY ({primary})
-            ) STRICT, WITHOUT ROWID;
-            CREATE INDEX \"{side}__by__row\" ON \"{side}\" (\"partition\", id);"
+                value BLOB NOT NULL, \"partition\" BLOB NOT NULL, id BLOB NOT NULL, place INTEGER NOT NULL,
+                PRIMARY KEY ({primary})
+            ) STRICT, WITHOUT ROWID;"
         ))?;
     }
     Ok(())

@@ -1,7 +1,9 @@
 //! The SQL of each kind, written once when the store is opened. Names were checked by the catalogue; values are bound.
 
-use crate::{Catalogue, Kind, Scan, Select};
+use crate::{Catalogue, Kind, Scan, Select, StoreError};
+use hufu_kernel::{Key, framed};
 use rusqlite::types::Value;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 /// All kinds.
@@ -14,7 +16,7 @@ pub(super) struct Statements {
 #[derive(Debug)]
 pub(super) struct KindStatements {
     pub get: String,
-    pub version: String,
+    pub state: String,
     pub insert: String,
     pub update: String,
     pub delete: String,
@@ -27,9 +29,20 @@ pub(super) struct KindStatements {
 pub(super) struct IndexStatements {
     /// The name, for [`crate::StoreError::Duplicate`].
     pub name: &'static str,
-    pub values: String,
     pub add: String,
     pub remove: String,
+}
+
+/// Rows stand in the table by a hash of their key: one descent finds a row, there is no second index to write, and the
+/// file keeps no order of arrival. Four places share a bucket, so that two keys of one hash (once in 2⁶² pairs) fit.
+pub(super) const BUCKET: i64 = 4;
+
+/// The first place of a key's bucket.
+pub(super) fn home(key: &Key) -> i64 {
+    let hash: [u8; 32] = Sha256::digest(framed(&[&key.partition, &key.id])).into();
+    let mut first = [0; 8];
+    first.copy_from_slice(&hash[..8]);
+    i64::from_be_bytes(first) & !(BUCKET - 1)
 }
 
 impl Statements {
@@ -37,8 +50,8 @@ impl Statements {
         Self { kinds: catalogue.kinds.values().map(|kind| (kind.name, KindStatements::of(kind))).collect() }
     }
 
-    pub fn kind(&self, name: &str) -> Result<&KindStatements, crate::StoreError> {
-        self.kinds.get(name).ok_or_else(|| crate::StoreError::misuse(format!("the kind {name} is not registered")))
+    pub fn kind(&self, name: &str) -> Result<&KindStatements, StoreError> {
+        self.kinds.get(name).ok_or_else(|| StoreError::misuse(format!("the kind {name} is not registered")))
     }
 
     pub fn kinds(&self) -> impl Iterator<Item = &KindStatements> {
@@ -49,19 +62,21 @@ impl Statements {
 impl KindStatements {
     fn of(kind: &Kind) -> Self {
         let table = kind.name;
-        let at = "WHERE \"partition\" = ?1 AND id = ?2";
+        let at = "WHERE place BETWEEN ?1 AND ?1 + 3 AND \"partition\" = ?2 AND id = ?3";
         Self {
             get: format!("SELECT version, expires_at, body FROM \"{table}\" {at}"),
-            version: format!("SELECT version FROM \"{table}\" {at}"),
-            // A random place keeps the file from telling in which order rows came.
+            state: format!("SELECT place, version, index_values FROM \"{table}\" {at}"),
             insert: format!(
-                "INSERT INTO \"{table}\" (place, \"partition\", id, version, expires_at, body) \
-                 VALUES (random(), ?1, ?2, ?3, ?4, ?5)"
+                "INSERT INTO \"{table}\" (place, version, expires_at, body, index_values, \"partition\", id) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
             ),
-            update: format!("UPDATE \"{table}\" SET version = ?3, expires_at = ?4, body = ?5 {at}"),
-            delete: format!("DELETE FROM \"{table}\" {at}"),
+            update: format!(
+                "UPDATE \"{table}\" SET version = ?2, expires_at = ?3, body = ?4, index_values = ?5 WHERE place = ?1"
+            ),
+            delete: format!("DELETE FROM \"{table}\" WHERE place = ?1"),
             expired: format!(
-                "SELECT \"partition\", id FROM \"{table}\" WHERE expires_at IS NOT NULL AND expires_at < ?1 LIMIT ?2"
+                "SELECT place, \"partition\", id, index_values FROM \"{table}\" \
+                 WHERE expires_at IS NOT NULL AND expires_at < ?1 LIMIT ?2"
             ),
             indexes: kind.indexes.iter().map(|index| (index.name, IndexStatements::of(table, index.name))).collect(),
         }
@@ -71,12 +86,10 @@ impl KindStatements {
 impl IndexStatements {
     fn of(table: &str, name: &'static str) -> Self {
         let side = format!("\"{table}__{name}\"");
-        let at = "WHERE \"partition\" = ?1 AND id = ?2";
         Self {
             name,
-            values: format!("SELECT value FROM {side} {at} ORDER BY value"),
-            add: format!("INSERT INTO {side} (\"partition\", id, value) VALUES (?1, ?2, ?3)"),
-            remove: format!("DELETE FROM {side} {at}"),
+            add: format!("INSERT INTO {side} (value, \"partition\", id, place) VALUES (?1, ?2, ?3, ?4)"),
+            remove: format!("DELETE FROM {side} WHERE value = ?1 AND \"partition\" = ?2 AND id = ?3"),
         }
     }
 }
@@ -109,7 +122,7 @@ pub(super) fn scan(scan: &Scan) -> (String, Vec<Value>) {
     let limit = i64::try_from(scan.paging.size() + 1).unwrap_or(i64::MAX);
     let sql = format!(
         "SELECT i.value, r.\"partition\", r.id, r.version, r.expires_at, r.body \
-         FROM \"{table}__{index}\" AS i JOIN \"{table}\" AS r ON r.\"partition\" = i.\"partition\" AND r.id = i.id \
+         FROM \"{table}__{index}\" AS i JOIN \"{table}\" AS r ON r.place = i.place \
          WHERE {conditions} ORDER BY i.value, i.\"partition\", i.id LIMIT {limit}",
         table = scan.kind,
         index = scan.index,

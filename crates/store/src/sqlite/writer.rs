@@ -1,8 +1,9 @@
 //! The one writing thread: a queue drained into one transaction, one fsync, then the answers.
 
-use super::statements::{IndexStatements, KindStatements, Statements};
+use super::statements::{BUCKET, IndexStatements, KindStatements, Statements, home};
 use super::{gone, is_duplicate};
 use crate::prepared::Prepared;
+use crate::values;
 use crate::{Change, Committed, Expect, RawOp, StoreError, Version};
 use hufu_kernel::{Key, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -166,24 +167,24 @@ fn apply(connection: &Connection, batch: &Prepared, statements: &Statements) -> 
     if let Some(fingerprint) = remembered {
         return batch.again(&fingerprint);
     }
-    for op in &batch.ops {
-        expect(connection, op, statements.kind(op.kind)?)?;
-    }
-    // Values are released before any is taken: one may pass from row to row within a batch.
-    let mut taken = Vec::new();
+    let mut rows = Vec::with_capacity(batch.ops.len());
     for op in &batch.ops {
         let kind = statements.kind(op.kind)?;
-        let wanted = if let Change::Put { values, .. } = &op.change { values.as_slice() } else { &[] };
-        for index in kind.indexes.values().filter(|_| op.change != Change::Keep) {
-            let wanted: Vec<&[u8]> = values_of(wanted, index.name);
-            if op.expect == Expect::Absent || release(connection, &op.key, index, &wanted)? {
-                taken.push((op, index, wanted));
-            }
-        }
-        change(connection, op, kind, batch.version)?;
+        rows.push((op, kind, expect(connection, op, kind)?));
     }
-    for (op, index, wanted) in taken {
-        take(connection, &op.key, index, &wanted)?;
+    rows.retain(|(op, ..)| op.change != Change::Keep);
+    // Values are released before any is taken: one may pass from row to row within a batch.
+    let mut taken = Vec::new();
+    for (op, kind, state) in &rows {
+        let (place, wanted) = change(connection, op, kind, state.as_ref(), batch.version)?;
+        let held = state.as_ref().map_or(&[][..], |state| &state.values);
+        if wanted != held {
+            release(connection, &op.key, kind, held)?;
+            taken.push((op, kind, place, wanted));
+        }
+    }
+    for (op, kind, place, wanted) in &taken {
+        take(connection, &op.key, kind, *place, wanted)?;
     }
     connection
         .prepare_cached("INSERT INTO store__commit (id, fingerprint, expires_at) VALUES (?1, ?2, ?3)")?
@@ -191,57 +192,87 @@ fn apply(connection: &Connection, batch: &Prepared, statements: &Statements) -> 
     Ok(batch.fresh())
 }
 
-fn values_of<'a>(values: &'a [(&'static str, Vec<u8>)], index: &str) -> Vec<&'a [u8]> {
-    values.iter().filter(|(name, _)| *name == index).map(|(_, value)| value.as_slice()).collect()
+/// A row that is there.
+struct State {
+    place: i64,
+    version: Version,
+    /// As [`values::encode`] writes them.
+    values: Vec<u8>,
 }
 
-fn expect(connection: &Connection, op: &RawOp, kind: &KindStatements) -> Result<(), StoreError> {
-    let mut query = connection.prepare_cached(&kind.version)?;
-    let found = query.query_row((&op.key.partition, &op.key.id), |row| row.get(0)).optional()?.map(Version);
+fn expect(connection: &Connection, op: &RawOp, kind: &KindStatements) -> Result<Option<State>, StoreError> {
+    let mut query = connection.prepare_cached(&kind.state)?;
+    let found = query
+        .query_row((home(&op.key), &op.key.partition, &op.key.id), |row| {
+            Ok(State { place: row.get(0)?, version: Version(row.get(1)?), values: row.get(2)? })
+        })
+        .optional()?;
     let holds = match op.expect {
         Expect::Absent => found.is_none(),
-        Expect::At(version) => found == Some(version),
+        Expect::At(version) => found.as_ref().is_some_and(|state| state.version == version),
     };
-    if holds { Ok(()) } else { Err(StoreError::Conflict) }
+    if holds { Ok(found) } else { Err(StoreError::Conflict) }
 }
 
-fn change(connection: &Connection, op: &RawOp, kind: &KindStatements, version: Version) -> Result<(), StoreError> {
-    let Key { partition, id } = &op.key;
-    match &op.change {
-        Change::Keep => {}
-        Change::Delete => {
-            connection.prepare_cached(&kind.delete)?.execute((partition, id))?;
+/// Writes or deletes the row itself; returns its place and the index values it is to hold.
+fn change(
+    connection: &Connection,
+    op: &RawOp,
+    kind: &KindStatements,
+    state: Option<&State>,
+    version: Version,
+) -> Result<(i64, Vec<u8>), StoreError> {
+    let Change::Put { expires, body, values } = &op.change else {
+        let place = state.map_or(0, |state| state.place);
+        connection.prepare_cached(&kind.delete)?.execute([place])?;
+        return Ok((place, Vec::new()));
+    };
+    let (expires, values) = (expires.map(|at| at.0), values::encode(values));
+    if let Some(State { place, .. }) = state {
+        connection.prepare_cached(&kind.update)?.execute(params![place, version.0, expires, body, values])?;
+        return Ok((*place, values));
+    }
+    let mut insert = connection.prepare_cached(&kind.insert)?;
+    let home = home(&op.key);
+    for place in home..home + BUCKET {
+        match insert.execute(params![place, version.0, expires, body, values, op.key.partition, op.key.id]) {
+            Ok(_) => return Ok((place, values)),
+            Err(error) if is_duplicate(&error) => {}
+            Err(error) => return Err(error.into()),
         }
-        Change::Put { expires, body, .. } => {
-            let sql = if op.expect == Expect::Absent { &kind.insert } else { &kind.update };
-            let expires = expires.map(|at| at.0);
-            connection.prepare_cached(sql)?.execute(params![partition, id, version.0, expires, body])?;
-        }
+    }
+    Err(StoreError::unavailable("four keys of one hash"))
+}
+
+fn release(connection: &Connection, key: &Key, kind: &KindStatements, held: &[u8]) -> Result<(), StoreError> {
+    for (index, value) in values::decode(held)? {
+        let index = index_of(kind, index)?;
+        connection.prepare_cached(&index.remove)?.execute((value, &key.partition, &key.id))?;
     }
     Ok(())
 }
 
-/// Removes the row's values from the index unless they are the wanted ones already; says whether the wanted are to be added.
-fn release(connection: &Connection, key: &Key, index: &IndexStatements, wanted: &[&[u8]]) -> Result<bool, StoreError> {
-    let mut query = connection.prepare_cached(&index.values)?;
-    let found = query.query_map((&key.partition, &key.id), |row| row.get(0))?.collect::<Result<Vec<Vec<u8>>, _>>()?;
-    if found.iter().map(Vec::as_slice).eq(wanted.iter().copied()) {
-        return Ok(false);
-    }
-    connection.prepare_cached(&index.remove)?.execute((&key.partition, &key.id))?;
-    Ok(true)
-}
-
-fn take(connection: &Connection, key: &Key, index: &IndexStatements, wanted: &[&[u8]]) -> Result<(), StoreError> {
-    let mut add = connection.prepare_cached(&index.add)?;
-    for value in wanted {
-        match add.execute((&key.partition, &key.id, value)) {
+fn take(
+    connection: &Connection,
+    key: &Key,
+    kind: &KindStatements,
+    place: i64,
+    wanted: &[u8],
+) -> Result<(), StoreError> {
+    for (index, value) in values::decode(wanted)? {
+        let index = index_of(kind, index)?;
+        match connection.prepare_cached(&index.add)?.execute((value, &key.partition, &key.id, place)) {
             Ok(_) => {}
             Err(error) if is_duplicate(&error) => return Err(StoreError::Duplicate(index.name)),
             Err(error) => return Err(error.into()),
         }
     }
     Ok(())
+}
+
+fn index_of<'a>(kind: &'a KindStatements, name: &[u8]) -> Result<&'a IndexStatements, StoreError> {
+    let known = std::str::from_utf8(name).ok().and_then(|name| kind.indexes.get(name));
+    known.ok_or_else(|| StoreError::corrupt("a row holds a value in an index that is not declared"))
 }
 
 fn sweep(
@@ -256,13 +287,14 @@ fn sweep(
     for kind in statements.kinds() {
         let mut query = connection.prepare_cached(&kind.expired)?;
         let rows = query
-            .query_map((expired_before.0, left), |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<Result<Vec<(Vec<u8>, Vec<u8>)>, _>>()?;
-        for row in rows {
-            for index in kind.indexes.values() {
-                connection.prepare_cached(&index.remove)?.execute((&row.0, &row.1))?;
-            }
-            connection.prepare_cached(&kind.delete)?.execute((&row.0, &row.1))?;
+            .query_map((expired_before.0, left), |row| {
+                let key = Key { partition: row.get(1)?, id: row.get(2)? };
+                Ok((row.get(0)?, key, row.get(3)?))
+            })?
+            .collect::<Result<Vec<(i64, Key, Vec<u8>)>, _>>()?;
+        for (place, key, held) in rows {
+            release(connection, &key, kind, &held)?;
+            connection.prepare_cached(&kind.delete)?.execute([place])?;
             left = left.saturating_sub(1);
         }
     }
