@@ -1,0 +1,119 @@
+//! What the front checks of an ID token before it makes a code of it (flows 7d). The front cannot sign results, and these
+//! checks keep it from passing on a result that was made for anybody or anything else.
+
+use super::transactions::{Pending, Tx};
+use hufu_kernel::{Answer, Octets, Refusal, Timestamp};
+use hufu_oidc::provider::AuthorizationRequest;
+use hufu_pairwise::{Context, Intl, request_direct};
+use hufu_wire::api::sign_in::{Answers, CompleteSignIn, IdToken, acr, amr};
+use hufu_wire::jose::{Compact, Jwks};
+
+/// Seconds an ID token lives.
+const ID_TOKEN_SECONDS: i64 = 300;
+
+/// Seconds the wallet's clock, which proposes `iat`, may be off, and the sign-in may take after it.
+const SLACK: i64 = 60;
+
+struct Case<'a> {
+    issuer: &'a str,
+    tx: &'a Tx,
+    pending: &'a Pending,
+    s: &'a Octets<32>,
+    token: &'a IdToken,
+    payload: &'a [u8],
+    now: Timestamp,
+}
+
+type Check = (&'static str, fn(&Case<'_>) -> bool);
+
+/// In order; the signature has been verified before.
+const CHECKS: &[Check] = &[
+    ("no member beyond the documented ones", members),
+    ("iss", |case| case.token.iss == case.issuer),
+    ("aud", |case| case.token.aud == case.request().client_id),
+    ("nonce", |case| case.token.nonce == case.request().nonce),
+    ("iat", |case| case.token.iat.within(case.now, 2 * SLACK)),
+    ("exp", |case| case.token.exp == case.token.iat + ID_TOKEN_SECONDS && case.now < case.token.exp),
+    ("auth_time", |case| case.token.auth_time.within(case.token.iat, 2 * SLACK)),
+    ("strength", |case| case.token.hufu.strength >= case.request().strength()),
+    ("acr and amr", acr_and_amr),
+    ("no answer beyond those asked for", |case| {
+        given(&case.token.hufu.answers).all(|a| case.request().answers.contains(&a))
+    }),
+    ("ctx", context),
+];
+
+impl Case<'_> {
+    fn request(&self) -> &AuthorizationRequest {
+        &self.pending.request
+    }
+}
+
+/// Checks the wallet's answer against the front's own transaction.
+pub(super) fn check(
+    (keys, issuer): (&Jwks, &str),
+    answer: &CompleteSignIn,
+    pending: &Pending,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let refused = |check: &str| {
+        tracing::debug!(check, "an ID token was refused");
+        Refusal::TokenRejected
+    };
+    let jws = Compact::parse(&answer.id_token).map_err(|_| refused("shape"))?;
+    // The group key signs more than ID tokens; typ keeps a certificate or a pass from being taken for one.
+    if !jws.header().is_typ("JWT") {
+        return Err(refused("typ"));
+    }
+    let alg = pending.client.certificate.id_token_signed_response_alg;
+    let payload = keys.verify(&jws, &[alg]).map_err(|_| refused("signature"))?;
+    let token: IdToken = payload.json().map_err(|_| refused("claims"))?;
+    let case = Case { issuer, tx: &answer.tx, pending, s: &answer.s, token: &token, payload: payload.bytes(), now };
+    match CHECKS.iter().find(|(_, holds)| !holds(&case)) {
+        Some((name, _)) => Err(refused(name)),
+        None => Ok(()),
+    }
+}
+
+/// Nodes build exactly the documented bytes: anything more would be a channel around the consent page.
+fn members(case: &Case<'_>) -> bool {
+    case.token.hufu.v == 1 && serde_json::to_vec(case.token).is_ok_and(|bytes| bytes == case.payload)
+}
+
+fn acr_and_amr(case: &Case<'_>) -> bool {
+    let strength = case.token.hufu.strength;
+    case.token.acr == acr(strength) && case.token.amr == amr(strength)
+}
+
+/// The answers that have a value.
+fn given(answers: &Answers) -> impl Iterator<Item = Answer> {
+    let Answers { real, unique, alive, age_over_18, age_band, guardian_consent } = answers;
+    [
+        (real.is_some(), Answer::Real),
+        (unique.is_some(), Answer::Unique),
+        (alive.is_some(), Answer::Alive),
+        (age_over_18.is_some(), Answer::AgeOver18),
+        (age_band.is_some(), Answer::AgeBand),
+        (guardian_consent.is_some(), Answer::GuardianConsent),
+    ]
+    .into_iter()
+    .filter_map(|(given, answer)| given.then_some(answer))
+}
+
+/// ctx commits to the answers the person agreed to, which are those that have a value: a node gives every one of them.
+fn context(case: &Case<'_>) -> bool {
+    let (request, client) = (case.request(), &case.pending.client);
+    let bound =
+        request_direct::<Intl>(&request.client_id, &request.code_challenge, &request.dpop_jkt, case.tx.as_slice());
+    let ctx = Context {
+        s: &case.s.0,
+        sector_id: &client.certificate.sector_id,
+        nonce: &request.nonce,
+        redirect_uri: &request.redirect_uri,
+        certificate_hash: &client.hash.0,
+        purpose: &request.purpose,
+        answers: &given(&case.token.hufu.answers).collect::<Vec<_>>(),
+        request: &bound,
+    };
+    ctx.hash::<Intl>() == case.token.hufu.ctx.0
+}

@@ -1,0 +1,348 @@
+//! The front: OpenID Connect to platforms. It knows no person at rest, signs no result, and keeps nothing of a sign-in: what
+//! must outlive a request is sealed under a key that dies with the process, or kept in bounded memory for ten minutes.
+//!
+//! The decisions are the tables of `hufu_oidc`; this module asks the single-use set, seals, and remembers transactions.
+
+mod completion;
+mod cookie;
+mod sealer;
+mod sign_in;
+mod transactions;
+
+pub use cookie::COOKIE_SECONDS;
+pub use hufu_oidc::{OAuthError, Reply};
+pub use sealer::Sealer;
+pub use sign_in::{Shown, TRANSACTION_KEY};
+pub use transactions::TRANSACTION_SECONDS;
+
+use cookie::Cookies;
+use hufu_kernel::{Clock, KeyStore, Refusal, Rng, Root, Timestamp};
+use hufu_oidc::provider::{
+    self, ACCESS_TOKEN_SECONDS, Call, Client, ClientError, Clients, Environment, Fresh, OpenRequest, Provider,
+    SealedKind,
+};
+use hufu_oidc::{Challenge, Form};
+use hufu_store::Once;
+use hufu_wire::api::trust::Trust;
+use hufu_wire::jose::{Alg, Jwk, Jwks, KeyUse, PublicKey};
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use transactions::Transactions;
+
+/// What a front is told when it starts.
+pub struct Config {
+    /// The trust root's public half: issuer, wallet origin, registry key, group key, the nodes' one-key-mode keys.
+    pub trust: Trust,
+    /// How many sign-ins may be under way at once; about 2 KiB each.
+    pub transactions: usize,
+    /// Sandbox only: further origins that may post the answer (the persona agent's page). Refused in production.
+    pub agents: Vec<String>,
+}
+
+/// What a front works with.
+pub struct Ports {
+    /// Holds [`TRANSACTION_KEY`].
+    pub keys: Arc<dyn KeyStore>,
+    /// The single-use set.
+    pub once: Arc<dyn Once>,
+    /// The present.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub rng: Arc<dyn Rng>,
+    /// Seals requests, codes and tokens.
+    pub sealer: Sealer,
+}
+
+/// A platform's request as it came in.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Incoming<'a> {
+    /// The HTTP method.
+    pub method: &'a str,
+    /// All `Authorization` headers.
+    pub authorization: &'a [&'a str],
+    /// All `DPoP` headers.
+    pub dpop: &'a [&'a str],
+    /// The form body, or the query of a GET.
+    pub form: &'a str,
+}
+
+/// Why a front does not start.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum FrontError {
+    /// The trust root's keys do not parse.
+    #[error("the trust root's keys do not parse")]
+    Trust,
+    /// The issuer or the wallet's origin is not `https://host[:port]` (http on this machine in the sandbox).
+    #[error("{0} is not an acceptable origin")]
+    Origin(String),
+    /// Agents outside the sandbox.
+    #[error("persona agents exist in the sandbox only")]
+    Agents,
+}
+
+/// The front.
+pub struct Front {
+    provider: Provider,
+    trust: Trust,
+    registry: Jwk,
+    keys: Jwks,
+    agents: Vec<String>,
+    cookies: Cookies,
+    clients: RwLock<HashMap<String, Arc<Client>>>,
+    transactions: Transactions,
+    ports: Ports,
+}
+
+/// The admitted clients as they are at one moment.
+struct Admitted<'a>(&'a Front, Timestamp);
+
+impl Clients for Admitted<'_> {
+    fn client(&self, client_id: &str) -> Option<Arc<Client>> {
+        let clients = self.0.clients.read().unwrap_or_else(PoisonError::into_inner);
+        clients.get(client_id).filter(|client| self.1 < client.certificate.exp).cloned()
+    }
+}
+
+impl Front {
+    /// A front without platforms.
+    ///
+    /// # Errors
+    /// [`FrontError`] if the configuration contradicts itself.
+    pub fn new(config: Config, ports: Ports) -> Result<Self, FrontError> {
+        let Config { trust, transactions, agents } = config;
+        for origin in [&trust.issuer, &trust.wallet_origin].into_iter().chain(&agents) {
+            if !acceptable_origin(origin, trust.root) {
+                return Err(FrontError::Origin(origin.clone()));
+            }
+        }
+        if trust.root == Root::Production && !agents.is_empty() {
+            return Err(FrontError::Agents);
+        }
+        let keys = result_keys(&trust).ok_or(FrontError::Trust)?;
+        let registry = PublicKey::ed25519(trust.offices.registry.0).map(Jwk::bare).map_err(|_| FrontError::Trust)?;
+        let mut id_token_algs: Vec<Alg> = keys.keys.iter().filter_map(|key| key.alg).collect();
+        id_token_algs.sort_unstable();
+        id_token_algs.dedup();
+        Ok(Self {
+            provider: Provider { issuer: trust.issuer.clone(), root: trust.root, id_token_algs },
+            cookies: Cookies::new(trust.issuer.starts_with("https://")),
+            clients: RwLock::default(),
+            transactions: Transactions::new(transactions),
+            registry,
+            keys,
+            agents,
+            trust,
+            ports,
+        })
+    }
+
+    /// Admits a platform: a certificate of the pinned registry key for this trust root. An older certificate never replaces a
+    /// newer one.
+    ///
+    /// # Errors
+    /// [`Refusal::WrongRoot`]; [`Refusal::PlatformUnknown`] for anything the registry did not sign or that has ended;
+    /// [`Refusal::PlatformRequest`] if the certificate contradicts itself.
+    pub fn admit(&self, jws: &str) -> Result<(), Refusal> {
+        let client = Client::admit(jws, &self.registry, self.trust.root, self.now()).map_err(|error| match error {
+            ClientError::Root => Refusal::WrongRoot,
+            ClientError::Signature | ClientError::Time => Refusal::PlatformUnknown,
+            _ => Refusal::PlatformRequest,
+        })?;
+        let certificate = &client.certificate;
+        let signable = self.provider.id_token_algs.contains(&certificate.id_token_signed_response_alg);
+        if !signable || hufu_pairwise::validate_sector_id(&certificate.sector_id).is_err() {
+            return Err(Refusal::PlatformRequest);
+        }
+        let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);
+        match clients.get(&certificate.client_id) {
+            Some(known) if known.certificate.iat > certificate.iat => Err(Refusal::PlatformUnknown),
+            _ => {
+                clients.insert(certificate.client_id.clone(), Arc::new(client));
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether a page of this origin may post an answer here.
+    #[must_use]
+    pub fn may_post(&self, origin: &str) -> bool {
+        origin == self.trust.wallet_origin || self.agents.iter().any(|agent| agent == origin)
+    }
+
+    /// The wallet's origin: the only one that scripts may call from.
+    #[must_use]
+    pub fn wallet_origin(&self) -> &str {
+        &self.trust.wallet_origin
+    }
+
+    /// The metadata document (OpenID Connect Discovery, RFC 8414).
+    #[must_use]
+    pub fn discovery(&self) -> Reply {
+        public(&self.provider.discovery())
+    }
+
+    /// The keys that ID tokens verify under: the nodes' group key and their one-key-mode keys; none of the front's.
+    #[must_use]
+    pub fn jwks(&self) -> Reply {
+        public(&self.keys)
+    }
+
+    /// Pushed authorization requests.
+    pub async fn par(&self, request: &Incoming<'_>) -> Reply {
+        self.answer(request, async |env, call| {
+            let pushed = provider::par(env, call)?;
+            self.use_once(&pushed.fresh, env.now).await.map_err(|error| (error, Challenge::None))?;
+            let open = OpenRequest { request: pushed.request.clone(), exp: pushed.expires };
+            Ok(pushed.reply(&self.seal(SealedKind::Request, &open.request.client_id, &open)?))
+        })
+        .await
+    }
+
+    /// The token endpoint.
+    pub async fn token(&self, request: &Incoming<'_>) -> Reply {
+        self.answer(request, async |env, call| {
+            let redeemed = provider::token(env, call)?;
+            if let Err(error) = self.use_once(&redeemed.fresh, env.now).await {
+                if error == OAuthError::CodeReplayed {
+                    // Whoever was first may be the thief: what the code gave is worth nothing from now on.
+                    let until = redeemed.code.exp + ACCESS_TOKEN_SECONDS;
+                    let revoked = self.ports.once.revoke(&redeemed.code.id.tokens_key(), until, env.now).await;
+                    revoked.map_err(|_| (OAuthError::Unavailable, Challenge::None))?;
+                }
+                return Err((error, Challenge::None));
+            }
+            Ok(redeemed.reply(&self.seal(SealedKind::AccessToken, "", &redeemed.access_token)?))
+        })
+        .await
+    }
+
+    /// The userinfo endpoint.
+    pub async fn userinfo(&self, request: &Incoming<'_>) -> Reply {
+        self.answer(request, async |env, call| {
+            let told = provider::userinfo(env, call)?;
+            self.use_once(&told.fresh, env.now).await.map_err(|error| (error, told.challenge))?;
+            match self.ports.once.seen(&told.token.code.tokens_key(), env.now).await {
+                Ok(false) => Ok(told.reply()),
+                Ok(true) => Err((OAuthError::TokenInvalid, told.challenge)),
+                Err(_) => Err((OAuthError::Unavailable, Challenge::None)),
+            }
+        })
+        .await
+    }
+
+    async fn answer(
+        &self,
+        request: &Incoming<'_>,
+        decide: impl AsyncFnOnce(&Environment<'_>, &Call<'_>) -> Result<Reply, (OAuthError, Challenge)>,
+    ) -> Reply {
+        let form = match Form::parse(request.form) {
+            Ok(form) => form,
+            Err(error) => return Reply::error(error.into(), Challenge::None),
+        };
+        let call =
+            Call { method: request.method, authorization: request.authorization, dpop: request.dpop, form: &form };
+        let now = self.now();
+        let env =
+            Environment { provider: &self.provider, clients: &Admitted(self, now), sealed: &self.ports.sealer, now };
+        match decide(&env, &call).await {
+            Ok(reply) => reply,
+            Err((error, challenge)) => {
+                tracing::debug!(error = error.name(), "a platform's request was refused");
+                Reply::error(error, challenge)
+            }
+        }
+    }
+
+    /// Uses every value, in order, or says which one was used before.
+    async fn use_once(&self, fresh: &[Fresh], now: Timestamp) -> Result<(), OAuthError> {
+        for value in fresh {
+            match self.ports.once.insert_once(&value.key, value.expires, now).await {
+                Ok(true) => {}
+                Ok(false) => return Err(value.otherwise),
+                Err(error) => {
+                    tracing::error!(%error, "the single-use set refuses");
+                    return Err(OAuthError::Unavailable);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn seal<T: serde::Serialize>(
+        &self,
+        kind: SealedKind,
+        client_id: &str,
+        value: &T,
+    ) -> Result<String, (OAuthError, Challenge)> {
+        let sealed = serde_json::to_vec(value).ok();
+        let sealed =
+            sealed.and_then(|plaintext| self.ports.sealer.seal(kind, client_id, &plaintext, self.ports.rng.as_ref()));
+        sealed.ok_or((OAuthError::Internal, Challenge::None))
+    }
+
+    fn now(&self) -> Timestamp {
+        self.ports.clock.now()
+    }
+}
+
+/// Metadata and keys are public: any page may read them, caches may keep them for five minutes.
+fn public(body: &impl serde::Serialize) -> Reply {
+    let mut reply = Reply::json(200, body);
+    reply.headers.retain(|(name, _)| *name == "content-type");
+    reply.headers.push(("cache-control", "public, max-age=300".to_owned()));
+    reply.headers.push(("access-control-allow-origin", "*".to_owned()));
+    reply
+}
+
+/// The group's key and the nodes' one-key-mode keys, each for one algorithm only.
+fn result_keys(trust: &Trust) -> Option<Jwks> {
+    let fixed = |key: &Jwk, alg| {
+        let key = Jwk { alg: Some(alg), key_use: Some(KeyUse::Sig), ..key.clone() };
+        (key.key.fits(alg) && key.kid.is_some()).then_some(key)
+    };
+    let mut keys = vec![fixed(&trust.group_jwk()?, Alg::EdDSA)?];
+    for node in &trust.nodes {
+        keys.push(fixed(&node.es256, Alg::ES256)?);
+    }
+    for key in trust.nodes.iter().filter_map(|node| node.rs256.as_ref()) {
+        keys.push(fixed(key, Alg::RS256)?);
+    }
+    Some(Jwks { keys })
+}
+
+/// `scheme://host[:port]` as browsers write origins; http only on this machine and only in the sandbox.
+fn acceptable_origin(origin: &str, root: Root) -> bool {
+    let (local, authority) = match origin.split_once("://") {
+        Some(("https", authority)) => (false, authority),
+        Some(("http", authority)) => (true, authority),
+        _ => return false,
+    };
+    let plain = !authority.is_empty()
+        && authority.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-:[]".contains(&b));
+    let host = authority.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map_or(authority, |(host, _)| host);
+    let this_machine = matches!(host, "localhost" | "127.0.0.1" | "[::1]") || host.ends_with(".localhost");
+    plain && (!local || (root == Root::Sandbox && this_machine))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_issuer_is_an_origin_and_http_stays_on_this_machine() {
+        assert!(acceptable_origin("https://id.example", Root::Production));
+        assert!(acceptable_origin("http://localhost:8080", Root::Sandbox));
+        assert!(acceptable_origin("http://wallet.localhost:8081", Root::Sandbox));
+        for (origin, root) in [
+            ("http://localhost:8080", Root::Production),
+            ("http://id.example", Root::Sandbox),
+            ("https://id.example/", Root::Production),
+            ("https://ID.example", Root::Production),
+            ("https://", Root::Production),
+            ("https://user@id.example", Root::Production),
+            ("id.example", Root::Sandbox),
+        ] {
+            assert!(!acceptable_origin(origin, root), "{origin}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! One sign-in at level direct, from the platform's redirect to the code (flows 7).
+
+use super::transactions::{Pending, TRANSACTION_SECONDS, Tx};
+use super::{Admitted, Front, completion};
+use hufu_kernel::{Octets, Refusal, b64, framed, hex, random};
+use hufu_oidc::provider::{self, Authorized, Code, CodeId, Environment, Rejection, SealedKind};
+use hufu_oidc::{Form, OAuthError, Pairs, Reply, with_query};
+use hufu_wire::api::sign_in::{CompleteSignIn, Continue, RefuseSignIn, Transaction};
+use hufu_wire::jose::{self, Alg, Header, Jwk, PublicKey};
+
+/// The front's one signing key, Ed25519: it signs transactions for the wallet, never results.
+pub const TRANSACTION_KEY: &str = "front-tx";
+
+/// A refusal shown to the person as a page, since there is no checked address to redirect to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Shown {
+    /// What the person reads.
+    pub refusal: Refusal,
+    /// For the platform's engineer.
+    pub error: OAuthError,
+    /// Ties the page to one line of the log.
+    pub error_id: String,
+}
+
+impl Front {
+    /// The authorization endpoint: opens a transaction and sends the browser to the wallet's own origin. `cookies` are all
+    /// `Cookie` headers, `form` the query or the body.
+    ///
+    /// # Errors
+    /// [`Shown`] as long as no redirect address of an admitted client has been checked; later errors redirect.
+    pub async fn authorize(&self, form: &str, cookies: &[&str]) -> Result<Reply, Shown> {
+        let now = self.now();
+        let env =
+            Environment { provider: &self.provider, clients: &Admitted(self, now), sealed: &self.ports.sealer, now };
+        let rejected = |error: OAuthError| Rejection { error, redirect: None };
+        let decided = match Form::parse(form) {
+            Ok(form) => provider::authorize(&env, &form),
+            Err(error) => Err(rejected(error.into())),
+        };
+        let begun = match decided {
+            Ok(authorized) => self.begin(authorized, cookies).await,
+            Err(rejection) => Err(rejection),
+        };
+        match begun {
+            Ok(reply) => Ok(reply),
+            Err(Rejection { redirect: Some(to), .. }) => Ok(see_other(to)),
+            Err(Rejection { error, redirect: None }) => Err(self.shown(error)),
+        }
+    }
+
+    async fn begin(&self, authorized: Authorized, cookies: &[&str]) -> Result<Reply, Rejection> {
+        let now = self.now();
+        let Authorized { client, request, pushed } = authorized;
+        if let Some((name, _)) = &pushed {
+            match self.ports.once.seen(&pushed_key(name), now).await {
+                Ok(false) => {}
+                Ok(true) => return Err(Rejection { error: OAuthError::RequestUriUsed, redirect: None }),
+                Err(_) => return Err(self.unavailable(&request)),
+            }
+        }
+        let tx: Tx = Octets(random(self.ports.rng.as_ref()));
+        let begun = self.cookies.begin(cookies, self.ports.rng.as_ref());
+        let query =
+            Pairs::default().with("tx", &b64(tx.as_slice())).with_some("ui_locales", request.lang.map(|l| l.tag()));
+        let busy = self.unavailable(&request);
+        let pending = Pending { client, request, pushed, cookie: begun.hash, exp: now + TRANSACTION_SECONDS };
+        self.transactions.open(tx, pending, now).map_err(|_| busy)?;
+        let mut reply = see_other(with_query(&format!("{}/sign-in", self.trust.wallet_origin), &query));
+        reply.headers.extend(begun.set.into_iter().map(|cookie| ("set-cookie", cookie)));
+        Ok(reply)
+    }
+
+    fn unavailable(&self, request: &provider::AuthorizationRequest) -> Rejection {
+        let error = OAuthError::Unavailable;
+        Rejection { error, redirect: Some(request.refused(&self.provider.issuer, error)) }
+    }
+
+    fn shown(&self, error: OAuthError) -> Shown {
+        let error_id = hex(&random::<6>(self.ports.rng.as_ref()));
+        tracing::info!(error_id, error = error.name(), "an authorization request was refused with a page");
+        Shown { refusal: error.refusal(), error, error_id }
+    }
+
+    /// What the wallet needs to know, as a JWS with `typ` [`Transaction::TYP`]; served once.
+    ///
+    /// # Errors
+    /// [`Refusal::Malformed`] for no transaction's name, [`Refusal::TransactionGone`] if it was served, ended or never was.
+    pub fn transaction(&self, tx: &str) -> Result<String, Refusal> {
+        let tx: Tx = hufu_kernel::unb64(tx)
+            .and_then(|bytes| Octets::try_from(bytes.as_slice()).ok())
+            .ok_or(Refusal::Malformed)?;
+        let pending = self.transactions.serve(&tx, self.now())?;
+        let request = &pending.request;
+        let payload = Transaction {
+            tx,
+            iss: self.provider.issuer.clone(),
+            certificate: pending.client.jws.clone(),
+            client_id: request.client_id.clone(),
+            redirect_uri: request.redirect_uri.clone(),
+            nonce: request.nonce.clone(),
+            code_challenge: request.code_challenge.clone(),
+            dpop_jkt: request.dpop_jkt.clone(),
+            answers: request.answers.clone(),
+            purpose: request.purpose.clone(),
+            strength: request.strength(),
+            exp: pending.exp,
+        };
+        let kid = PublicKey::ed25519(self.trust.offices.front.0).map(|key| Jwk::bare(key).thumbprint());
+        let kid = kid.map_err(|error| crate::broken(&error))?;
+        let header = Header::new(Alg::EdDSA).typ(Transaction::TYP).kid(&kid);
+        let input = jose::signing_input(&header, &payload).map_err(|error| crate::broken(&error))?;
+        let signature = self.ports.keys.sign_ed25519(TRANSACTION_KEY, input.as_bytes());
+        let signature = signature.map_err(|error| crate::broken(&error))?;
+        Ok(jose::assemble(&input, signature.as_slice()))
+    }
+
+    /// Takes the wallet's answer and makes a code of it. `cookies` are all `Cookie` headers.
+    ///
+    /// # Errors
+    /// [`Refusal::TransactionGone`], [`Refusal::TransactionCookie`], [`Refusal::TokenRejected`]; the transaction stays open
+    /// after the last two.
+    pub async fn complete(&self, answer: &CompleteSignIn, cookies: &[&str]) -> Result<Continue, Refusal> {
+        let now = self.now();
+        let pending = self.of_this_browser(&answer.tx, cookies)?;
+        completion::check((&self.keys, &self.provider.issuer), answer, &pending, now)?;
+        self.transactions.end(&answer.tx)?;
+        if let Some((name, expires)) = &pending.pushed {
+            // Past its expiry the request_uri opens nothing more, and it had this one transaction.
+            let until = (*expires).max(now);
+            if !self.ports.once.insert_once(&pushed_key(name), until, now).await.map_err(|_| Refusal::Busy)? {
+                return Err(Refusal::TransactionGone);
+            }
+        }
+        let request = &pending.request;
+        let id = CodeId(Octets(random(self.ports.rng.as_ref())));
+        let code = Code::of(request, id, &answer.id_token, now);
+        let sealed = self.seal(SealedKind::Code, &request.client_id, &code).map_err(|_| Refusal::Internal)?;
+        Ok(Continue { redirect_to: request.granted(&self.provider.issuer, &sealed) })
+    }
+
+    /// The person did not agree: `access_denied` to the platform, and the transaction is over.
+    ///
+    /// # Errors
+    /// [`Refusal::TransactionGone`], [`Refusal::TransactionCookie`].
+    pub async fn refuse(&self, refusal: &RefuseSignIn, cookies: &[&str]) -> Result<Continue, Refusal> {
+        let pending = self.of_this_browser(&refusal.tx, cookies)?;
+        self.transactions.end(&refusal.tx)?;
+        if let Some((name, expires)) = &pending.pushed {
+            let now = self.now();
+            self.ports.once.revoke(&pushed_key(name), (*expires).max(now), now).await.map_err(|_| Refusal::Busy)?;
+        }
+        Ok(Continue { redirect_to: pending.request.refused(&self.provider.issuer, OAuthError::Denied) })
+    }
+
+    fn of_this_browser(&self, tx: &Tx, cookies: &[&str]) -> Result<std::sync::Arc<Pending>, Refusal> {
+        let pending = self.transactions.look(tx, self.now())?;
+        if self.cookies.holds(cookies, &pending.cookie) { Ok(pending) } else { Err(Refusal::TransactionCookie) }
+    }
+}
+
+fn pushed_key(name: &Octets<32>) -> Vec<u8> {
+    framed(&[b"pushed", name.as_slice()])
+}
+
+/// 303, so that the browser never posts on to another origin (RFC 9700 section 4.12).
+fn see_other(to: String) -> Reply {
+    Reply {
+        status: 303,
+        headers: vec![("location", to), ("cache-control", "no-store".to_owned())],
+        body: String::new(),
+    }
+}

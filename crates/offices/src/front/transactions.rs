@@ -1,0 +1,191 @@
+//! Sign-ins under way: ten minutes in bounded memory, nowhere else.
+
+use hufu_kernel::{Octets, Refusal, Timestamp};
+use hufu_oidc::provider::{AuthorizationRequest, Client};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Seconds a transaction lives.
+pub const TRANSACTION_SECONDS: i64 = 600;
+
+/// A transaction's name: 32 random bytes that only the browser and the wallet see.
+pub(super) type Tx = Octets<32>;
+
+/// One sign-in under way.
+pub(super) struct Pending {
+    pub client: Arc<Client>,
+    pub request: AuthorizationRequest,
+    /// Names the pushed request, with the time its `request_uri` expires.
+    pub pushed: Option<(Octets<32>, Timestamp)>,
+    /// SHA-256 of the browser's secret.
+    pub cookie: Octets<32>,
+    /// When it ends.
+    pub exp: Timestamp,
+}
+
+struct Entry {
+    pending: Arc<Pending>,
+    served: bool,
+}
+
+#[derive(Default)]
+struct Inner {
+    entries: HashMap<Tx, Entry>,
+    by_end: BTreeSet<(Timestamp, Tx)>,
+    by_pushed: HashMap<Octets<32>, Tx>,
+}
+
+pub(super) struct Transactions {
+    capacity: usize,
+    inner: Mutex<Inner>,
+}
+
+impl Inner {
+    fn remove(&mut self, tx: &Tx) -> Option<Entry> {
+        let entry = self.entries.remove(tx)?;
+        self.by_end.remove(&(entry.pending.exp, *tx));
+        if let Some((pushed, _)) = &entry.pending.pushed {
+            self.by_pushed.remove(pushed);
+        }
+        Some(entry)
+    }
+
+    fn sweep(&mut self, now: Timestamp) {
+        while let Some((exp, tx)) = self.by_end.first().copied() {
+            if exp > now {
+                return;
+            }
+            self.remove(&tx);
+        }
+    }
+
+    fn live(&mut self, tx: &Tx, now: Timestamp) -> Result<&mut Entry, Refusal> {
+        self.entries.get_mut(tx).filter(|entry| now < entry.pending.exp).ok_or(Refusal::TransactionGone)
+    }
+}
+
+impl Transactions {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { capacity, inner: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Between two map operations at worst an entry is found by one way only: it then simply expires.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens a transaction. One pushed request has at most one: a browser that loads the address again gets a new one in place of
+    /// the old, so that one `request_uri` can neither be completed twice nor fill the memory.
+    pub(super) fn open(&self, tx: Tx, pending: Pending, now: Timestamp) -> Result<(), Refusal> {
+        let mut inner = self.lock();
+        inner.sweep(now);
+        if let Some(older) = pending.pushed.and_then(|(pushed, _)| inner.by_pushed.get(&pushed).copied()) {
+            inner.remove(&older);
+        }
+        if inner.entries.len() >= self.capacity {
+            return Err(Refusal::Busy);
+        }
+        if let Some((pushed, _)) = pending.pushed {
+            inner.by_pushed.insert(pushed, tx);
+        }
+        inner.by_end.insert((pending.exp, tx));
+        inner.entries.insert(tx, Entry { pending: Arc::new(pending), served: false });
+        Ok(())
+    }
+
+    /// Gives the transaction to the wallet, once.
+    pub(super) fn serve(&self, tx: &Tx, now: Timestamp) -> Result<Arc<Pending>, Refusal> {
+        let mut inner = self.lock();
+        let entry = inner.live(tx, now)?;
+        if std::mem::replace(&mut entry.served, true) {
+            return Err(Refusal::TransactionGone);
+        }
+        Ok(Arc::clone(&entry.pending))
+    }
+
+    /// Looks at the transaction.
+    pub(super) fn look(&self, tx: &Tx, now: Timestamp) -> Result<Arc<Pending>, Refusal> {
+        self.lock().live(tx, now).map(|entry| Arc::clone(&entry.pending))
+    }
+
+    /// Ends the transaction: of two that try, one succeeds.
+    pub(super) fn end(&self, tx: &Tx) -> Result<(), Refusal> {
+        self.lock().remove(tx).map(|_| ()).ok_or(Refusal::TransactionGone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hufu_wire::api::platform::{Bilingual, PlatformCertificate, Profile};
+    use hufu_wire::jose::{Alg, Jwks};
+
+    fn pending(pushed: Option<u8>, exp: i64) -> Pending {
+        let certificate = PlatformCertificate {
+            root: hufu_kernel::Root::Sandbox,
+            client_id: "c".into(),
+            sector_id: "https://c.example".into(),
+            name: Bilingual { zh: String::new(), en: String::new() },
+            profile: Profile::Fapi2,
+            redirect_uris: Vec::new(),
+            entitled: Vec::new(),
+            purposes: Vec::new(),
+            id_token_signed_response_alg: Alg::EdDSA,
+            jwks: Jwks::default(),
+            client_secret_sha256: None,
+            iat: Timestamp(0),
+            exp: Timestamp(i64::MAX),
+        };
+        Pending {
+            client: Arc::new(Client { certificate, jws: String::new(), hash: Octets::default() }),
+            request: AuthorizationRequest::default(),
+            pushed: pushed.map(|name| (Octets([name; 32]), Timestamp(60))),
+            cookie: Octets::default(),
+            exp: Timestamp(exp),
+        }
+    }
+
+    #[test]
+    fn full_is_busy_until_the_oldest_has_ended() {
+        let transactions = Transactions::new(2);
+        transactions.open(Octets([1; 32]), pending(None, 10), Timestamp(0)).unwrap();
+        transactions.open(Octets([2; 32]), pending(None, 20), Timestamp(0)).unwrap();
+        assert_eq!(transactions.open(Octets([3; 32]), pending(None, 30), Timestamp(9)), Err(Refusal::Busy));
+        assert_eq!(transactions.open(Octets([3; 32]), pending(None, 30), Timestamp(10)), Ok(()));
+        assert!(transactions.look(&Octets([1; 32]), Timestamp(10)).is_err());
+        assert!(transactions.look(&Octets([2; 32]), Timestamp(10)).is_ok());
+    }
+
+    #[test]
+    fn a_pushed_request_has_one_transaction_at_a_time() {
+        let transactions = Transactions::new(8);
+        for tx in 0..100 {
+            transactions.open(Octets([tx; 32]), pending(Some(7), 10), Timestamp(0)).unwrap();
+        }
+        assert!(transactions.look(&Octets([98; 32]), Timestamp(0)).is_err());
+        assert!(transactions.look(&Octets([99; 32]), Timestamp(0)).is_ok());
+        assert_eq!(transactions.lock().entries.len(), 1);
+    }
+
+    #[test]
+    fn a_transaction_is_served_once_and_ended_once() {
+        let transactions = Transactions::new(8);
+        let tx = Octets([1; 32]);
+        transactions.open(tx, pending(Some(1), 10), Timestamp(0)).unwrap();
+        assert!(transactions.serve(&tx, Timestamp(0)).is_ok());
+        assert!(transactions.serve(&tx, Timestamp(0)).is_err());
+        assert!(transactions.end(&tx).is_ok());
+        assert!(transactions.end(&tx).is_err());
+        let inner = transactions.lock();
+        assert!(inner.entries.is_empty() && inner.by_end.is_empty() && inner.by_pushed.is_empty());
+    }
+
+    #[test]
+    fn an_ended_transaction_is_gone_even_before_it_is_swept() {
+        let transactions = Transactions::new(8);
+        transactions.open(Octets([1; 32]), pending(None, 10), Timestamp(0)).unwrap();
+        assert!(transactions.look(&Octets([1; 32]), Timestamp(9)).is_ok());
+        assert_eq!(transactions.look(&Octets([1; 32]), Timestamp(10)).err(), Some(Refusal::TransactionGone));
+        assert_eq!(transactions.serve(&Octets([1; 32]), Timestamp(10)).err(), Some(Refusal::TransactionGone));
+    }
+}

@@ -1,0 +1,235 @@
+//! A person arrives at a node (flows 5, steps 4 to 6): pending row, device, password, confirmation.
+
+use super::Node;
+use super::gate::{plain_challenge, verify_holder};
+use super::row::{Commitments, Private, Row};
+use crate::{hpke, open_signed, ports, retrying, sign};
+use async_trait::async_trait;
+use hufu_domain::holder::{Holder, Status, credential_hash};
+use hufu_kernel::{Bytes, EnrolmentId, Handle, Label, Octets, Refusal, framed};
+use hufu_pairwise::{oprf_evaluate, verify_password};
+use hufu_store::{Paging, Select, StoreError, Versioned};
+use hufu_wire::api::Signed;
+use hufu_wire::api::enrolment::{
+    Activate, Confirmation, DeviceEnrolled, EnrolDevice, EnrolPassword, HolderReply, NewHolder, Ready, Report,
+    SealedHolder,
+};
+use hufu_wire::api::holder::Device;
+use hufu_wire::api::trust::node_name;
+
+/// What binds a sealed message to its node and enrolment.
+#[must_use]
+pub fn sealing_aad(node: hufu_kernel::NodeIndex, enrolment_id: EnrolmentId) -> Vec<u8> {
+    framed(&[node_name(node).as_bytes(), enrolment_id.as_slice()])
+}
+
+/// Seconds a pending row outlives its enrolment, so that a confirmation given at the last moment finds it.
+const GRACE: i64 = 600;
+
+#[async_trait]
+impl ports::Node for Node {
+    async fn new_holder(&self, request: &Signed<SealedHolder>) -> Result<HolderReply, Refusal> {
+        let sealed = open_signed(&self.trust, "registrar", request)?;
+        if sealed.node != self.index {
+            return Err(Refusal::OfficeRefused);
+        }
+        let private = self.keys.share("hpke").map_err(|error| crate::broken(&error))?;
+        let aad = sealing_aad(self.index, sealed.enrolment_id);
+        let opened = hpke::open(&private, &sealed.enc.0, &aad, &sealed.ciphertext.0)?;
+        let new: NewHolder = serde_json::from_slice(&opened).map_err(|_| Refusal::OfficeRefused)?;
+        retrying(|| self.new_holder_once(sealed.enrolment_id, &new)).await
+    }
+
+    async fn activate(&self, request: &Activate) -> Result<(), Refusal> {
+        retrying(|| self.activate_once(request)).await
+    }
+}
+
+impl Node {
+    async fn pending(&self, enrolment_id: EnrolmentId) -> Result<Option<Versioned<Row>>, Refusal> {
+        Ok(self.store.find::<Row>("enrolment", enrolment_id.as_slice()).await?)
+    }
+
+    async fn new_holder_once(&self, enrolment_id: EnrolmentId, new: &NewHolder) -> Result<HolderReply, Refusal> {
+        let found = self.pending(enrolment_id).await?;
+        if let Some(found) = &found {
+            let private = self.private(&found.record)?;
+            // The same enrolment again: the same root, and perhaps a redrawn number or a device made anew.
+            if private.root_u != new.root_u || !matches!(found.record.holder.status, Status::Pending { .. }) {
+                return Err(Refusal::EnrolmentOrder);
+            }
+            if private.number == new.number
+                && found.record.holder.devices[0].credential == credential_hash(&new.credential_id.0)
+            {
+                return Ok(HolderReply::Pending(self.report(&found.record, &private)?));
+            }
+        }
+        let handle = found.as_ref().map_or_else(|| Handle::random(self.rng.as_ref()), |found| found.record.handle);
+        let (row, private) = self.new_row(handle, enrolment_id, new)?;
+        match self.put(&row, found.as_ref()).await {
+            Ok(()) => Ok(HolderReply::Pending(self.report(&row, &private)?)),
+            Err(StoreError::Duplicate("number")) => Ok(HolderReply::NumberTaken),
+            // A pending row of this root from an enrolment that lapsed: it makes room.
+            Err(StoreError::Duplicate("root")) => self.make_room(&row.root_index).await,
+            Err(StoreError::Duplicate(_)) => Err(Refusal::Replayed),
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    fn new_row(&self, handle: Handle, enrolment_id: EnrolmentId, new: &NewHolder) -> Result<(Row, Private), Refusal> {
+        let device = Device {
+            credential: credential_hash(&new.credential_id.0),
+            key: new.device_key.clone(),
+            holder_key: Bytes::default(),
+            since: self.clock.now().minute(),
+            not_before: None,
+        };
+        let private = Private {
+            root_u: new.root_u,
+            loc_u: new.loc_u,
+            contact: new.contact,
+            vault: new.vault,
+            face: new.face,
+            number: new.number.clone(),
+            offsets: Vec::new(),
+            statements: Vec::new(),
+        };
+        let mut row = Row {
+            handle,
+            enrolment_id,
+            holder: Holder::pending(enrolment_id, new.expires, new.flags.clone(), new.epoch, device),
+            private: self.seal(&handle, &private)?,
+            generation: 0,
+            commitments: Commitments::default(),
+            root_index: self.index_of("root", new.root_u.as_slice())?,
+            number_index: self.number_index(new.number.as_str())?,
+            status_indexes: Vec::new(),
+            failures: 0,
+            paused_until: None,
+        };
+        row.commitments.take(&self.own_report(&row, &private)?)?;
+        Ok((row, private))
+    }
+
+    fn index_of(&self, kind: &str, value: &[u8]) -> Result<Octets<32>, Refusal> {
+        self.keys.hmac("index", &framed(&[kind.as_bytes(), value])).map_err(|error| crate::broken(&error))
+    }
+
+    pub(super) fn number_index(&self, number: &str) -> Result<Octets<32>, Refusal> {
+        self.index_of("number", number.as_bytes())
+    }
+
+    async fn make_room(&self, root_index: &Octets<32>) -> Result<HolderReply, Refusal> {
+        let Some(found) = self.store.find::<Row>("root", root_index.as_slice()).await? else {
+            return Err(Refusal::Busy);
+        };
+        match found.record.holder.status {
+            Status::Pending { .. } => {
+                self.delete(&found).await?;
+                Err(Refusal::Busy)
+            }
+            _ => Err(Refusal::AlreadyEnrolled),
+        }
+    }
+
+    fn own_report(&self, row: &Row, private: &Private) -> Result<Report, Refusal> {
+        let commitments = self.commitments(private, &row.holder.epoch)?;
+        Ok(Report { enrolment_id: row.enrolment_id, node: self.index, epoch: row.holder.epoch, commitments })
+    }
+
+    fn report(&self, row: &Row, private: &Private) -> Result<Signed<Report>, Refusal> {
+        sign(self.keys.as_ref(), self.name(), &self.own_report(row, private)?)
+    }
+
+    /// The new device proves itself, registers its holder key and has the first password evaluated.
+    ///
+    /// # Errors
+    /// [`Refusal::EnrolmentGone`] without a pending row; the assertion's refusals; [`Refusal::Replayed`] for a second holder key.
+    pub async fn enrol_device(&self, request: &EnrolDevice) -> Result<DeviceEnrolled, Refusal> {
+        let now = self.fresh(request.t)?;
+        let found = self.pending(request.enrolment_id).await?.ok_or(Refusal::EnrolmentGone)?;
+        let credential = credential_hash(&request.assertion.credential_id.0);
+        let device = found.record.holder.device(&credential, now)?;
+        let bytes = framed(&[request.enrolment_id.as_slice(), &request.holder_key.0, request.blinded.as_slice()]);
+        let chal = plain_challenge(Label::Enrol, &bytes, request.t);
+        self.assertion(&device.key, &chal, &request.assertion)?;
+        let mut row = found.record.clone();
+        row.holder.register_holder_key(&request.holder_key)?;
+        if row != found.record {
+            self.put(&row, Some(&found)).await?;
+        }
+        if !request.pair.members().contains(&self.index) {
+            return Ok(DeviceEnrolled { partial: None });
+        }
+        self.once(b"enrol", &chal, 2 * super::gate::SKEW + 1).await?;
+        let key = self.assigned_password(&self.private(&row)?, request.pair)?;
+        let partial = oprf_evaluate(&key, &request.blinded, self.rng.as_ref()).map_err(|_| Refusal::Malformed)?;
+        Ok(DeviceEnrolled { partial: Some(partial) })
+    }
+
+    /// The first password's public half.
+    ///
+    /// # Errors
+    /// [`Refusal::EnrolmentGone`], [`Refusal::HolderKeyRefused`], [`Refusal::PasswordWrong`] if the key is not known to the caller.
+    pub async fn enrol_password(&self, request: &EnrolPassword) -> Result<Signed<Ready>, Refusal> {
+        self.fresh(request.t)?;
+        let found = self.pending(request.enrolment_id).await?.ok_or(Refusal::EnrolmentGone)?;
+        let record = serde_json::to_vec(&request.password).map_err(|_| Refusal::Malformed)?;
+        let bytes = framed(&[request.enrolment_id.as_slice(), &record]);
+        let chal = plain_challenge(Label::Enrol, &bytes, request.t);
+        let device = found.record.holder.devices.first().ok_or(Refusal::EnrolmentOrder)?;
+        verify_holder(&device.holder_key.0, &chal, &request.holder_signature)?;
+        if !verify_password(&request.password.public.0, &chal, &request.password_signature.0) {
+            return Err(Refusal::PasswordWrong);
+        }
+        let mut row = found.record.clone();
+        row.holder.set_first_password(request.password.clone())?;
+        if row != found.record {
+            self.put(&row, Some(&found)).await?;
+        }
+        sign(self.keys.as_ref(), self.name(), &Ready { enrolment_id: request.enrolment_id, node: self.index })
+    }
+
+    async fn activate_once(&self, request: &Activate) -> Result<(), Refusal> {
+        let confirmed: Confirmation = open_signed(&self.trust, "uniqueness", &request.confirmation)?;
+        let found = self.pending(confirmed.enrolment_id).await?.ok_or(Refusal::EnrolmentGone)?;
+        let mut row = found.record.clone();
+        row.holder = row.holder.activate(confirmed.enrolment_id)?;
+        for report in &request.reports {
+            let opened = open_signed(&self.trust, &report.office, report)?;
+            if opened.enrolment_id != confirmed.enrolment_id || report.office != node_name(opened.node) {
+                return Err(Refusal::OfficeRefused);
+            }
+            if opened.epoch == row.holder.epoch {
+                row.commitments.take(&opened)?;
+            }
+        }
+        if row != found.record {
+            self.put(&row, Some(&found)).await?;
+        }
+        self.gate.open_window(row.holder.devices[0].credential, self.clock.now());
+        Ok(())
+    }
+
+    /// Deletes pending rows that lapsed, unless uniqueness says confirmed; those it turns active.
+    ///
+    /// # Errors
+    /// The store's, or uniqueness's if it does not answer: nothing is deleted then.
+    pub async fn sweep_pending(&self) -> Result<u32, Refusal> {
+        let before = self.clock.now() - GRACE;
+        let select = Select::Range { from: Vec::new(), until: Some(before.to_be_bytes().to_vec()) };
+        let rows = self.store.scan::<Row>("pending", select, Paging::first(100)).await?.rows;
+        let mut gone = 0;
+        for found in rows {
+            match self.uniqueness.confirmation(found.record.enrolment_id).await? {
+                // The peers' reports come with the next activation or with catching up; a row without them signs nothing.
+                Some(confirmation) => self.activate_once(&Activate { confirmation, reports: Vec::new() }).await?,
+                None => {
+                    self.delete(&found).await?;
+                    gone += 1;
+                }
+            }
+        }
+        Ok(gone)
+    }
+}

@@ -1,0 +1,114 @@
+//! A node's row: the common state, and what only this node holds.
+
+use hufu_domain::holder::{Holder, Status};
+use hufu_kernel::{
+    Bytes, Element, EnrolmentId, Handle, Index, Key, Locator, Octets, Record, Sealed, Subset, Timestamp, offices,
+};
+use hufu_wire::network_number::NetworkNumber;
+use serde::{Deserialize, Serialize};
+
+/// One person, as one node knows them.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Row {
+    /// This node's name for the person.
+    pub handle: Handle,
+    /// The enrolment that made the row; its messages are idempotent by it.
+    pub enrolment_id: EnrolmentId,
+    /// Equal at all three nodes.
+    pub holder: Holder,
+    /// [`Private`], under this node's key, bound to the handle.
+    pub private: Sealed,
+    /// The generation of the K_A that the offsets belong to (flows 1).
+    pub generation: u32,
+    /// C_A for all three A, and their like.
+    pub commitments: Commitments,
+    /// HMAC(node key, root_u): recovery finds the row by it.
+    pub root_index: Octets<32>,
+    /// HMAC(node key, number).
+    pub number_index: Octets<32>,
+    /// Status-list indexes of the certificate copies in force.
+    pub status_indexes: Vec<u32>,
+    /// Wrong passwords in a row; this node's own count.
+    pub failures: u32,
+    /// Until when password evaluations pause.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub paused_until: Option<Timestamp>,
+}
+
+/// What the row keeps sealed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Private {
+    /// The pseudonym root.
+    pub root_u: Octets<32>,
+    /// Names the person's records at uniqueness, post and vault.
+    pub loc_u: Locator,
+    /// The contact reference at post.
+    pub contact: Locator,
+    /// The vault's locator.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub vault: Option<Locator>,
+    /// The face commitment.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub face: Option<Octets<32>>,
+    /// The network number.
+    pub number: NetworkNumber,
+    /// d_A of the held subsets, canonical scalars; absent while zero.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub offsets: Vec<(Subset, Bytes)>,
+    /// The row's last statements, newest last: a peer that missed them can check them itself.
+    pub statements: Vec<Remembered>,
+}
+
+/// A statement as the row remembers it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remembered {
+    /// The exact signed bytes.
+    pub statement: Bytes,
+    /// By whom, as it came.
+    pub authority: hufu_wire::api::holder::Authority,
+}
+
+/// How many statements a row remembers.
+pub const REMEMBERED: usize = 16;
+
+/// Commitments to all three subsets' sub-keys; the two holders of each report it, and different reports refuse.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Commitments {
+    /// C_A = e_A·G.
+    pub pseudonym: [Option<Element>; 3],
+    /// e_{A,ep}·G for the present epoch.
+    pub epoch: [Option<Element>; 3],
+    /// Password sub-keys, ristretto255.
+    pub password: [Option<Element>; 3],
+}
+
+impl Record for Row {
+    type Office = offices::Node;
+    const KIND: &'static str = "holder";
+    const INDEXES: &'static [Index] = &[
+        Index { name: "credential", unique: true },
+        Index { name: "enrolment", unique: true },
+        Index { name: "root", unique: true },
+        Index { name: "number", unique: true },
+        Index { name: "status", unique: true },
+        Index { name: "pending", unique: false },
+    ];
+
+    fn key(&self) -> Key {
+        Key::own(self.handle.as_slice())
+    }
+
+    fn index_values(&self) -> Vec<(&'static str, Vec<u8>)> {
+        let mut values = vec![
+            ("enrolment", self.enrolment_id.as_slice().to_vec()),
+            ("root", self.root_index.as_slice().to_vec()),
+            ("number", self.number_index.as_slice().to_vec()),
+        ];
+        values.extend(self.holder.devices.iter().map(|device| ("credential", device.credential.as_slice().to_vec())));
+        values.extend(self.status_indexes.iter().map(|index| ("status", index.to_be_bytes().to_vec())));
+        if let Status::Pending { expires, .. } = self.holder.status {
+            values.push(("pending", expires.to_be_bytes().to_vec()));
+        }
+        values
+    }
+}

@@ -1,0 +1,270 @@
+//! Sign-in at level direct (flows 7): evaluate and commit, then check the peer and sign.
+
+use super::gate::Certified;
+use super::sub_keys::assigned_commitments;
+use super::{Node, Row};
+use hufu_domain::consent;
+use hufu_domain::holder::credential_hash;
+use hufu_kernel::{Bytes, Label, Level, Octets, Pair, Refusal, Strength};
+use hufu_pairwise::{
+    Context, Intl, Nonces, challenge, combine, ep, evaluate, oprf_evaluate, request_direct, sub, verify_partial,
+    verify_password,
+};
+use hufu_store::Versioned;
+use hufu_wire::api::sign_in::{
+    BeginSignIn, Consent, EvaluatePassword, FinishSignIn, IdToken, PasswordEvaluation, SignInOffer, SignInShare,
+    VerificationResult, acr, amr,
+};
+use hufu_wire::jose::{self, Alg, Header, Signer as _};
+use hufu_wire::webauthn::Assertion;
+use std::sync::Arc;
+
+/// ID tokens live this long.
+const ID_TOKEN_LIFE: i64 = 300;
+
+/// What round 2 needs of round 1.
+pub struct Begun {
+    pair: Pair,
+    consent: Consent,
+    ctx: Octets<32>,
+    certified: Arc<Certified>,
+    row: Row,
+    own: SignInOffer,
+    nonces: Option<Nonces>,
+}
+
+/// A consent and an assertion that passed every check.
+struct Checked {
+    found: Versioned<Row>,
+    certified: Arc<Certified>,
+    ctx: [u8; 32],
+    chal: [u8; 32],
+}
+
+impl Node {
+    async fn check_sign_in(&self, agreed: &Consent, assertion: &Assertion) -> Result<Checked, Refusal> {
+        let now = self.fresh(agreed.t)?;
+        self.fresh(agreed.iat)?;
+        let certified = self.gate.certificate(&agreed.certificate)?;
+        if agreed.iss != self.trust.issuer {
+            return Err(Refusal::PlatformRequest);
+        }
+        consent::check(&certified.certificate, self.trust.root, agreed, now)?;
+        let ctx = context(agreed, &certified);
+        let sector = certified.certificate.sector_id.as_bytes();
+        let chal = challenge::<Intl>(Label::SignIn, Some(Level::Direct), sector, &ctx, Some(agreed.strength), agreed.t);
+        let credential = credential_hash(&assertion.credential_id.0);
+        let found = self.row_of(&credential).await?;
+        let device = found.record.holder.device(&credential, now)?;
+        self.assertion(&device.key, &chal, assertion)?;
+        // After the assertion: only the holder learns the row's standing.
+        found.record.holder.usable()?;
+        self.gate.open_window(credential, now);
+        Ok(Checked { found, certified, ctx, chal })
+    }
+
+    /// Round 0: one password evaluation for one assertion; attempts are counted per handle.
+    ///
+    /// # Errors
+    /// The refusals of the assertion and the row; [`Refusal::Replayed`] for a second evaluation under one assertion;
+    /// [`Refusal::PasswordBlocked`] while evaluations pause.
+    pub async fn evaluate_password(&self, request: &EvaluatePassword) -> Result<PasswordEvaluation, Refusal> {
+        let checked = self.check_sign_in(&request.consent, &request.assertion).await?;
+        let row = &checked.found.record;
+        let record = row.holder.password.as_ref().ok_or(Refusal::PasswordWrong)?;
+        if row.paused_until.is_some_and(|until| self.clock.now() < until) {
+            return Err(Refusal::PasswordBlocked);
+        }
+        self.once(b"password", &checked.chal, 2 * super::gate::SKEW + 1).await?;
+        let key = self.assigned_password(&self.private(row)?, request.pair)?;
+        let partial = oprf_evaluate(&key, &request.blinded, self.rng.as_ref()).map_err(|_| Refusal::Malformed)?;
+        Ok(PasswordEvaluation { partial, salt: record.salt, params_id: record.params_id })
+    }
+
+    /// Round 1: check everything, evaluate, commit to signing nonces.
+    ///
+    /// # Errors
+    /// Whichever check fails; nothing is remembered of a refused request but a wrong password.
+    pub async fn begin_sign_in(&self, request: &BeginSignIn) -> Result<SignInOffer, Refusal> {
+        self.other(request.pair)?;
+        let checked = self.check_sign_in(&request.consent, &request.assertion).await?;
+        self.check_password(&checked, request).await?;
+        let row = checked.found.record;
+        let private = self.private(&row)?;
+        let base = &checked.certified.sector;
+        let pseudonym = evaluate::<Intl>(&self.assigned_pseudonym(&private, request.pair)?, base, self.rng.as_ref());
+        let epoch_key = self.assigned_epoch(&private, &row.holder.epoch, request.pair)?;
+        let epoch = evaluate::<Intl>(&epoch_key, base, self.rng.as_ref());
+        let (nonces, commitments) = match checked.certified.certificate.id_token_signed_response_alg {
+            Alg::EdDSA => {
+                let (nonces, commitments) =
+                    self.signer.commit(self.rng.as_ref()).map_err(|error| crate::broken(&error))?;
+                (Some(nonces), commitments)
+            }
+            _ => (None, Bytes::default()),
+        };
+        let state = self.state(&row, request.pair, request.consent.s.as_slice())?;
+        let offer = SignInOffer { session: Octets::default(), pseudonym, epoch, commitments, state };
+        let begun = Begun {
+            pair: request.pair,
+            consent: request.consent.clone(),
+            ctx: Octets(checked.ctx),
+            certified: checked.certified,
+            row,
+            own: offer.clone(),
+            nonces,
+        };
+        let session = self.sign_ins.open(begun, self.clock.now(), self.rng.as_ref())?;
+        Ok(SignInOffer { session, ..offer })
+    }
+
+    async fn check_password(&self, checked: &Checked, request: &BeginSignIn) -> Result<(), Refusal> {
+        if request.consent.strength == Strength::Certificate {
+            return Ok(());
+        }
+        let row = &checked.found.record;
+        if row.paused_until.is_some_and(|until| self.clock.now() < until) {
+            return Err(Refusal::PasswordBlocked);
+        }
+        let record = row.holder.password.as_ref().ok_or(Refusal::PasswordWrong)?;
+        let right =
+            request.password.is_some_and(|signature| verify_password(&record.public.0, &checked.chal, &signature.0));
+        if right {
+            return self.forgive(&checked.found).await;
+        }
+        let credential = credential_hash(&request.assertion.credential_id.0);
+        crate::retrying(|| self.count_failure(&credential)).await?;
+        Err(Refusal::PasswordWrong)
+    }
+
+    /// Counts on the row as it is now, so that parallel tries do not hide behind one another.
+    async fn count_failure(&self, credential: &Octets<32>) -> Result<(), Refusal> {
+        let found = self.row_of(credential).await?;
+        let mut row = found.record.clone();
+        row.failures += 1;
+        if row.failures >= self.rules.password.failures {
+            row.failures = 0;
+            row.paused_until = Some(self.clock.now() + self.rules.password.pause_s);
+        }
+        self.put(&row, Some(&found)).await.map_err(Refusal::from)
+    }
+
+    /// A right password after wrong ones: a row is written only then.
+    async fn forgive(&self, found: &Versioned<Row>) -> Result<(), Refusal> {
+        if found.record.failures == 0 {
+            return Ok(());
+        }
+        let row = Row { failures: 0, paused_until: None, ..found.record.clone() };
+        self.put(&row, Some(found)).await.map_err(Refusal::from)
+    }
+
+    /// Round 2: check the peer's part, rebuild the ID token from this node's own row, sign.
+    ///
+    /// # Errors
+    /// [`Refusal::SessionGone`]; [`Refusal::NodesDisagree`] if the rows differ; [`Refusal::SignatureRefused`] if the peer's proof
+    /// or code does not verify.
+    pub async fn finish_sign_in(&self, request: &FinishSignIn) -> Result<SignInShare, Refusal> {
+        let begun = self.sign_ins.take(&request.session, self.clock.now())?;
+        let peer = &request.peer;
+        self.agree(&begun.own.state, &peer.state, begun.pair)?;
+        let token = self.token(&begun, peer)?;
+        let alg = begun.certified.certificate.id_token_signed_response_alg;
+        let header = Header::new(alg).typ("JWT").kid(&self.kid(alg, begun.pair)?);
+        let signing_input = jose::signing_input(&header, &token).map_err(|error| crate::broken(&error))?;
+        let share = match begun.nonces {
+            Some(nonces) => {
+                let other = self.other(begun.pair)?;
+                let commitments = [(self.index, begun.own.commitments.clone()), (other, peer.commitments.clone())];
+                self.signer
+                    .sign(nonces, signing_input.as_bytes(), &commitments)
+                    .map_err(|_| Refusal::SignatureRefused)?
+            }
+            None => self.one_key(alg, begun.pair, signing_input.as_bytes())?,
+        };
+        Ok(SignInShare { signing_input, share })
+    }
+
+    fn token(&self, begun: &Begun, peer: &SignInOffer) -> Result<IdToken, Refusal> {
+        let other = self.other(begun.pair)?;
+        let base = &begun.certified.sector;
+        let held = &begun.row.commitments;
+        let whole = |own: &hufu_kernel::Partial, theirs: &hufu_kernel::Partial, held| {
+            let commitments = assigned_commitments(held, begun.pair, other)?;
+            let theirs = verify_partial::<Intl>(theirs, &commitments, base).map_err(|_| Refusal::SignatureRefused)?;
+            // This node's own element was computed here a moment ago; its proof is for others.
+            let own = hufu_pairwise::point::<Intl>(&own.element).map_err(|error| crate::broken(&error))?;
+            combine::<Intl>(&[own, theirs]).map_err(|_| Refusal::SignatureRefused)
+        };
+        let pseudonym = whole(&begun.own.pseudonym, &peer.pseudonym, &held.pseudonym)?;
+        let epoch = whole(&begun.own.epoch, &peer.epoch, &held.epoch)?;
+        let agreed = &begun.consent;
+        Ok(IdToken {
+            iss: self.trust.issuer.clone(),
+            sub: sub::<Intl>(&pseudonym),
+            aud: agreed.client_id.clone(),
+            nonce: agreed.nonce.clone(),
+            iat: agreed.iat,
+            exp: agreed.iat + ID_TOKEN_LIFE,
+            auth_time: agreed.t,
+            acr: acr(agreed.strength).to_owned(),
+            amr: amr(agreed.strength),
+            hufu: VerificationResult {
+                v: 1,
+                ep: ep::<Intl>(&epoch),
+                ctx: begun.ctx,
+                strength: agreed.strength,
+                answers: consent::answers(&begun.row.holder.flags, &agreed.answers, agreed.iat),
+            },
+        })
+    }
+
+    /// The key an ID token names: the group's, or in one-key mode the lower node's of the pair.
+    fn kid(&self, alg: Alg, pair: Pair) -> Result<String, Refusal> {
+        let lower = self.trust.node(pair.members()[0]);
+        let kid = match alg {
+            Alg::EdDSA => Some(self.group_kid.clone()),
+            Alg::ES256 => lower.es256.kid.clone(),
+            Alg::RS256 => lower.rs256.as_ref().and_then(|jwk| jwk.kid.clone()),
+            Alg::PS256 => None,
+        };
+        kid.ok_or(Refusal::PlatformRequest)
+    }
+
+    /// One-key mode: the lower node signs alone, the other gives an empty share. docs/trust.md says what that means.
+    fn one_key(&self, alg: Alg, pair: Pair, message: &[u8]) -> Result<Bytes, Refusal> {
+        if pair.members()[0] != self.index {
+            return Ok(Bytes::default());
+        }
+        match (alg, &self.rs256) {
+            (Alg::ES256, _) => {
+                let signature = self.keys.sign_es256("es256", message).map_err(|error| crate::broken(&error))?;
+                Ok(Bytes(signature.0.to_vec()))
+            }
+            (Alg::RS256, Some(key)) => key.sign(message).map(Bytes).map_err(|error| crate::broken(&error)),
+            _ => Err(Refusal::PlatformRequest),
+        }
+    }
+
+    /// Clears signing sessions nobody came back for.
+    pub fn sweep_sessions(&self) {
+        let now = self.clock.now();
+        self.sign_ins.sweep(now);
+        self.signings.sweep(now);
+    }
+}
+
+fn context(agreed: &Consent, certified: &Certified) -> [u8; 32] {
+    let request =
+        request_direct::<Intl>(&agreed.client_id, &agreed.code_challenge, &agreed.dpop_jkt, agreed.tx.as_slice());
+    Context {
+        s: &agreed.s.0,
+        sector_id: &certified.certificate.sector_id,
+        nonce: &agreed.nonce,
+        redirect_uri: &agreed.redirect_uri,
+        certificate_hash: &certified.hash.0,
+        purpose: &agreed.purpose,
+        answers: &agreed.answers,
+        request: &request,
+    }
+    .hash::<Intl>()
+}

@@ -1,0 +1,186 @@
+//! Changes to a row, each a statement signed by the person (flows 6), and reads of one's own row.
+
+use super::Node;
+use super::row::{Private, REMEMBERED, Remembered, Row};
+use crate::{open_signed, retrying, sign};
+use hufu_domain::holder::{Applied, Effect, Signer, credential_hash, label};
+use hufu_kernel::{Label, Refusal, framed};
+use hufu_store::{StoreError, Versioned};
+use hufu_wire::api::holder::{
+    Authority, Done, EpochReport, Forget, OpenHolder, ReadRow, RowView, Statement, StatementAccepted, SubmitReports,
+    SubmitStatement,
+};
+use hufu_wire::api::trust::node_name;
+
+impl Node {
+    /// Commits a statement.
+    ///
+    /// # Errors
+    /// The signature's, the row's or the rule's refusal; nothing is changed then.
+    pub async fn submit(&self, request: &SubmitStatement) -> Result<StatementAccepted, Refusal> {
+        retrying(|| self.submit_once(request)).await
+    }
+
+    async fn submit_once(&self, request: &SubmitStatement) -> Result<StatementAccepted, Refusal> {
+        let bytes = &request.statement.0;
+        let statement: Statement = serde_json::from_slice(bytes).map_err(|_| Refusal::Malformed)?;
+        let now = self.fresh(statement.t)?;
+        let (found, credential) = self.signed_by(&statement, request).await?;
+        let signer = match request.authority {
+            Authority::Device(_) => Signer::Device(&credential),
+            Authority::Holder(_) => Signer::HolderKey(&credential),
+        };
+        let applied = found.record.holder.apply(&statement, bytes, signer, now)?;
+        let mut private = self.private(&found.record)?;
+        private
+            .statements
+            .push(Remembered { statement: request.statement.clone(), authority: request.authority.clone() });
+        let surplus = private.statements.len().saturating_sub(REMEMBERED);
+        private.statements.drain(..surplus);
+        if let Authority::Device(_) = request.authority {
+            self.gate.open_window(credential, now);
+        }
+        self.carry_out(&found, applied, private, request).await
+    }
+
+    async fn signed_by(
+        &self,
+        statement: &Statement,
+        request: &SubmitStatement,
+    ) -> Result<(Versioned<Row>, hufu_kernel::Octets<32>), Refusal> {
+        let bytes = &request.statement.0;
+        match &request.authority {
+            Authority::Device(assertion) => {
+                self.by_assertion(label(&statement.change), bytes, statement.t, assertion).await
+            }
+            Authority::Holder(proof) => Ok((self.by_holder_key(proof, bytes).await?, proof.credential)),
+        }
+    }
+
+    async fn carry_out(
+        &self,
+        found: &Versioned<Row>,
+        applied: Applied,
+        mut private: Private,
+        request: &SubmitStatement,
+    ) -> Result<StatementAccepted, Refusal> {
+        let mut row = Row { holder: applied.holder, ..found.record.clone() };
+        let mut accepted =
+            StatementAccepted { version: row.holder.version, head: row.holder.head, report: None, offer: None };
+        let mut certificates = None;
+        match applied.effect {
+            Effect::None => {}
+            Effect::Number(number) => {
+                row.number_index = self.number_index(number.as_str())?;
+                private.number = number;
+            }
+            Effect::Epoch => {
+                let commitments = self.epoch_commitments(&private, &row.holder.epoch)?;
+                let report = EpochReport { head: row.holder.head, node: self.index, commitments };
+                row.commitments.epoch = Default::default();
+                row.commitments.take_epoch(&report)?;
+                accepted.report = Some(sign(self.keys.as_ref(), self.name(), &report)?);
+            }
+            Effect::Certificates { batch, keys, seed } => {
+                let copies = self.certificate_copies(&row, &private, batch, &keys, &seed)?;
+                row.status_indexes.clone_from(&copies.status_indexes);
+                certificates = Some(copies);
+            }
+            Effect::Leave => return self.leave(found, &private, accepted).await,
+        }
+        row.private = self.seal(&row.handle, &private)?;
+        match self.put(&row, Some(found)).await {
+            Ok(()) => {}
+            Err(StoreError::Duplicate("number")) => return Err(Refusal::VersionConflict),
+            // Another person's copy holds one of the indexes: the wallet asks again with the next batch.
+            Err(StoreError::Duplicate("status")) => return Err(Refusal::Busy),
+            Err(StoreError::Duplicate(_)) => return Err(Refusal::Replayed),
+            Err(other) => return Err(other.into()),
+        }
+        if let (Some(copies), Some(pair)) = (certificates, request.pair) {
+            if pair.members().contains(&self.index) {
+                accepted.offer = Some(self.begin_signing(&row, pair, copies.into_signing())?);
+            }
+        }
+        Ok(accepted)
+    }
+
+    /// The row goes; this node's word to forget goes to uniqueness and post with the peer's, by way of the wallet.
+    async fn leave(
+        &self,
+        found: &Versioned<Row>,
+        private: &Private,
+        accepted: StatementAccepted,
+    ) -> Result<StatementAccepted, Refusal> {
+        let word = sign(self.keys.as_ref(), self.name(), &Forget { loc_u: private.loc_u })?;
+        // Told before the row is gone: a lost word could not be given again.
+        self.uniqueness.forget(&word).await?;
+        self.post.forget(&word).await?;
+        self.delete(found).await?;
+        Ok(accepted)
+    }
+
+    /// Takes the other nodes' commitments for a new epoch.
+    ///
+    /// # Errors
+    /// [`Refusal::VersionConflict`] for another head; [`Refusal::SignatureRefused`] if two holders differ.
+    pub async fn submit_reports(&self, request: &SubmitReports) -> Result<Done, Refusal> {
+        retrying(|| self.submit_reports_once(request)).await
+    }
+
+    async fn submit_reports_once(&self, request: &SubmitReports) -> Result<Done, Refusal> {
+        let found = self.row_of(&request.credential).await?;
+        let mut row = found.record.clone();
+        for report in &request.reports {
+            let opened: EpochReport = open_signed(&self.trust, &report.office, report)?;
+            if report.office != node_name(opened.node) {
+                return Err(Refusal::OfficeRefused);
+            }
+            if opened.head != row.holder.head {
+                return Err(Refusal::VersionConflict);
+            }
+            row.commitments.take_epoch(&opened)?;
+        }
+        if row != found.record {
+            self.put(&row, Some(&found)).await?;
+        }
+        Ok(Done {})
+    }
+
+    /// Opens a holder key's quarter of an hour.
+    ///
+    /// # Errors
+    /// The assertion's refusals.
+    pub async fn open_holder(&self, request: &OpenHolder) -> Result<Done, Refusal> {
+        let credential = credential_hash(&request.assertion.credential_id.0);
+        let bytes = framed(&[b"holder", credential.as_slice()]);
+        self.by_assertion(Label::Pass, &bytes, request.t, &request.assertion).await?;
+        self.gate.open_window(credential, self.clock.now());
+        Ok(Done {})
+    }
+
+    /// What this node holds about a person, to that person.
+    ///
+    /// # Errors
+    /// The holder key's refusals.
+    pub async fn read_row(&self, request: &ReadRow) -> Result<RowView, Refusal> {
+        let found = self.by_holder_key(&request.proof, b"row").await?;
+        let row = &found.record;
+        let private = self.private(row)?;
+        let changes = private.statements.iter().filter_map(|remembered| {
+            let statement: Statement = serde_json::from_slice(&remembered.statement.0).ok()?;
+            Some((label(&statement.change).as_str().to_owned(), statement.t.minute()))
+        });
+        Ok(RowView {
+            version: row.holder.version,
+            head: row.holder.head,
+            status: row.holder.status.name().to_owned(),
+            number: private.number.clone(),
+            flags: row.holder.flags.clone(),
+            devices: row.holder.devices.clone(),
+            next_batch: row.holder.batch + 1,
+            contact: private.contact,
+            changes: changes.collect(),
+        })
+    }
+}

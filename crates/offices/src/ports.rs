@@ -1,0 +1,79 @@
+//! What one office may ask of another, and of the world. Offices in one process are wired directly; apart, by mutually
+//! authenticated HTTP.
+
+use async_trait::async_trait;
+use hufu_domain::eligibility::RegisterEntry;
+use hufu_kernel::{Bytes, EnrolmentId, Lang, Partial, Refusal};
+use hufu_wire::api::Signed;
+use hufu_wire::api::enrolment::{
+    Activate, Confirm, Confirmation, EvaluateTag, HolderReply, Reserve, SealedHolder, SendCode, StoreContact,
+    StoreWrap, TagState,
+};
+use hufu_wire::api::holder::Forget;
+use hufu_wire::documents::DocumentNumber;
+
+/// A tagger, as the registrar sees it.
+#[async_trait]
+pub trait Tagger: Send + Sync {
+    /// One partial evaluation, counted against the registrar's quota.
+    async fn evaluate(&self, request: &Signed<EvaluateTag>) -> Result<Partial, Refusal>;
+}
+
+/// Uniqueness, as the registrar and the nodes see it.
+#[async_trait]
+pub trait Uniqueness: Send + Sync {
+    /// Reserves a tag for an enrolment, or says what is known of it.
+    async fn reserve(&self, request: &Signed<Reserve>) -> Result<TagState, Refusal>;
+    /// Stores the wrapped root under a reserved tag; the first wrap of an enrolment stays.
+    async fn store_wrap(&self, request: &Signed<StoreWrap>) -> Result<Bytes, Refusal>;
+    /// Confirms an enrolment: from here on the person exists.
+    async fn confirm(&self, request: &Signed<Confirm>) -> Result<Signed<Confirmation>, Refusal>;
+    /// The confirmation of an enrolment, if it was given.
+    async fn confirmation(&self, enrolment_id: EnrolmentId) -> Result<Option<Signed<Confirmation>>, Refusal>;
+    /// Deletes a person's wraps once two different nodes have said so.
+    async fn forget(&self, word: &Signed<Forget>) -> Result<(), Refusal>;
+}
+
+/// A node, as the registrar sees it.
+#[async_trait]
+pub trait Node: Send + Sync {
+    /// Makes a pending row.
+    async fn new_holder(&self, request: &Signed<SealedHolder>) -> Result<HolderReply, Refusal>;
+    /// Turns it active.
+    async fn activate(&self, request: &Activate) -> Result<(), Refusal>;
+}
+
+/// Post, as the registrar and the nodes see it.
+#[async_trait]
+pub trait Post: Send + Sync {
+    /// Sends a code to a phone that has no contact record yet.
+    async fn send_code(&self, request: &Signed<SendCode>) -> Result<(), Refusal>;
+    /// Stores a sealed phone under a random reference.
+    async fn store_contact(&self, request: &Signed<StoreContact>) -> Result<(), Refusal>;
+    /// Deletes a person's contacts once two different nodes have said so.
+    async fn forget(&self, word: &Signed<Forget>) -> Result<(), Refusal>;
+}
+
+/// The register of statutory documents.
+#[async_trait]
+pub trait IdentitySource: Send + Sync {
+    /// The entry whose number and name match exactly; `None` where none does.
+    ///
+    /// # Errors
+    /// [`Refusal::RegisterDown`] if it does not answer in time.
+    async fn look_up(&self, number: &DocumentNumber, name: &str) -> Result<Option<RegisterEntry>, Refusal>;
+}
+
+/// Whether the face before the camera is the document's.
+#[async_trait]
+pub trait FaceDecision: Send + Sync {
+    /// Decides from the evidence; nothing of it is kept.
+    async fn decide(&self, number: &DocumentNumber, evidence: &[u8]) -> Result<bool, Refusal>;
+}
+
+/// Carries short messages.
+#[async_trait]
+pub trait Sms: Send + Sync {
+    /// Sends a template with its parameters to a canonical number.
+    async fn send(&self, to: &str, template: &str, params: &[(&str, &str)], lang: Lang) -> Result<(), Refusal>;
+}
