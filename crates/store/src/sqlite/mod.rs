@@ -1,7 +1,8 @@
 //! The embedded engine: one writer thread with group commit, a few reading threads.
 //!
 //! Durability: WAL with `synchronous=FULL`. The writer drains its queue into one transaction, commits (one fsync), and
-//! only then answers; a batch that refuses is undone alone, by its savepoint. Readers see a commit only after its fsync.
+//! only then answers; a batch that is refused writes nothing, so the others of its group stand. Readers see a commit only
+//! after its fsync.
 //!
 //! Privacy at rest: rows stand in their table by a hash of their key, so the file keeps no order of arrival; `secure_delete`
 //! overwrites what is deleted, and every sweep empties the write-ahead log.
@@ -134,11 +135,10 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
-/// What every connection needs, reading or writing.
-fn prepare_connection(connection: &Connection) -> Result<(), rusqlite::Error> {
+/// What every connection needs; `cache` is in KiB, and the operating system's cache stands behind it.
+fn prepare_connection(connection: &Connection, cache: i64) -> Result<(), rusqlite::Error> {
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     connection.set_prepared_statement_cache_capacity(256);
     connection.pragma_update(None, "trusted_schema", "OFF")?;
-    // 32 MiB of pages; the rest is the operating system's cache.
-    connection.pragma_update(None, "cache_size", -32_768)
+    connection.pragma_update(None, "cache_size", -cache)
 }

@@ -35,7 +35,7 @@ impl Readers {
         for number in 0..count.max(1) {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let connection = Connection::open_with_flags(path, flags)?;
-            prepare_connection(&connection)?;
+            prepare_connection(&connection, 8_192)?;
             let (reads, statements) = (Arc::clone(&reads), Arc::clone(statements));
             let thread = std::thread::Builder::new().name(format!("store-read-{number}"));
             let run = move || serve(&connection, &reads, &statements);

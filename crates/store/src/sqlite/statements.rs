@@ -1,7 +1,7 @@
 //! The SQL of each kind, written once when the store is opened. Names were checked by the catalogue; values are bound.
 
 use crate::{Catalogue, Kind, Scan, Select, StoreError};
-use hufu_kernel::{Key, framed};
+use hufu_kernel::{Index, Key, framed};
 use rusqlite::types::Value;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -29,6 +29,8 @@ pub(super) struct KindStatements {
 pub(super) struct IndexStatements {
     /// The name, for [`crate::StoreError::Duplicate`].
     pub name: &'static str,
+    /// Who holds a value; only of a unique index.
+    pub holder: Option<String>,
     pub add: String,
     pub remove: String,
 }
@@ -78,16 +80,17 @@ impl KindStatements {
                 "SELECT place, \"partition\", id, index_values FROM \"{table}\" \
                  WHERE expires_at IS NOT NULL AND expires_at < ?1 LIMIT ?2"
             ),
-            indexes: kind.indexes.iter().map(|index| (index.name, IndexStatements::of(table, index.name))).collect(),
+            indexes: kind.indexes.iter().map(|index| (index.name, IndexStatements::of(table, index))).collect(),
         }
     }
 }
 
 impl IndexStatements {
-    fn of(table: &str, name: &'static str) -> Self {
-        let side = format!("\"{table}__{name}\"");
+    fn of(table: &str, index: &Index) -> Self {
+        let side = format!("\"{table}__{}\"", index.name);
         Self {
-            name,
+            name: index.name,
+            holder: index.unique.then(|| format!("SELECT \"partition\", id FROM {side} WHERE value = ?1")),
             add: format!("INSERT INTO {side} (value, \"partition\", id, place) VALUES (?1, ?2, ?3, ?4)"),
             remove: format!("DELETE FROM {side} WHERE value = ?1 AND \"partition\" = ?2 AND id = ?3"),
         }

@@ -7,6 +7,7 @@ use crate::values;
 use crate::{Change, Committed, Expect, RawOp, StoreError, Version};
 use hufu_kernel::{Key, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
@@ -112,7 +113,7 @@ fn write(connection: &Connection, group: Vec<Job>, statements: &Statements) {
 fn run(connection: &Connection, job: Job, statements: &Statements, outcome: &mut Result<(), StoreError>) -> Answer {
     match job {
         Job::Commit { batch, reply } => {
-            let result = attempt(outcome, || isolated(connection, &batch, statements));
+            let result = attempt(outcome, || apply(connection, &batch, statements));
             Answer::Commit(reply, result)
         }
         Job::Sweep { expired_before, limit, reply } => {
@@ -146,19 +147,8 @@ impl Answer {
     }
 }
 
-/// One batch under a savepoint, so that its refusal undoes nothing else.
-fn isolated(connection: &Connection, batch: &Prepared, statements: &Statements) -> Result<Committed, StoreError> {
-    connection.prepare_cached("SAVEPOINT batch")?.execute([])?;
-    let result = apply(connection, batch, statements);
-    if let Err(StoreError::Conflict | StoreError::Duplicate(_) | StoreError::Misuse(_)) = &result {
-        connection.prepare_cached("ROLLBACK TO batch")?.execute([])?;
-    }
-    if !connection.is_autocommit() {
-        connection.prepare_cached("RELEASE batch")?.execute([])?;
-    }
-    result
-}
-
+/// One batch. Whatever can refuse is checked before the first row is written, so that a refusal leaves nothing to undo:
+/// there is one writer, and what it has checked stays true.
 fn apply(connection: &Connection, batch: &Prepared, statements: &Statements) -> Result<Committed, StoreError> {
     let remembered: Option<Vec<u8>> = connection
         .prepare_cached("SELECT fingerprint FROM store__commit WHERE id = ?1")?
@@ -167,12 +157,13 @@ fn apply(connection: &Connection, batch: &Prepared, statements: &Statements) -> 
     if let Some(fingerprint) = remembered {
         return batch.again(&fingerprint);
     }
-    let mut rows = Vec::with_capacity(batch.ops.len());
+    let mut rows: Vec<Row<'_>> = Vec::with_capacity(batch.ops.len());
     for op in &batch.ops {
         let kind = statements.kind(op.kind)?;
         rows.push((op, kind, expect(connection, op, kind)?));
     }
     rows.retain(|(op, ..)| op.change != Change::Keep);
+    check_unique(connection, &rows)?;
     // Values are released before any is taken: one may pass from row to row within a batch.
     let mut taken = Vec::new();
     for (op, kind, state) in &rows {
@@ -198,6 +189,31 @@ struct State {
     version: Version,
     /// As [`values::encode`] writes them.
     values: Vec<u8>,
+}
+
+/// A row of the batch, its table's statements, and how it was found.
+type Row<'a> = (&'a RawOp, &'a KindStatements, Option<State>);
+
+/// A value may pass from one row of the batch to another: only rows outside it, or two of its own, stand in the way.
+fn check_unique(connection: &Connection, rows: &[Row<'_>]) -> Result<(), StoreError> {
+    let mut claimed = BTreeSet::new();
+    for (op, kind, _) in rows {
+        let Change::Put { values, .. } = &op.change else { continue };
+        for (name, value) in values {
+            let index = index_of(kind, name.as_bytes())?;
+            let Some(holder) = &index.holder else { continue };
+            let found = connection
+                .prepare_cached(holder)?
+                .query_row([value], |row| Ok(Key { partition: row.get(0)?, id: row.get(1)? }))
+                .optional()?;
+            let outside = found
+                .is_some_and(|holder| !rows.iter().any(|(other, ..)| other.kind == op.kind && other.key == holder));
+            if outside || !claimed.insert((op.kind, *name, value)) {
+                return Err(StoreError::Duplicate(index.name));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn expect(connection: &Connection, op: &RawOp, kind: &KindStatements) -> Result<Option<State>, StoreError> {
@@ -261,11 +277,7 @@ fn take(
 ) -> Result<(), StoreError> {
     for (index, value) in values::decode(wanted)? {
         let index = index_of(kind, index)?;
-        match connection.prepare_cached(&index.add)?.execute((value, &key.partition, &key.id, place)) {
-            Ok(_) => {}
-            Err(error) if is_duplicate(&error) => return Err(StoreError::Duplicate(index.name)),
-            Err(error) => return Err(error.into()),
-        }
+        connection.prepare_cached(&index.add)?.execute((value, &key.partition, &key.id, place))?;
     }
     Ok(())
 }
