@@ -213,9 +213,9 @@ pub fn assemble(signing_input: &str, signature: &[u8]) -> String {
 /// Signs `payload` with a key at hand; `header.alg` is set to the signer's.
 ///
 /// # Errors
-/// [`JoseError::Json`], or [`JoseError::Unsupported`] if the signer fails.
+/// [`JoseError::Json`], or [`JoseError::Sign`] if the signer fails.
 pub fn sign(signer: &dyn Signer, header: Header, payload: &impl Serialize) -> Result<String, JoseError> {
     let input = signing_input(&Header { alg: signer.alg(), ..header }, payload)?;
-    let signature = signer.sign(input.as_bytes()).map_err(|_| JoseError::Unsupported)?;
+    let signature = signer.sign(input.as_bytes())?;
     Ok(assemble(&input, &signature))
 }

@@ -197,6 +197,7 @@ mod native {
     use super::{Alg, JoseError, Jwk, KeyUse, PublicKey, SignError, Signer};
     use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
     use aws_lc_rs::rand::SystemRandom;
+    use aws_lc_rs::rsa::KeySize;
     use aws_lc_rs::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaEncoding, RsaKeyPair};
     use std::fmt;
     use zeroize::Zeroizing;
@@ -241,12 +242,13 @@ mod native {
     }
 
     impl RsaKey {
-        /// A fresh 2048-bit key; takes seconds.
+        /// A fresh 2048-bit key; takes seconds. Its randomness is aws-lc's own, which takes no other.
         ///
         /// # Errors
-        /// [`JoseError::KeyMismatch`] unless `alg` is PS256 or RS256; [`JoseError::Unsupported`] if generation fails.
+        /// [`JoseError::KeyMismatch`] unless `alg` is PS256 or RS256; [`JoseError::BadKey`] if generation fails.
         pub fn generate(alg: Alg) -> Result<Self, JoseError> {
-            let pair = RsaKeyPair::generate(signature_size()).map_err(|_| JoseError::Unsupported)?;
+            let pair =
+                RsaKeyPair::generate(KeySize::Rsa2048).map_err(|_| JoseError::BadKey("RSA generation failed"))?;
             Self::new(pair, alg)
         }
 
@@ -261,9 +263,9 @@ mod native {
         /// The key as PKCS#8 DER.
         ///
         /// # Errors
-        /// [`JoseError::Unsupported`] if the library gives no encoding.
+        /// [`JoseError::BadKey`] if the library gives no encoding.
         pub fn to_pkcs8(&self) -> Result<Zeroizing<Vec<u8>>, JoseError> {
-            let der: Pkcs8V1Der<'static> = self.pair.as_der().map_err(|_| JoseError::Unsupported)?;
+            let der: Pkcs8V1Der<'static> = self.pair.as_der().map_err(|_| JoseError::BadKey("no PKCS#8 encoding"))?;
             Ok(Zeroizing::new(der.as_ref().to_vec()))
         }
 
@@ -287,10 +289,6 @@ mod native {
         pub fn public(&self) -> &Jwk {
             &self.public
         }
-    }
-
-    fn signature_size() -> aws_lc_rs::rsa::KeySize {
-        aws_lc_rs::rsa::KeySize::Rsa2048
     }
 
     impl fmt::Debug for RsaKey {

@@ -81,6 +81,9 @@ pub enum JoseError {
     /// This build cannot compute the algorithm (RSA without feature `native`).
     #[error("this build has no RSA")]
     Unsupported,
+    /// The key at hand gave no signature.
+    #[error(transparent)]
+    Sign(#[from] SignError),
     /// A claim is missing or of another type.
     #[error("claim {0} is missing or malformed")]
     Claim(&'static str),

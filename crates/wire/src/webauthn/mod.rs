@@ -14,7 +14,7 @@ pub use soft_device::SoftDevice;
 
 use crate::cose::{self, CoseError};
 use crate::jose::{Alg, PublicKey, der_to_raw, verify_ed25519, verify_es256};
-use hufu_kernel::{Bytes, Octets};
+use hufu_kernel::{Bytes, Octets, Refusal};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use sha2::{Digest, Sha256};
 
@@ -163,4 +163,14 @@ pub enum AssertionError {
     /// The new key is neither ES256 nor EdDSA, or malformed.
     #[error("the device key is refused")]
     DeviceKey,
+}
+
+impl From<AssertionError> for Refusal {
+    /// Only a wrong challenge has a code of its own: its cause lies with the caller's inputs, not with the device.
+    fn from(step: AssertionError) -> Self {
+        match step {
+            AssertionError::Challenge => Self::ChallengeMismatch,
+            _ => Self::AssertionInvalid,
+        }
+    }
 }

@@ -169,7 +169,7 @@ fn base64url_has_one_spelling() {
         format!("{JWS_8037}\n"),
         format!(" {JWS_8037}"),
         format!("{JWS_8037}."),
-        format!("{input}"),
+        input.to_owned(),
         format!("{input}.{}", signature.replace('_', "/")),
         // The last character's unused bits set: the same bytes to a lenient decoder.
         format!("{input}.{}h", &signature[..signature.len() - 1]),

@@ -1,4 +1,5 @@
 //! The wire formats against other people's vectors, other people's code, random input and attacks.
+#![expect(clippy::unwrap_used, reason = "tests judge by panicking")]
 
 mod dpop;
 mod fuzz;
