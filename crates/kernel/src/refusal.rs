@@ -246,6 +246,10 @@ refusals! {
         zh "请在发起登录的同一浏览器中完成登录。"
         en "Finish signing in with the browser you started in."
         dev "The transaction cookie is missing or belongs to another transaction: the answer must come from the browser that began.";
+    ForeignOrigin "foreign_origin" Caller 403
+        zh "请求来自其他网站，已拒绝。请回到平台重新开始。"
+        en "The request came from another website and was refused. Go back to the platform and start again."
+        dev "The Origin header names neither the wallet nor (in the sandbox) a persona agent. A page with Referrer-Policy no-referrer posts Origin: null; use same-origin or strict-origin there.";
     TokenRejected "token_rejected" Caller 400
         zh "认证结果不可信，已拒绝。请重新开始。"
         en "The authentication result does not check out and was refused. Start again."

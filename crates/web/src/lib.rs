@@ -1,1 +1,3 @@
-//! placeholder
+//! The HTTP edge.
+
+pub mod front;

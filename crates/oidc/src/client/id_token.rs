@@ -85,6 +85,10 @@ const CHECKS: &[Check] = &[
 /// The first check that fails.
 pub fn verify_id_token(jws: &str, expected: &Expected<'_>) -> Result<IdToken, IdTokenError> {
     let compact = Compact::parse(jws).map_err(|_| IdTokenError::Shape)?;
+    // The group key signs certificates and passes too; typ keeps them apart.
+    if !compact.header().is_typ("JWT") {
+        return Err(IdTokenError::Shape);
+    }
     let payload = expected.keys.verify(&compact, &[expected.alg]).map_err(|_| IdTokenError::Signature)?;
     payload.json::<Dates>().ok().filter(|dates| dates.iat.0 < dates.exp.0).ok_or(IdTokenError::Shape)?;
     let token: IdToken = payload.json().map_err(|_| IdTokenError::Shape)?;

@@ -83,7 +83,7 @@ impl SealedKind {
 }
 
 /// Opens sealed texts.
-pub trait Opener {
+pub trait Opener: Sync {
     /// The plaintext, if `sealed` was made here as this kind for this client (empty for access tokens).
     fn open(&self, kind: SealedKind, client_id: &str, sealed: &str) -> Option<Vec<u8>>;
 }

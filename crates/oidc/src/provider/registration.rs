@@ -18,7 +18,7 @@ pub struct Client {
 }
 
 /// Where clients are found.
-pub trait Clients {
+pub trait Clients: Sync {
     /// The client, if it is admitted and its certificate has not ended.
     fn client(&self, client_id: &str) -> Option<Arc<Client>>;
 }
