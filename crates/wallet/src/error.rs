@@ -1,0 +1,47 @@
+//! Why a wallet could not go on.
+
+use hufu_kernel::Refusal;
+
+/// Why a wallet could not go on, and who is to blame.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WalletError {
+    /// An office refused.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// An office did not answer, or not in our language.
+    #[error("no answer from {office}: {cause}")]
+    Unreachable {
+        /// Which.
+        office: String,
+        /// What happened.
+        cause: String,
+    },
+    /// An office's answer does not check out: nothing is built on it.
+    #[error("an answer does not check out: {0}")]
+    Untrusted(&'static str),
+    /// The device did not sign.
+    #[error("the device did not sign: {0}")]
+    Device(String),
+    /// The wallet is not in a state for this: not enrolled yet, or enrolled already.
+    #[error("not now: {0}")]
+    State(&'static str),
+}
+
+impl From<Refusal> for WalletError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl WalletError {
+    /// Whether another pair of nodes might serve.
+    #[must_use]
+    pub fn is_about_one_node(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable { .. }
+                | Self::Untrusted(_)
+                | Self::Refused(Refusal::NodesDisagree | Refusal::SignatureRefused | Refusal::Internal | Refusal::Busy)
+        )
+    }
+}

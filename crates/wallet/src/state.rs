@@ -1,0 +1,114 @@
+//! What a wallet remembers between uses.
+
+use crate::{CertificateCopy, Receipt, WalletError};
+use hufu_kernel::{Element, NodeIndex, Octets, Pair, Subset};
+use hufu_wire::api::Signed;
+use hufu_wire::api::enrolment::{Report, Ticket};
+use hufu_wire::api::holder::EpochReport;
+use hufu_wire::api::trust::{Trust, node_name};
+use hufu_wire::network_number::NetworkNumber;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// One person's wallet, without its device keys. `root_u` is not in it: the wallet never has it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct State {
+    /// An enrolment in progress.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ticket: Option<Ticket>,
+    /// The network number.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub number: Option<NetworkNumber>,
+    /// What the nodes committed to.
+    pub commitments: Commitments,
+    /// Copies of the certificate.
+    pub certificates: Vec<CertificateCopy>,
+    /// Who was told what: the only history there is.
+    pub receipts: Vec<Receipt>,
+}
+
+/// The nodes' commitments for this person; two holders of a sub-key must have said the same.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Commitments {
+    /// C_A.
+    pub pseudonym: [Option<Element>; 3],
+    /// For the present epoch.
+    pub epoch: [Option<Element>; 3],
+    /// For the password.
+    pub password: [Option<Element>; 3],
+}
+
+impl Commitments {
+    /// From the nodes' enrolment reports.
+    ///
+    /// # Errors
+    /// [`WalletError::Untrusted`] for a report that is not signed by its node, one that speaks for a sub-key the node does not
+    /// hold, or two that differ.
+    pub(crate) fn from_reports(trust: &Trust, reports: &[Signed<Report>]) -> Result<Self, WalletError> {
+        let mut held = Self::default();
+        let mut nodes = BTreeSet::new();
+        for report in reports {
+            let opened = open(trust, report, |report: &Report| report.node)?;
+            nodes.insert(opened.node);
+            for (subset, reported) in &opened.commitments {
+                holds(opened.node, *subset)?;
+                put(&mut held.pseudonym[subset.slot()], &reported.pseudonym)?;
+                put(&mut held.epoch[subset.slot()], &reported.epoch)?;
+                put(&mut held.password[subset.slot()], &reported.password)?;
+            }
+        }
+        if nodes.len() < 2 { Err(WalletError::Untrusted("fewer than two reports")) } else { Ok(held) }
+    }
+
+    /// The commitments of a new epoch.
+    ///
+    /// # Errors
+    /// As [`Commitments::from_reports`].
+    pub(crate) fn renew_epoch(&mut self, trust: &Trust, reports: &[Signed<EpochReport>]) -> Result<(), WalletError> {
+        let mut epoch = [None, None, None];
+        for report in reports {
+            let opened = open(trust, report, |report: &EpochReport| report.node)?;
+            for (subset, reported) in &opened.commitments {
+                holds(opened.node, *subset)?;
+                put(&mut epoch[subset.slot()], reported)?;
+            }
+        }
+        self.epoch = epoch;
+        Ok(())
+    }
+}
+
+fn open<M: hufu_wire::api::Purpose>(
+    trust: &Trust,
+    message: &Signed<M>,
+    node: impl Fn(&M) -> NodeIndex,
+) -> Result<M, WalletError> {
+    let opened = message
+        .open(|office, bytes, signature| trust.verify(office, bytes, signature))
+        .map_err(|_| WalletError::Untrusted("a node's report"))?;
+    if message.office == node_name(node(&opened)) { Ok(opened) } else { Err(WalletError::Untrusted("a node's report")) }
+}
+
+fn holds(node: NodeIndex, subset: Subset) -> Result<(), WalletError> {
+    if subset.held_by(node) { Ok(()) } else { Err(WalletError::Untrusted("a report on another node's key")) }
+}
+
+fn put(slot: &mut Option<Element>, reported: &Element) -> Result<(), WalletError> {
+    match slot {
+        Some(held) if held != reported => Err(WalletError::Untrusted("two nodes report different keys")),
+        _ => {
+            *slot = Some(reported.clone());
+            Ok(())
+        }
+    }
+}
+
+/// The commitments `node` answers to in `pair`.
+pub(crate) fn assigned(held: &[Option<Element>; 3], pair: Pair, node: NodeIndex) -> Result<Vec<&Element>, WalletError> {
+    pair.assigned(node)
+        .map(|subset| held[subset.slot()].as_ref().ok_or(WalletError::Untrusted("a missing commitment")))
+        .collect()
+}
+
+/// 32 bytes as they are drawn: salts and seeds.
+pub(crate) type Drawn = Octets<32>;
