@@ -1,0 +1,339 @@
+// Recomputes every vector of crates/pairwise/vectors with implementations that are not ours (@noble/curves,
+// @noble/hashes). Exits non-zero on any difference. Written from flows 1, 3 and 4, not from the Rust code.
+
+import { readFileSync } from "node:fs";
+import { bls12_381 } from "@noble/curves/bls12-381.js";
+import { ed25519, ed25519_FROST, ristretto255, ristretto255_hasher, ristretto255_oprf } from "@noble/curves/ed25519.js";
+import { hash_to_field } from "@noble/curves/abstract/hash-to-curve.js";
+import { argon2id } from "@noble/hashes/argon2.js";
+import { hkdf } from "@noble/hashes/hkdf.js";
+import { hmac } from "@noble/hashes/hmac.js";
+import { sha256, sha512 } from "@noble/hashes/sha2.js";
+import { bytesToHex as hex, concatBytes, hexToBytes as bytes, utf8ToBytes as utf8 } from "@noble/hashes/utils.js";
+
+const folder = process.argv[2] ?? new URL("../../crates/pairwise/vectors/", import.meta.url).pathname;
+const vectors = (name) => JSON.parse(readFileSync(`${folder}/${name}.json`, "utf8"));
+
+let passed = 0;
+let failed = 0;
+
+/** Compares two values; `what` names the vector. */
+function same(what, got, want) {
+  if (got === want) passed += 1;
+  else {
+    failed += 1;
+    console.error(`FAIL ${what}\n  computed ${got}\n  vector   ${want}`);
+  }
+}
+
+const holds = (what, condition) => same(what, Boolean(condition), true);
+
+// -- flows 1: bytes
+
+const u32 = (n) => Uint8Array.of(n >>> 24, n >>> 16, n >>> 8, n);
+const part = (x) => (typeof x === "string" ? utf8(x) : x);
+const framed = (...parts) => concatBytes(...parts.map(part).flatMap((p) => [u32(p.length), p]));
+const H = (...parts) => sha256(framed(...parts));
+const b64 = (b) => Buffer.from(b).toString("base64url");
+const be = (n) => bytes(n.toString(16).padStart(64, "0"));
+const le = (n) => be(n).reverse();
+const fromBe = (h) => BigInt(`0x${h}`);
+const fromLe = (h) => fromBe(hex(bytes(h).reverse()));
+
+/** A group as the proofs need it. */
+function group(name, Point, hash, scalarBytes, scalarFrom) {
+  const order = Point.Fn.ORDER;
+  const field = (msg, DST) =>
+    hash_to_field(msg, 1, { DST, p: order, m: 1, k: 128, expand: "xmd", hash })[0][0];
+  return {
+    name,
+    Point,
+    order,
+    scalarBytes,
+    scalarFrom,
+    read: (h) => {
+      const p = Point.fromHex(h);
+      p.assertValidity?.();
+      return p;
+    },
+    mod: (n) => ((n % order) + order) % order,
+    h2s: (msg) => field(msg, `HUFU-V1-H2S-${name}`),
+    challenge: (msg) => field(msg, `HUFU-V1-DLEQ-${name}`),
+  };
+}
+
+const G1 = group("INTL", bls12_381.G1.Point, sha256, be, fromBe);
+const R255 = group("RISTRETTO255", ristretto255.Point, sha512, le, fromLe);
+const h2g = (msg) =>
+  bls12_381.G1.hashToCurve(msg, { DST: "BBS_BLS12381G1_XMD:SHA-256_SSWU_RO_H2G_HM2S_PSEUDONYM_" });
+
+/** The Chaum-Pedersen proof that E = x·base and C = x·G. */
+function proves(g, C, base, partial) {
+  const E = g.read(partial.element);
+  const [c, s] = [g.scalarFrom(partial.c), g.scalarFrom(partial.s)];
+  if (c >= g.order || s >= g.order) return false;
+  const A1 = g.Point.BASE.multiplyUnsafe(s).add(C.multiplyUnsafe(c));
+  const A2 = base.multiplyUnsafe(s).add(E.multiplyUnsafe(c));
+  const points = [g.Point.BASE, C, base, E, A1, A2].map((p) => p.toBytes());
+  return g.challenge(framed("hufu-v1-dleq", g.name, ...points)) === c;
+}
+
+const SUBSETS = ["12", "13", "23"];
+/** Who of a pair evaluates a subset: its first holder in the pair. */
+const assigned = (pair, node) => SUBSETS.filter((a) => pair.find((n) => a.includes(n)) === node);
+
+/** Every pair's parts: assignment, proofs against the summed commitments, a lie refused, the sum. */
+function checkPairs(what, g, pairs, commitments, base, whole) {
+  same(`${what}: pairs`, JSON.stringify(pairs.map((p) => p.pair)), "[[1,2],[1,3],[2,3]]");
+  for (const { pair, parts } of pairs) {
+    let sum = g.Point.ZERO;
+    for (const { node, subsets, partial } of parts) {
+      const name = `${what}: pair ${pair} node ${node}`;
+      same(`${name}: assignment`, JSON.stringify(subsets), JSON.stringify(assigned(pair, node)));
+      const C = subsets.reduce((acc, a) => acc.add(g.read(commitments[a])), g.Point.ZERO);
+      holds(`${name}: proof`, proves(g, C, base, partial));
+      holds(`${name}: lie refused`, !proves(g, C, base.add(g.Point.BASE), partial));
+      sum = sum.add(g.read(partial.element));
+    }
+    same(`${what}: pair ${pair}: sum`, sum.toHex(), whole);
+  }
+}
+
+// -- pseudonym.json
+
+function sectorIdOk(id) {
+  if (/^urn:hufu:sector:[a-z0-9._-]{1,64}$/.test(id)) return true;
+  let url;
+  try {
+    url = new URL(id);
+  } catch {
+    return false;
+  }
+  const ip = /^\d+(\.\d+){3}$/.test(url.hostname) || url.hostname.startsWith("[");
+  return url.protocol === "https:" && url.origin === id && url.port === "" && !ip && !url.hostname.endsWith(".");
+}
+
+function checkSector(name, person, k, v) {
+  const base = h2g(utf8(v.sector_id));
+  same(`${name}: H2G`, base.toHex(), v.h2g);
+  const P = base.multiply(k);
+  same(`${name}: P`, P.toHex(), v.p);
+  same(`${name}: sub`, b64(H("hufu-v1-sub", "INTL", P.toBytes())), v.sub);
+  checkPairs(name, G1, v.pairs, person.c, base, v.p);
+}
+
+function checkBlind(name, person, k, v) {
+  const r = fromBe(v.r);
+  const base = h2g(utf8(v.sector_id));
+  const B = base.multiply(r);
+  const E = B.multiply(k);
+  const P = E.multiply(G1.Point.Fn.inv(r));
+  same(`${name}: B`, B.toHex(), v.b);
+  same(`${name}: E`, E.toHex(), v.e);
+  same(`${name}: P`, P.toHex(), v.p);
+  same(`${name}: P is the direct one`, P.toHex(), base.multiply(k).toHex());
+  same(`${name}: sub`, b64(H("hufu-v1-sub", "INTL", P.toBytes())), v.sub);
+  checkPairs(name, G1, v.pairs, person.c, B, v.e);
+}
+
+function checkEpoch(name, person, v) {
+  const message = framed("hufu-v1-epoch", bytes(person.root_u), bytes(v.epoch));
+  same(`${name}: message`, hex(message), v.message);
+  let k = 0n;
+  for (const a of SUBSETS) {
+    const prf = hmac(sha256, bytes(person.keys[a]), message);
+    same(`${name}: prf ${a}`, hex(prf), v.prf[a]);
+    const e = G1.h2s(prf);
+    same(`${name}: e ${a}`, hex(be(e)), v.e[a]);
+    same(`${name}: C ${a}`, G1.Point.BASE.multiply(e).toHex(), v.c[a]);
+    k = G1.mod(k + e);
+  }
+  same(`${name}: k`, hex(be(k)), v.k);
+  const base = h2g(utf8(v.sector_id));
+  const P = base.multiply(k);
+  same(`${name}: P_ep`, P.toHex(), v.p);
+  same(`${name}: ep`, b64(H("hufu-v1-ep", "INTL", P.toBytes())), v.ep);
+  checkPairs(name, G1, v.pairs, v.c, base, v.p);
+}
+
+function checkPseudonym(v) {
+  same("suite", v.suite, "INTL");
+  same("generator", G1.Point.BASE.toHex(), v.generator);
+  for (const { msg, scalar } of v.h2s) same(`H2S ${msg}`, hex(be(G1.h2s(bytes(msg)))), scalar);
+  for (const { msg, point } of v.h2g) same(`H2G ${msg}`, h2g(bytes(msg)).toHex(), point);
+  v.persons.forEach((person, i) => {
+    const name = `person ${i}`;
+    let k = 0n;
+    for (const a of SUBSETS) {
+      const prf = hmac(sha256, bytes(person.keys[a]), bytes(person.root_u));
+      same(`${name}: prf ${a}`, hex(prf), person.prf[a]);
+      same(`${name}: H2S ${a}`, hex(be(G1.h2s(prf))), person.h2s[a]);
+      const e = G1.mod(G1.h2s(prf) + (person.d ? fromBe(person.d[a]) : 0n));
+      same(`${name}: e ${a}`, hex(be(e)), person.e[a]);
+      same(`${name}: C ${a}`, G1.Point.BASE.multiply(e).toHex(), person.c[a]);
+      k = G1.mod(k + e);
+    }
+    same(`${name}: k_u`, hex(be(k)), person.k_u);
+    for (const s of person.sectors) checkSector(`${name}: ${s.sector_id}`, person, k, s);
+    checkBlind(`${name}: blind`, person, k, person.blind);
+    person.epochs.forEach((e, n) => checkEpoch(`${name}: epoch ${n}`, person, e));
+  });
+  same("new keys, same person: k_u", v.persons[2].k_u, v.persons[0].k_u);
+  holds("new keys are other keys", v.persons[2].keys["12"] !== v.persons[0].keys["12"]);
+  for (const id of v.sector_ids.good) holds(`sector id ${id}`, sectorIdOk(id));
+  for (const id of v.sector_ids.bad) holds(`no sector id ${id}`, !sectorIdOk(id));
+}
+
+// -- challenge.json
+
+function checkChallenge(v) {
+  for (const c of v.contexts) {
+    const of = c.request_of;
+    const request = c.level === "direct" ? H(of.client_id, of.code_challenge, of.dpop_jkt, bytes(of.tx)) : new Uint8Array();
+    same(`request ${c.level}`, hex(request), c.request);
+    const answers = framed(...[...new Set(c.answers)].sort());
+    const ctx = H("hufu-v1-ctx", bytes(c.s), c.sector_id, c.nonce, c.redirect_uri, bytes(c.certificate_hash), c.purpose, answers, request);
+    same(`ctx ${c.level}`, hex(ctx), c.ctx);
+  }
+  for (const s of v.statements) same("statement ctx", hex(H("hufu-v1-statement", bytes(s.statement))), s.ctx);
+  for (const c of v.challenges) {
+    const t = new Uint8Array(8);
+    new DataView(t.buffer).setBigInt64(0, BigInt(c.t));
+    const chal = H("hufu-v1-chal", c.label, c.level, bytes(c.subject), bytes(c.ctx), c.strength, t);
+    same(`chal ${c.label} ${c.level} ${c.strength}`, hex(chal), c.chal);
+  }
+  const labels = "enrol sign-in add-device remove-device lock unlock end-sessions replace-number export pass leave guardian recover veto event";
+  const seen = new Set(v.challenges.map((c) => c.label));
+  same("every label has a vector", [...seen].sort().join(" "), labels.split(" ").sort().join(" "));
+}
+
+// -- oprf.json
+
+const oprf = ristretto255_oprf.oprf;
+const hashToGroup = (input) =>
+  ristretto255_hasher.hashToCurve(input, { DST: concatBytes(utf8("HashToGroup-OPRFV1-"), Uint8Array.of(0), utf8("-ristretto255-SHA512")) });
+
+function checkTag(v) {
+  const input = framed(v.country, v.type, v.number);
+  same("tag: input", hex(input), v.input);
+  const f = v.shares.map(fromLe);
+  const key = R255.mod(2n * f[0] - f[1]);
+  same("tag: the third share is on the line", R255.mod(2n * f[1] - f[0]), f[2]);
+  same("tag: public", R255.Point.BASE.multiply(key).toHex(), v.public);
+  const blinded = hashToGroup(input).multiply(fromLe(v.blind));
+  same("tag: blinded", blinded.toHex(), v.blinded);
+  f.forEach((share, i) => {
+    const C = R255.Point.BASE.multiply(share);
+    same(`tag: commitment ${i + 1}`, C.toHex(), v.commitments[i]);
+    same(`tag: part ${i + 1}`, blinded.multiply(share).toHex(), v.partials[i].element);
+    holds(`tag: proof ${i + 1}`, proves(R255, C, blinded, v.partials[i]));
+    holds(`tag: lie ${i + 1} refused`, !proves(R255, C, blinded.add(R255.Point.BASE), v.partials[i]));
+  });
+  same("tag: evaluated", hex(oprf.blindEvaluate(le(key), bytes(v.blinded))), v.evaluated);
+  same("tag", hex(oprf.finalize(input, bytes(v.blind), bytes(v.evaluated))), v.tag);
+}
+
+function checkPasswordOprf(v) {
+  let key = 0n;
+  for (const a of SUBSETS) {
+    const prf = hmac(sha256, bytes(v.keys[a]), bytes(v.root_u));
+    same(`password: prf ${a}`, hex(prf), v.prf[a]);
+    const k = R255.h2s(prf);
+    same(`password: sub-key ${a}`, hex(le(k)), v.sub_keys[a]);
+    same(`password: commitment ${a}`, R255.Point.BASE.multiply(k).toHex(), v.commitments[a]);
+    key = R255.mod(key + k);
+  }
+  const input = utf8(v.password);
+  const blinded = hashToGroup(input).multiply(fromLe(v.blind));
+  same("password: blinded", blinded.toHex(), v.blinded);
+  same("password: evaluated", hex(oprf.blindEvaluate(le(key), bytes(v.blinded))), v.evaluated);
+  checkPairs("password", R255, v.pairs, v.commitments, blinded, v.evaluated);
+  same("password: y", hex(oprf.finalize(input, bytes(v.blind), bytes(v.evaluated))), v.y);
+}
+
+function checkOprf(v) {
+  v.rfc9497.cases.forEach((c, i) => {
+    same(`RFC 9497 A.1.1.${i + 1}: blinded`, hashToGroup(bytes(c.input)).multiply(fromLe(v.rfc9497.blind)).toHex(), c.blinded);
+    same(`RFC 9497 A.1.1.${i + 1}: evaluated`, hex(oprf.blindEvaluate(bytes(v.rfc9497.sk), bytes(c.blinded))), c.evaluated);
+    same(`RFC 9497 A.1.1.${i + 1}: output`, hex(oprf.finalize(bytes(c.input), bytes(v.rfc9497.blind), bytes(c.evaluated))), c.output);
+  });
+  checkTag(v.tag);
+  checkPasswordOprf(v.password);
+}
+
+// -- password.json
+
+const two = (n) => String(n).padStart(2, "0");
+
+/** The rule against trivial passwords, by listing what it refuses. */
+function refusal(digits, births) {
+  if (!/^[0-9]{8}$/.test(digits)) return "Shape";
+  const wheel = "0123456789".repeat(2);
+  const back = [...wheel].reverse().join("");
+  if (wheel.includes(digits) || back.includes(digits)) return "Sequence";
+  if ([1, 2, 4].some((n) => digits.slice(0, n).repeat(8 / n) === digits)) return "Repeat";
+  const dates = births.flatMap(([y, m, d]) => [`${y}${two(m)}${two(d)}`, `${two(d)}${two(m)}${y}`, `${two(m)}${two(d)}${y}`]);
+  return dates.includes(digits) ? "BirthDate" : null;
+}
+
+function checkPassword(v) {
+  const params = Object.fromEntries(v.params.map((p) => [p.params_id, p]));
+  v.keys.forEach((k, i) => {
+    const { version, m_kib: m, t, p } = params[k.params_id];
+    const stretched = argon2id(bytes(k.y), bytes(k.salt_u), { version, m, t, p, dkLen: 32 });
+    same(`password key ${i}: Argon2id`, hex(stretched), k.argon2id);
+    const seed = hkdf(sha256, stretched, undefined, utf8(v.info), 32);
+    same(`password key ${i}: seed`, hex(seed), k.seed);
+    same(`password key ${i}: public`, hex(ed25519.getPublicKey(seed)), k.public);
+    same(`password key ${i}: signature`, hex(ed25519.sign(bytes(k.message), seed)), k.signature);
+    holds(`password key ${i}: verifies`, ed25519.verify(bytes(k.signature), bytes(k.message), bytes(k.public)));
+  });
+  for (const r of v.rule) same(`rule ${r.digits}`, refusal(r.digits, r.birth_dates), r.refused);
+}
+
+// -- frost.json
+
+function checkFrost(v) {
+  const { Point } = ed25519;
+  const id = (n) => ed25519_FROST.Identifier.fromNumber(n);
+  const shares = v.key_shares.map(bytes);
+  shares.forEach((share, i) => {
+    same(`FROST share ${i + 1}: index`, share[0], i + 1);
+    same(`FROST share ${i + 1}: group key`, hex(share.slice(33)), v.verifying_key);
+    same(`FROST share ${i + 1}: public`, Point.BASE.multiply(fromLe(hex(share.slice(1, 33)))).toHex(), v.verifying_shares[i]);
+  });
+  const group = Point.fromHex(v.verifying_key);
+  const slope = Point.fromHex(v.verifying_shares[0]).subtract(group);
+  const pub = {
+    signers: { min: 2, max: 3 },
+    commitments: [group.toBytes(), slope.toBytes()],
+    verifyingShares: Object.fromEntries(v.verifying_shares.map((s, i) => [id(i + 1), bytes(s)])),
+  };
+  shares.forEach((share, i) =>
+    ed25519_FROST.validateSecret({ identifier: id(i + 1), signingShare: share.slice(1, 33) }, pub),
+  );
+  for (const s of v.signatures) {
+    const list = s.pair.map((n, i) => ({
+      identifier: id(n),
+      hiding: bytes(s.commitments[i].slice(0, 64)),
+      binding: bytes(s.commitments[i].slice(64)),
+    }));
+    const message = bytes(s.message);
+    s.pair.forEach((n, i) =>
+      holds(`FROST ${s.pair}: share of ${n}`, ed25519_FROST.verifyShare(pub, list, message, id(n), bytes(s.shares[i]))),
+    );
+    const parts = Object.fromEntries(s.pair.map((n, i) => [id(n), bytes(s.shares[i])]));
+    same(`FROST ${s.pair}: aggregate`, hex(ed25519_FROST.aggregate(pub, list, message, parts)), s.signature);
+    holds(`FROST ${s.pair}: Ed25519`, ed25519.verify(bytes(s.signature), message, bytes(v.verifying_key), { zip215: false }));
+    holds(`FROST ${s.pair}: other message`, !ed25519.verify(bytes(s.signature), utf8("other"), bytes(v.verifying_key)));
+  }
+}
+
+checkPseudonym(vectors("pseudonym"));
+checkChallenge(vectors("challenge"));
+checkOprf(vectors("oprf"));
+checkPassword(vectors("password"));
+checkFrost(vectors("frost"));
+
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed === 0 ? 0 : 1);
