@@ -4,25 +4,8 @@ use crate::StoreError;
 use hufu_kernel::{Octets, b64};
 use std::fmt;
 
-/// Which kind of trust root a store, key or certificate belongs to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Root {
-    /// Synthetic persons; refused by `hufu serve` and by platforms' verifiers.
-    Sandbox,
-    /// Real persons.
-    Production,
-}
-
-impl Root {
-    /// The name in the store's header.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Sandbox => "sandbox",
-            Self::Production => "production",
-        }
-    }
-}
+/// Sandbox or production: the kernel's word.
+pub use hufu_kernel::Root;
 
 /// One trust root: its kind, and 16 random bytes drawn when it was founded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
