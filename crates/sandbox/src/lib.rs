@@ -1,1 +1,8 @@
-//! placeholder
+//! A world to try Hufu in: synthetic persons, invented platforms, and the servers of others that Hufu talks to.
+//!
+//! Nothing here is real, and nothing made here is accepted outside the sandbox's trust root (design 3).
+
+pub mod persons;
+pub mod phone_simulator;
+pub mod platforms;
+pub mod register;
