@@ -9,7 +9,7 @@
 //! ```
 //!
 //! The verifier recomputes A1 = s·G + c·C, A2 = s·B + c·E and c. k is derived from the secret, the statement *and* fresh
-//! randomness ("HUFU-V1-DLEQ-NONCE-<name>"): a generator that fails or repeats gives no two proofs with one k and
+//! randomness (tag `HUFU-V1-DLEQ-NONCE-<name>`): a generator that fails or repeats gives no two proofs with one k and
 //! different c, which is what would give x away.
 
 use crate::group::tag;

@@ -66,7 +66,7 @@ fn one_share_cannot_sign() {
     let dealt = dealt();
     let lone = round(&dealt, &[node(1)], 3);
     let commitments = lone.commitments.clone();
-    let [nonces] = <[Nonces; 1]>::try_from(lone.nonces).ok().expect("one");
+    let [nonces] = <[Nonces; 1]>::try_from(lone.nonces).expect("one");
     let refused = lone.signers[0].sign(nonces, b"m", &commitments).expect_err("two are needed");
     assert_eq!(refused.reason, FrostReason::Signers);
     // Nor does one node in two places help.
