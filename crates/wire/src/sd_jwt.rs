@@ -230,3 +230,5 @@ fn write_sorted(value: &Value, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;
