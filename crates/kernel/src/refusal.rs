@@ -188,6 +188,10 @@ refusals! {
         zh "验证码错误次数过多，请重新获取。"
         en "Too many wrong codes. Ask for a new one."
         dev "Five wrong tries end a code.";
+    MessageDown "message_down" Service 503
+        zh "短信暂时无法发送，请稍后再试。"
+        en "The text message could not be sent. Try again in a moment."
+        dev "The provider of short messages did not answer in time or refused; the enrolment stays where it was.";
     GuardianNeeded "guardian_needed" Person 403
         zh "未满十四周岁须由监护人代为申请。"
         en "A guardian must apply for a child under 14."

@@ -1,3 +1,11 @@
-//! The HTTP edge.
+//! The HTTP edge: thin. A route is a row of a table, a handler is one call of an office, and everything else a request must pass
+//! (size, content type, strict JSON, origin, time) is in one place.
 
 pub mod front;
+pub mod health;
+pub mod node;
+pub mod pages;
+pub mod registrar;
+pub mod reply;
+pub mod routes;
+pub mod serve;

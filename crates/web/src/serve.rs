@@ -1,0 +1,214 @@
+//! Listening, serving and stopping; what every response of every office has in common.
+
+use crate::reply::Edge;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, Response, header};
+use axum::middleware::{self, Next};
+use hufu_kernel::Refusal;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tower_http::catch_panic::CatchPanicLayer;
+
+/// A client that has not sent its headers by then is cut off.
+const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+/// A request that is not answered by then, its body included, is given up.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// Requests under way get this long when the process stops.
+const DRAIN_WITHIN: Duration = Duration::from_secs(10);
+
+/// Set on every response that does not say otherwise.
+const HEADERS: [(HeaderName, &str); 4] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    ),
+    (header::CACHE_CONTROL, "no-store"),
+];
+
+/// Tells everything that was started to stop.
+#[derive(Debug)]
+pub struct Stopper(watch::Sender<bool>);
+
+/// Learns that it is time to stop. A dropped [`Stopper`] says so too.
+#[derive(Clone, Debug)]
+pub struct Stop(watch::Receiver<bool>);
+
+impl Stopper {
+    /// A stopper and what it stops.
+    #[must_use]
+    pub fn new() -> (Self, Stop) {
+        let (sender, receiver) = watch::channel(false);
+        (Self(sender), Stop(receiver))
+    }
+
+    /// Stops.
+    pub fn stop(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+impl Stop {
+    /// Returns when it is time.
+    pub async fn stopped(&mut self) {
+        // An error means that the stopper is gone, which says the same.
+        let _ = self.0.wait_for(|stopped| *stopped).await;
+    }
+}
+
+/// Why an address could not be listened on.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// Another program has the port.
+    #[error("port {port} ({what}) is in use by another program; stop that program, or choose other ports with {flag}")]
+    Busy {
+        /// The port.
+        port: u16,
+        /// What was to listen there.
+        what: &'static str,
+        /// The flag that chooses it.
+        flag: &'static str,
+    },
+    /// Anything else.
+    #[error("cannot listen on port {port} ({what}): {cause}")]
+    Failed {
+        /// The port.
+        port: u16,
+        /// What was to listen there.
+        what: &'static str,
+        /// The system's words.
+        cause: io::Error,
+    },
+}
+
+/// A wish to listen on this machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// For messages: `wallet`.
+    pub what: &'static str,
+    /// 0 lets the system choose.
+    pub port: u16,
+    /// The flag that chooses the port, for messages.
+    pub flag: &'static str,
+}
+
+/// A port of this machine that is listened on.
+#[derive(Debug)]
+pub struct Listening {
+    listeners: Vec<TcpListener>,
+    /// The port.
+    pub port: u16,
+}
+
+/// Listens on 127.0.0.1 and, where the machine has it, ::1: `localhost` is both, and browsers choose.
+///
+/// # Errors
+/// [`ListenError`].
+pub async fn listen(place: Place) -> Result<Listening, ListenError> {
+    let Place { what, port, flag } = place;
+    let refused = |cause: io::Error| match cause.kind() {
+        io::ErrorKind::AddrInUse => ListenError::Busy { port, what, flag },
+        _ => ListenError::Failed { port, what, cause },
+    };
+    // An ephemeral port that is free for one family may be taken for the other; a few draws are enough.
+    let mut draws = if port == 0 { 16 } else { 1 };
+    loop {
+        draws -= 1;
+        let v4 = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await.map_err(refused)?;
+        let bound = v4.local_addr().map_err(refused)?.port();
+        match TcpListener::bind(SocketAddr::from((Ipv6Addr::LOCALHOST, bound))).await {
+            Ok(v6) => return Ok(Listening { listeners: vec![v4, v6], port: bound }),
+            Err(cause) if cause.kind() == io::ErrorKind::AddrInUse && draws > 0 => {}
+            Err(cause) if cause.kind() == io::ErrorKind::AddrInUse => return Err(refused(cause)),
+            // No IPv6 on this machine.
+            Err(_) => return Ok(Listening { listeners: vec![v4], port: bound }),
+        }
+    }
+}
+
+/// Routes with what all offices share: a JSON refusal for unknown addresses, for panics and for requests that take too long, and
+/// security headers.
+pub fn finished(edge: &Edge, routes: Router) -> Router {
+    let (unknown, slow, broken) = (edge.clone(), edge.clone(), edge.clone());
+    routes
+        .fallback(move || {
+            let edge = unknown.clone();
+            async move { edge.refused(Refusal::NotFound) }
+        })
+        .layer(middleware::from_fn(move |request: Request, next: Next| {
+            let edge = slow.clone();
+            async move {
+                match tokio::time::timeout(ANSWER_WITHIN, next.run(request)).await {
+                    Ok(response) => response,
+                    Err(_) => edge.refused(Refusal::Internal),
+                }
+            }
+        }))
+        .layer(CatchPanicLayer::custom(move |_: Box<dyn std::any::Any + Send>| -> Response<Body> {
+            // The panic's message went to the log through the panic hook; it may hold anything, so the reply holds nothing.
+            broken.refused(Refusal::Internal)
+        }))
+        .layer(middleware::map_response(secured))
+}
+
+async fn secured(mut response: Response<Body>) -> Response<Body> {
+    for (name, value) in HEADERS {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Serves until told to stop, then lets requests under way finish.
+pub async fn serve(listening: Listening, app: Router, stop: Stop) {
+    let mut serving = tokio::task::JoinSet::new();
+    for listener in listening.listeners {
+        serving.spawn(serve_one(listener, app.clone(), stop.clone()));
+    }
+    while serving.join_next().await.is_some() {}
+}
+
+async fn serve_one(listener: TcpListener, app: Router, mut stop: Stop) {
+    let graceful = GracefulShutdown::new();
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.stopped() => break,
+        };
+        match accepted {
+            Ok((stream, _)) => connect(&server, &graceful, stream, &app),
+            // Out of descriptors, or a client that went away: the next one may fare better.
+            Err(error) => {
+                tracing::warn!(%error, "a connection was not accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+    drop(listener);
+    if tokio::time::timeout(DRAIN_WITHIN, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some requests did not finish before the process stopped");
+    }
+}
+
+fn connect(server: &auto::Builder<TokioExecutor>, graceful: &GracefulShutdown, stream: TcpStream, app: &Router) {
+    // Answers are small: waiting to fill a packet would only add its delay.
+    let _ = stream.set_nodelay(true);
+    let connection = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app.clone())).into_owned();
+    let connection = graceful.watch(connection);
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(error, "a connection ended early");
+        }
+    });
+}
