@@ -1,7 +1,7 @@
 //! One narrow storage contract (design 6): `get`, `scan`, `commit`, `sweep`, typed by office, on three engines.
 //!
 //! * [`Store<O>`] is what an office's code holds. Its methods take only records of that office.
-//! * [`Engine`] is what a database must do: [`Memory`] and [`Sqlite`], judged by one suite.
+//! * [`Engine`] is what a database must do: [`Memory`], [`Sqlite`] and [`Postgres`], judged by one suite.
 //! * [`Once`] is the second contract: single-use values, in memory by design.
 //!
 //! The whole safety rule: **whatever a decision read, its batch must put or require.** Preconditions are a version or
@@ -35,8 +35,10 @@ mod error;
 mod identity;
 mod memory;
 mod once;
+mod postgres;
 mod prepared;
 mod scan;
+mod scan_sql;
 mod sqlite;
 mod typed;
 mod values;
@@ -48,6 +50,7 @@ pub use error::StoreError;
 pub use identity::{Identity, Root, TrustRoot};
 pub use memory::Memory;
 pub use once::{MemoryOnce, Once};
+pub use postgres::{Postgres, PostgresOptions};
 pub use scan::{Cursor, Paging, RawPage, Scan, Select};
 pub use sqlite::{Sqlite, SqliteOptions, Synchronous};
 pub use typed::{Page, Store, Versioned};

@@ -75,12 +75,24 @@ fn merge(mut ops: Vec<RawOp>, catalogue: &Catalogue) -> Result<Vec<RawOp>, Store
     Ok(merged)
 }
 
+/// The longest partition, id and index value, in bytes: three of them fit PostgreSQL's longest index entry (2,704 bytes).
+const LONGEST: usize = 768;
+
 fn check(op: &mut RawOp, catalogue: &Catalogue) -> Result<(), StoreError> {
     let kind = catalogue.kind(op.kind)?;
+    if op.key.partition.len() > LONGEST || op.key.id.len() > LONGEST {
+        return Err(StoreError::misuse(format!("a key of {} is longer than {LONGEST} bytes", op.kind)));
+    }
     match &mut op.change {
         Change::Put { values, .. } => {
-            for (index, _) in values.iter() {
+            for (index, value) in values.iter() {
                 kind.index(index)?;
+                if value.len() > LONGEST {
+                    return Err(StoreError::misuse(format!(
+                        "{}.{index}: a value is longer than {LONGEST} bytes",
+                        op.kind
+                    )));
+                }
             }
             values.sort();
             values.dedup();

@@ -1,8 +1,8 @@
 //! The typed face: an office's code sees its own records only.
 
 use crate::{
-    Batch, Committed, Cursor, Engine, IdempotencyKey, Memory, Paging, RawRow, Scan, Schema, Select, Sqlite,
-    SqliteOptions, StoreError, Version,
+    Batch, Committed, Cursor, Engine, IdempotencyKey, Memory, Paging, Postgres, PostgresOptions, RawRow, Scan, Schema,
+    Select, Sqlite, SqliteOptions, StoreError, Version,
 };
 use hufu_kernel::{Key, Office, Record, Timestamp};
 use std::marker::PhantomData;
@@ -69,6 +69,14 @@ impl<O: Office> Store<O> {
     /// [`StoreError::WrongStore`], [`StoreError::Unavailable`], [`StoreError::Corrupt`], [`StoreError::Misuse`].
     pub fn sqlite(path: &Path, schema: &Schema<O>, options: SqliteOptions) -> Result<Self, StoreError> {
         Self::over(Arc::new(Sqlite::open(path, schema.catalogue()?, options)?), schema)
+    }
+
+    /// Opens or creates a PostgreSQL store, over a local socket or a network that is private already.
+    ///
+    /// # Errors
+    /// As [`Postgres::open`].
+    pub async fn postgres(options: PostgresOptions, schema: &Schema<O>) -> Result<Self, StoreError> {
+        Self::over(Arc::new(Postgres::open(options, schema.catalogue()?, tokio_postgres::NoTls).await?), schema)
     }
 
     /// One record; also one that has expired and was not swept yet.

@@ -1,8 +1,7 @@
 //! The SQL of each kind, written once when the store is opened. Names were checked by the catalogue; values are bound.
 
-use crate::{Catalogue, Kind, Scan, Select, StoreError};
+use crate::{Catalogue, Kind, Scan, StoreError, scan_sql};
 use hufu_kernel::{Index, Key, framed};
-use rusqlite::types::Value;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
@@ -97,40 +96,11 @@ impl IndexStatements {
     }
 }
 
-/// The SQL of one page and its parameters, which ask for one entry more than the page holds.
-pub(super) fn scan(scan: &Scan) -> (String, Vec<Value>) {
-    let mut values = Vec::new();
-    let mut bind = |value: Value| {
-        values.push(value);
-        format!("?{}", values.len())
-    };
-    let mut conditions = Vec::new();
-    let after = scan.paging.after.as_ref();
-    match (&scan.select, after) {
-        (Select::Value(value), _) => conditions.push(format!("i.value = {}", bind(Value::Blob(value.clone())))),
-        // A cursor stands inside the range, so it is the closer lower bound.
-        (Select::Range { from, until }, after) => {
-            if after.is_none_or(|cursor| cursor.value < *from) {
-                conditions.push(format!("i.value >= {}", bind(Value::Blob(from.clone()))));
-            }
-            if let Some(until) = until {
-                conditions.push(format!("i.value < {}", bind(Value::Blob(until.clone()))));
-            }
-        }
-    }
-    if let Some(cursor) = after {
-        let places = [&cursor.value, &cursor.key.partition, &cursor.key.id].map(|part| bind(Value::Blob(part.clone())));
-        conditions.push(format!("(i.value, i.\"partition\", i.id) > ({})", places.join(", ")));
-    }
-    let limit = i64::try_from(scan.paging.size() + 1).unwrap_or(i64::MAX);
-    let sql = format!(
-        "SELECT i.value, r.\"partition\", r.id, r.version, r.expires_at, r.body \
-         FROM \"{table}__{index}\" AS i JOIN \"{table}\" AS r ON r.place = i.place \
-         WHERE {conditions} ORDER BY i.value, i.\"partition\", i.id LIMIT {limit}",
-        table = scan.kind,
-        index = scan.index,
-        conditions = conditions.join(" AND "),
-        limit = bind(Value::Integer(limit)),
-    );
-    (sql, values)
+/// The SQL of one page and its parameters.
+pub(super) fn scan(scan: &Scan) -> (String, Vec<Vec<u8>>) {
+    scan_sql::page(
+        scan,
+        &format!("\"{0}__{1}\" AS i JOIN \"{0}\" AS r ON r.place = i.place", scan.kind, scan.index),
+        '?',
+    )
 }

@@ -1,5 +1,6 @@
 //! Engines agree with the model in memory on every answer, for batches nobody thought of.
 
+use crate::postgres::OnServer;
 use crate::rows::*;
 use crate::sqlite::InFile;
 use hufu_kernel::offices::Node;
@@ -114,6 +115,20 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let place = InFile::new();
+            same_answers(&Store::memory(&schema()).unwrap(), &place.node().await, &steps).await
+        })?;
+    }
+}
+
+proptest! {
+    // Every case is a schema of its own.
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    #[test]
+    fn postgres_agrees_with_memory(steps in steps()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let place = OnServer::new().await;
             same_answers(&Store::memory(&schema()).unwrap(), &place.node().await, &steps).await
         })?;
     }

@@ -41,6 +41,7 @@ macro_rules! suite {
             another_root_is_refused
             another_node_is_refused
             bodies_of_any_text_come_back
+            long_bodies_come_back_and_long_keys_are_refused
         );
     };
     (@ $place:expr; $($name:ident)*) => {
@@ -537,4 +538,25 @@ pub async fn bodies_of_any_text_come_back(place: &impl Place) {
     let version = add(&store, &edge).await.version;
     assert!(version > Version(-1));
     assert_eq!(load(&store, "edge").await, Some(edge));
+}
+
+pub async fn long_bodies_come_back_and_long_keys_are_refused(place: &impl Place) {
+    let store = place.node().await;
+    let long = Account {
+        note: "长".repeat(100_000),
+        names: vec!["n".repeat(768)],
+        group: Some("g".repeat(768)),
+        ..account(&"i".repeat(768))
+    };
+    add(&store, &long).await;
+    assert_eq!(load(&store, &long.id).await.as_ref(), Some(&long));
+    assert_eq!(store.find::<Account>("name", long.names[0].as_bytes()).await.unwrap().unwrap().record, long);
+    for too_long in [
+        account(&"i".repeat(769)),
+        Account { names: vec!["n".repeat(769)], ..account("a") },
+        Account { partition: "p".repeat(769), ..account("a") },
+    ] {
+        let refused = commit(&store, |b| b.put(&too_long, Expect::Absent)).await;
+        assert!(matches!(refused, Err(StoreError::Misuse(_))));
+    }
 }

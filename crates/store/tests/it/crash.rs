@@ -3,9 +3,9 @@
 use crate::rows::*;
 use hufu_kernel::offices::Node;
 use hufu_kernel::{OsRng, Rng, SeededRng, random};
-use hufu_store::{Batch, Expect, Paging, Select, Store};
+use hufu_store::{Batch, Expect, IdempotencyKey, Paging, Select, Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -29,18 +29,35 @@ pub fn below(rng: &dyn Rng, limit: u64) -> u64 {
 fn row(writer: usize, id: &str, amount: i64) -> Account {
     let partition = format!("w{writer}");
     let names = vec![format!("{partition}/{id}/{amount}")];
-    Account { id: id.into(), amount, names, group: Some(partition.clone()), partition, expires: None }
+    Account { id: id.into(), amount, names, group: Some(partition.clone()), partition, ..Account::default() }
 }
 
-/// Never ends: each writer commits batches of two new rows and a counter, and prints each acknowledgement.
-pub async fn write_for_ever(store: Store<Node>) {
-    let writers: Vec<_> = (0..WRITERS).map(|writer| tokio::spawn(write(store.clone(), writer))).collect();
+/// Each writer commits batches of two new rows and a counter, and tells each acknowledgement, until the store is gone.
+/// Returns, by writer, the batch that nobody answered.
+pub async fn write_until_it_fails(
+    store: &Store<Node>,
+    told: impl Fn(usize, i64) + Clone + Send + 'static,
+) -> Vec<Unanswered> {
+    let write = |writer| tokio::spawn(write(store.clone(), writer, told.clone()));
+    let writers: Vec<_> = (0..WRITERS).map(write).collect();
+    let mut unanswered = Vec::new();
     for writer in writers {
-        writer.await.unwrap();
+        unanswered.push(writer.await.unwrap());
     }
+    unanswered
 }
 
-async fn write(store: Store<Node>, writer: usize) {
+/// A batch whose commit failed: it may or may not have been applied.
+#[derive(Debug)]
+pub struct Unanswered {
+    pub writer: usize,
+    pub number: i64,
+    pub batch: Batch<Node>,
+    pub step: IdempotencyKey,
+    pub error: StoreError,
+}
+
+async fn write(store: Store<Node>, writer: usize, told: impl Fn(usize, i64)) -> Unanswered {
     let last = row(writer, "last", 0);
     let found = store.get::<Account>(&hufu_kernel::Record::key(&last)).await.unwrap();
     let mut number = found.as_ref().map_or(0, |found| found.record.amount);
@@ -51,14 +68,15 @@ async fn write(store: Store<Node>, writer: usize) {
         batch.put(&row(writer, &format!("a{number}"), number), Expect::Absent);
         batch.put(&row(writer, &format!("b{number}"), -number), Expect::Absent);
         batch.put(&row(writer, "last", number), expect);
-        let parts = [&writer.to_be_bytes()[..], &number.to_be_bytes()];
-        let done = store.commit(batch, hufu_store::IdempotencyKey::of(&parts, NOW)).await.unwrap();
-        expect = Expect::At(done.version);
-        let line = format!("ack {writer} {number}\n");
-        std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
+        let step = IdempotencyKey::of(&[&writer.to_be_bytes(), &number.to_be_bytes()], NOW);
+        match store.commit(batch.clone(), step).await {
+            Ok(done) => expect = Expect::At(done.version),
+            Err(error) => return Unanswered { writer, number, batch, step, error },
+        }
+        told(writer, number);
         if number % 40 == 0 {
-            // Also empties the write-ahead log, so that crashes meet checkpoints.
-            store.sweep(NOW, 10).await.unwrap();
+            // On SQLite it also empties the write-ahead log, so that crashes meet checkpoints.
+            let _ = store.sweep(NOW, 10).await;
         }
     }
 }
@@ -77,7 +95,7 @@ pub fn is_child() -> bool {
 }
 
 /// Lets the child run for up to `most` milliseconds after its first acknowledgement, kills it, and says what it acknowledged.
-pub fn kill_some_time(mut child: Child, rng: &dyn Rng, most: u64, strike: impl FnOnce(&mut Child)) -> Acks {
+pub fn kill_some_time(mut child: Child, rng: &dyn Rng, most: u64) -> Acks {
     let mut output = child.stdout.take().unwrap();
     let mut text = Vec::new();
     let mut chunk = [0; 4096];
@@ -91,7 +109,7 @@ pub fn kill_some_time(mut child: Child, rng: &dyn Rng, most: u64, strike: impl F
         text
     });
     std::thread::sleep(Duration::from_millis(5 + below(rng, most)));
-    strike(&mut child);
+    child.kill().unwrap();
     child.wait().unwrap();
     acks(&reading.join().unwrap())
 }

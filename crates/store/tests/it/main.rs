@@ -5,5 +5,6 @@ mod agree;
 mod contract;
 mod crash;
 mod memory;
+mod postgres;
 mod rows;
 mod sqlite;

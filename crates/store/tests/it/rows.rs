@@ -18,6 +18,7 @@ pub struct Account {
     pub amount: i64,
     pub names: Vec<String>,
     pub group: Option<String>,
+    pub note: String,
     pub expires: Option<Timestamp>,
 }
 

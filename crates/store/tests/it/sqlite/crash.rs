@@ -6,6 +6,7 @@ use hufu_kernel::Rng;
 use hufu_kernel::offices::Node;
 use hufu_store::{SqliteOptions, Store, Synchronous};
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use tempfile::TempDir;
@@ -25,11 +26,12 @@ async fn child_that_writes() {
     }
     let path = PathBuf::from(std::env::var_os("HUFU_CRASH_STORE").unwrap());
     let off = std::env::var_os("HUFU_CRASH_UNSYNCED").is_some();
-    write_for_ever(open(&path, if off { Synchronous::Off } else { Synchronous::Full })).await;
-}
-
-fn strike(child: &mut Child) {
-    child.kill().unwrap();
+    let store = open(&path, if off { Synchronous::Off } else { Synchronous::Full });
+    let told = |writer: usize, number: i64| {
+        let line = format!("ack {writer} {number}\n");
+        std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
+    };
+    panic!("{:?}", write_until_it_fails(&store, told).await);
 }
 
 #[tokio::test]
@@ -40,7 +42,7 @@ async fn nothing_acknowledged_is_lost_to_kill_9() {
     let mut acks = Acks::new();
     for _ in 0..8 {
         let child = child(CHILD, &[("HUFU_CRASH_STORE", path.to_str().unwrap())]).spawn().unwrap();
-        add_acks(&mut acks, kill_some_time(child, &rng, 150, strike));
+        add_acks(&mut acks, kill_some_time(child, &rng, 150));
         let remains = examine(&open(&path, Synchronous::Full), &acks).await;
         assert_eq!(remains.lost, 0, "{remains:?}");
         println!("{remains:?}");
@@ -140,7 +142,7 @@ async fn nothing_acknowledged_is_lost_to_a_power_cut() {
     let mut acks = Acks::new();
     for round in 0..10 {
         let unsynced = if round % 2 == 0 { Unsynced::Torn } else { Unsynced::Lost };
-        add_acks(&mut acks, kill_some_time(disk.run(Synchronous::Full), &rng, 150, strike));
+        add_acks(&mut acks, kill_some_time(disk.run(Synchronous::Full), &rng, 150));
         disk.come_back(unsynced, &rng);
         let remains = examine(&open(&disk.store(), Synchronous::Full), &acks).await;
         assert_eq!(remains.lost, 0, "{unsynced:?} {remains:?}");
@@ -164,7 +166,7 @@ fn mirror(disk: &Disk) {
 async fn without_syncing_a_power_cut_loses_acknowledged_rows() {
     let rng = seeded();
     let disk = Disk::new();
-    let acks = kill_some_time(disk.run(Synchronous::Off), &rng, 150, strike);
+    let acks = kill_some_time(disk.run(Synchronous::Off), &rng, 150);
     disk.come_back(Unsynced::Lost, &rng);
     let files: BTreeSet<_> = std::fs::read_dir(&disk.live).unwrap().map(|file| file.unwrap().file_name()).collect();
     assert!(files.contains("store.sqlite".as_ref() as &std::ffi::OsStr), "creation was synced: {files:?}");

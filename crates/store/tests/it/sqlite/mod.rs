@@ -38,7 +38,7 @@ async fn a_full_disk_refuses_and_the_writer_goes_on() {
     let place = InFile::new();
     let options = SqliteOptions { max_bytes: Some(400_000), ..SqliteOptions::default() };
     let store = Store::<Node>::sqlite(&place.path(), &schema(), options).unwrap();
-    let big = |n: usize| Account { group: Some("g".repeat(20_000)), ..account(&format!("big{n}")) };
+    let big = |n: usize| Account { note: "g".repeat(20_000), ..account(&format!("big{n}")) };
     let mut kept = Vec::new();
     let refusal = loop {
         let row = big(kept.len());

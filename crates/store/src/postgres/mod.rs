@@ -1,0 +1,164 @@
+//! The clustered engine. READ COMMITTED; rows are locked in key order and compared by version; a batch is one transaction.
+//!
+//! Only what PostgreSQL's relatives have too: no sequences, advisory locks, LISTEN, triggers, savepoints or PL/pgSQL. Each
+//! office has a schema of its own, so that offices on one server can have separate roles. Durability is the server's:
+//! [`Postgres::open`] refuses one that answers before it has written.
+//!
+//! A transaction whose future is dropped before its COMMIT is sent is rolled back; after that it stands.
+
+mod commit;
+mod schema;
+mod statements;
+
+use crate::prepared::Prepared;
+use crate::{
+    Catalogue, Committed, Engine, IdempotencyKey, Identity, RawBatch, RawPage, RawRow, Scan, StoreError, Version,
+};
+use async_trait::async_trait;
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Timeouts};
+use hufu_kernel::{Key, Timestamp};
+use statements::Statements;
+use std::time::Duration;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, Socket};
+
+/// Where a PostgreSQL store is.
+#[derive(Clone, Debug)]
+pub struct PostgresOptions {
+    /// Host, port or socket directory, role, database.
+    pub config: tokio_postgres::Config,
+    /// The office's schema on that database; a plain name.
+    pub schema: String,
+    /// Connections at most. Few are fast: 16 to 64 for a whole server.
+    pub connections: usize,
+}
+
+/// A PostgreSQL store. Cancel safety: as [`Engine`] says.
+pub struct Postgres {
+    catalogue: Catalogue,
+    statements: Statements,
+    pool: Pool,
+}
+
+/// Attempts at one batch when the server says that it met another one.
+const ATTEMPTS: u32 = 10;
+
+impl Postgres {
+    /// Opens or creates the store, through `tls` (`tokio_postgres::NoTls` on a local socket).
+    ///
+    /// # Errors
+    /// [`StoreError::WrongStore`], [`StoreError::Unavailable`], [`StoreError::Corrupt`], or [`StoreError::Misuse`] for a
+    /// server that acknowledges before it has written, or if the declared indexes of a kind have changed.
+    pub async fn open<T>(options: PostgresOptions, catalogue: Catalogue, tls: T) -> Result<Self, StoreError>
+    where
+        T: MakeTlsConnect<Socket> + Clone + Sync + Send + 'static,
+        T::Stream: Sync + Send,
+        T::TlsConnect: Sync + Send,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let patience = Some(Duration::from_secs(5));
+        let pool = Pool::builder(Manager::from_config(options.config, tls, manager))
+            .max_size(options.connections.max(1))
+            .runtime(deadpool_postgres::Runtime::Tokio1)
+            .timeouts(Timeouts { wait: patience, create: patience, recycle: patience })
+            .build()
+            .map_err(StoreError::unavailable)?;
+        let statements = Statements::of(&options.schema, &catalogue);
+        let mut client = pool.get().await?;
+        schema::open(&mut client, &options.schema, &catalogue).await?;
+        drop(client);
+        Ok(Self { catalogue, statements, pool })
+    }
+
+    async fn client(&self) -> Result<Object, StoreError> {
+        Ok(self.pool.get().await?)
+    }
+}
+
+#[async_trait]
+impl Engine for Postgres {
+    fn identity(&self) -> &Identity {
+        &self.catalogue.identity
+    }
+
+    async fn get(&self, kind: &'static str, key: &Key) -> Result<Option<RawRow>, StoreError> {
+        let sql = &self.statements.kind(kind)?.get;
+        let client = self.client().await?;
+        let query = client.prepare_cached(sql).await?;
+        let found = client.query_opt(&query, &[&key.partition, &key.id]).await?;
+        found.map(|row| raw_row(&row, key.clone(), 0)).transpose()
+    }
+
+    async fn scan(&self, scan: &Scan) -> Result<RawPage, StoreError> {
+        self.catalogue.kind(scan.kind)?.index(scan.index)?;
+        let (sql, bytes) = self.statements.scan(scan);
+        let client = self.client().await?;
+        let query = client.prepare_cached(&sql).await?;
+        let values: Vec<&(dyn ToSql + Sync)> = bytes.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
+        let rows = client.query(&query, &values).await?;
+        let entries = rows.iter().map(|row| {
+            let key = Key { partition: column(row, 1)?, id: column(row, 2)? };
+            Ok((column(row, 0)?, raw_row(row, key, 3)?))
+        });
+        Ok(RawPage::of(entries.collect::<Result<_, StoreError>>()?, scan.paging.size()))
+    }
+
+    async fn commit(&self, batch: RawBatch, key: IdempotencyKey) -> Result<Committed, StoreError> {
+        let batch = Prepared::new(batch, &key, &self.catalogue)?;
+        let mut client = self.client().await?;
+        for attempt in 1..ATTEMPTS {
+            match commit::attempt(&mut client, &batch, &self.statements).await {
+                Err(commit::Failure::Collision) => {
+                    // Those that met do not meet again if they wait for different times: 1 to 16 ms times the attempt.
+                    let wait = u64::from(attempt) * (1 + u64::from(batch.id.0[0] % 16));
+                    tokio::time::sleep(Duration::from_millis(wait)).await;
+                }
+                answer => return answer.map_err(StoreError::from),
+            }
+        }
+        Ok(commit::attempt(&mut client, &batch, &self.statements).await?)
+    }
+
+    async fn sweep(&self, expired_before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        let mut client = self.client().await?;
+        Ok(commit::sweep(&mut client, expired_before, limit, &self.statements).await?)
+    }
+}
+
+/// Version, `expires_at` and body from column `first` on.
+fn raw_row(row: &Row, key: Key, first: usize) -> Result<RawRow, StoreError> {
+    let expires = column::<Option<i64>>(row, first + 1)?.map(Timestamp);
+    Ok(RawRow { key, version: Version(column(row, first)?), expires, body: column(row, first + 2)? })
+}
+
+/// A column of another type than the table declares: it was changed by other means.
+fn column<'a, T: tokio_postgres::types::FromSql<'a>>(row: &'a Row, at: usize) -> Result<T, StoreError> {
+    row.try_get(at).map_err(StoreError::corrupt)
+}
+
+impl From<tokio_postgres::Error> for StoreError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        let Some(said) = error.as_db_error() else {
+            return Self::unavailable(error);
+        };
+        // The detail, which may name values, is left out.
+        let text = format!("{} ({})", said.message(), said.code().code());
+        match *said.code() {
+            SqlState::DATA_CORRUPTED | SqlState::INDEX_CORRUPTED => Self::corrupt(text),
+            _ => Self::unavailable(text),
+        }
+    }
+}
+
+impl From<PoolError> for StoreError {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Backend(error) => error.into(),
+            PoolError::Timeout(_) => Self::unavailable("no connection became free in time"),
+            other => Self::unavailable(other),
+        }
+    }
+}

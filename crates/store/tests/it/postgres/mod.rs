@@ -1,0 +1,146 @@
+//! The contract on a real PostgreSQL server, and its crash.
+
+mod cluster;
+
+use crate::contract;
+use crate::crash::*;
+use crate::rows::*;
+use async_trait::async_trait;
+use cluster::Cluster;
+use hufu_kernel::offices::Node;
+use hufu_kernel::{Office, Record};
+use hufu_store::{Expect, PostgresOptions, Schema, Store, StoreError};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+/// One server for all tests of the process; it goes when the process does.
+async fn server() -> &'static Cluster {
+    static SERVER: OnceLock<Cluster> = OnceLock::new();
+    let server = tokio::task::spawn_blocking(|| SERVER.get_or_init(|| Cluster::new("store"))).await.unwrap();
+    server.ready().await;
+    server
+}
+
+/// A schema of its own on the server.
+pub struct OnServer {
+    options: PostgresOptions,
+}
+
+impl OnServer {
+    pub async fn new() -> Self {
+        static NEXT: Mutex<u32> = Mutex::new(0);
+        let number = {
+            let mut next = NEXT.lock().unwrap();
+            *next += 1;
+            *next
+        };
+        // A plain name has no digits.
+        let letter = |at: u32| char::from(b'a' + u8::try_from(number / 26_u32.pow(at) % 26).unwrap());
+        let schema = format!("store_{}{}{}", letter(2), letter(1), letter(0));
+        Self { options: PostgresOptions { config: server().await.config(), schema, connections: 8 } }
+    }
+}
+
+#[async_trait]
+impl Place for OnServer {
+    async fn open<O: Office>(&self, schema: &Schema<O>) -> Result<Store<O>, StoreError> {
+        Store::postgres(self.options.clone(), schema).await
+    }
+}
+
+contract::suite!(OnServer::new());
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_processes_may_create_a_store_at_once() {
+    let place = Arc::new(OnServer::new().await);
+    let opening = (0..6).map(|_| {
+        let place = Arc::clone(&place);
+        tokio::spawn(async move { place.node().await })
+    });
+    for store in opening.collect::<Vec<_>>() {
+        let store = store.await.unwrap();
+        assert_eq!(load(&store, "a").await, None);
+    }
+}
+
+#[tokio::test]
+async fn offices_on_one_server_do_not_meet() {
+    let (one, two) = (OnServer::new().await.node().await, OnServer::new().await.node().await);
+    add(&one, &account("a")).await;
+    assert_eq!(load(&two, "a").await, None);
+}
+
+#[tokio::test]
+async fn a_server_that_may_lose_what_it_acknowledges_is_refused() {
+    let mut place = OnServer::new().await;
+    place.options.config.options("-c synchronous_commit=off");
+    assert!(matches!(place.open(&schema()).await, Err(StoreError::Misuse(_))));
+}
+
+#[tokio::test]
+async fn a_schema_name_cannot_carry_sql() {
+    let mut place = OnServer::new().await;
+    place.options.schema = "x\"; DROP SCHEMA public; --".into();
+    assert!(matches!(place.open(&schema()).await, Err(StoreError::Misuse(_))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dropping_a_commit_leaves_it_whole_or_undone() {
+    let store = OnServer::new().await.node().await;
+    for n in 0..60 {
+        let (left, right) = (account(&format!("l{n}")), account(&format!("r{n}")));
+        let both = commit(&store, |b| b.put(&left, Expect::Absent).put(&right, Expect::Absent));
+        let _ = tokio::time::timeout(Duration::from_micros(n * 50), both).await;
+    }
+    for n in 0..60 {
+        // Whatever the dropped commit left is settled before another transaction gets at its rows.
+        let (left, right) = (account(&format!("l{n}")), account(&format!("r{n}")));
+        let is_there = |answer: Result<_, StoreError>| match answer {
+            Ok(_) => false,
+            Err(StoreError::Conflict) => true,
+            Err(other) => panic!("{other}"),
+        };
+        let left = is_there(commit(&store, |b| b.require::<Account>(&left.key(), Expect::Absent)).await);
+        let right = is_there(commit(&store, |b| b.require::<Account>(&right.key(), Expect::Absent)).await);
+        assert_eq!(left, right);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_to_kill_9_of_the_server() {
+    let rng = seeded();
+    let mut cluster = tokio::task::spawn_blocking(|| Cluster::new("crash")).await.unwrap();
+    let acks = Arc::new(Mutex::new(Acks::new()));
+    for _ in 0..3 {
+        cluster.ready().await;
+        let options = PostgresOptions { config: cluster.config(), schema: "node".into(), connections: 10 };
+        let store: Store<Node> = Store::postgres(options, &schema()).await.unwrap();
+        let told = Arc::clone(&acks);
+        let told = move |writer, number| {
+            told.lock().unwrap().entry(writer).or_default().insert(number);
+        };
+        let writing = write_until_it_fails(&store, told);
+        let pause = Duration::from_millis(50 + below(&rng, 300));
+        let (unanswered, mut cluster_again) = tokio::join!(writing, async {
+            tokio::time::sleep(pause).await;
+            tokio::task::spawn_blocking(move || {
+                cluster.crash();
+                cluster
+            })
+            .await
+            .unwrap()
+        });
+        cluster_again.restart().await;
+        cluster = cluster_again;
+        for one in unanswered {
+            assert!(matches!(one.error, StoreError::Unavailable { .. }), "{:?}", one.error);
+            // The caller repeats what was not answered, and it is there once.
+            store.commit(one.batch, one.step).await.unwrap();
+            acks.lock().unwrap().entry(one.writer).or_default().insert(one.number);
+        }
+        let known = acks.lock().unwrap().clone();
+        let remains = examine(&store, &known).await;
+        assert_eq!((remains.lost, remains.unheard), (0, 0), "{remains:?}");
+        println!("{remains:?}");
+    }
+}
