@@ -2,6 +2,8 @@
 //!
 //! Nothing here is real, and nothing made here is accepted outside the sandbox's trust root (design 3).
 
+pub mod adapters;
+pub mod agent;
 pub mod http;
 pub mod persons;
 pub mod phone_simulator;
