@@ -1,0 +1,362 @@
+//! The persona agent: a wallet in software for the sandbox's personas, behind plain forms without JavaScript. It signs with
+//! software device keys through the very same checks of the very same nodes; there is no second path (design 3).
+
+use crate::persons::{Person, Situation};
+use crate::robot::{Robot, World};
+use axum::extract::{Form, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use hufu_kernel::{Lang, Octets, Refusal, b64, unb64};
+use hufu_wallet::{Asked, SoftwareDevice, State as WalletState, WalletError};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::Mutex;
+
+/// The password of every persona.
+pub const PERSONA_PASSWORD: &str = "31415926";
+
+/// Transactions read and not yet answered; each was served to this agent once.
+const OPEN: usize = 10_000;
+
+/// The persona agent.
+#[derive(Clone)]
+pub struct Agent(Arc<Inner>);
+
+struct Inner {
+    world: World,
+    personas: BTreeMap<String, Person>,
+    robots: BTreeMap<String, Mutex<Option<Robot>>>,
+    asked: Mutex<HashMap<Octets<32>, Asked>>,
+    file: PathBuf,
+    saved: Mutex<BTreeMap<String, Saved>>,
+}
+
+/// A persona's wallet between starts: device keys of nobody real.
+#[derive(Clone, Serialize, Deserialize)]
+struct Saved {
+    passkey: String,
+    holder: String,
+    state: WalletState,
+}
+
+/// What went wrong, as its page says it.
+enum Trouble {
+    Refused(Refusal),
+    Other(String),
+}
+
+impl From<WalletError> for Trouble {
+    fn from(error: WalletError) -> Self {
+        match error {
+            WalletError::Refused(refusal) => Self::Refused(refusal),
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+impl Agent {
+    /// An agent for the personas among `persons`; their wallets are kept in `file`.
+    #[must_use]
+    pub fn new(world: World, persons: &[Person], file: PathBuf) -> Self {
+        let personas: BTreeMap<String, Person> =
+            persons.iter().filter(|person| person.persona.is_some()).map(|person| (person.id.clone(), person.clone())).collect();
+        let robots = personas.keys().map(|id| (id.clone(), Mutex::new(None))).collect();
+        let saved = std::fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        Self(Arc::new(Inner { world, personas, robots, asked: Mutex::default(), file, saved: Mutex::new(saved) }))
+    }
+
+    /// The agent's pages, for the wallet's own origin.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/sandbox/sign-in", get(page).post(answer))
+            .route("/sandbox/personas.json", get(list))
+            .route("/sandbox/agent.css", get(style))
+            .with_state(self.clone())
+    }
+
+    async fn asked(&self, tx: &Octets<32>) -> Result<Asked, Trouble> {
+        if let Some(asked) = self.0.asked.lock().await.get(tx) {
+            return Ok(asked.clone());
+        }
+        // Any wallet can read a transaction; this one belongs to nobody yet.
+        let reader = self.0.world.robot().map_err(Trouble::Other)?;
+        let asked = reader.open(tx).await?;
+        let mut open = self.0.asked.lock().await;
+        if open.len() >= OPEN {
+            let now = self.0.world.clock.now();
+            open.retain(|_, asked| now < asked.transaction.exp);
+        }
+        open.insert(*tx, asked.clone());
+        Ok(asked)
+    }
+
+    /// Signs in as a persona; enrols it on first use.
+    async fn sign(&self, asked: &Asked, persona: &str, password: Option<&str>) -> Result<Hidden, Trouble> {
+        let (Some(person), Some(robot)) = (self.0.personas.get(persona), self.0.robots.get(persona)) else {
+            return Err(Trouble::Refused(Refusal::NotFound));
+        };
+        let mut robot = robot.lock().await;
+        if robot.is_none() {
+            *robot = Some(self.wake(person).await?);
+        }
+        let Some(robot) = robot.as_mut() else { return Err(Trouble::Refused(Refusal::Internal)) };
+        let pair = robot.any_pair();
+        let signed = robot.sign_in(asked, &asked.transaction.answers.clone(), password, pair).await?;
+        // The sandbox keeps no history for personas: a thousand sign-ins leave nothing behind.
+        robot.state.receipts.clear();
+        Ok(Hidden { id_token: signed.id_token, s: b64(signed.s.as_slice()) })
+    }
+
+    async fn wake(&self, person: &Person) -> Result<Robot, Trouble> {
+        let trust = &self.0.world.trust;
+        let mut saved = self.0.saved.lock().await;
+        if let Some(known) = saved.get(&person.id) {
+            let device = SoftwareDevice::load(&known.passkey, &known.holder, &trust.rp_id, &trust.wallet_origin)?;
+            return self.0.world.robot_with(device, known.state.clone()).map_err(Trouble::Other);
+        }
+        let device = SoftwareDevice::generate(&trust.rp_id, &trust.wallet_origin, self.0.world.rng.as_ref())?;
+        let (passkey, holder) = device.save();
+        let mut robot = self.0.world.robot_with(device, WalletState::default()).map_err(Trouble::Other)?;
+        self.0.world.enrol(&mut robot, person, PERSONA_PASSWORD).await?;
+        let kept = Saved { passkey: passkey.to_string(), holder: holder.to_string(), state: robot.state.clone() };
+        saved.insert(person.id.clone(), kept);
+        self.keep(&saved);
+        Ok(robot)
+    }
+
+    fn keep(&self, saved: &BTreeMap<String, Saved>) {
+        let written = serde_json::to_vec(saved).map_err(std::io::Error::other).and_then(|bytes| {
+            let fresh = self.0.file.with_extension("new");
+            std::fs::write(&fresh, bytes)?;
+            std::fs::rename(&fresh, &self.0.file)
+        });
+        if let Err(error) = written {
+            tracing::warn!(%error, "personas' wallets are not kept: they will have to recover after a restart");
+        }
+    }
+}
+
+/// What the browser carries to the front.
+struct Hidden {
+    id_token: String,
+    s: String,
+}
+
+#[derive(Deserialize)]
+struct Ask {
+    #[serde(default)]
+    tx: String,
+}
+
+#[derive(Deserialize)]
+struct Answered {
+    tx: String,
+    #[serde(default)]
+    persona: String,
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    decision: String,
+}
+
+fn language(headers: &HeaderMap) -> Lang {
+    headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).and_then(Lang::negotiate).unwrap_or_default()
+}
+
+fn transaction(text: &str) -> Result<Octets<32>, Trouble> {
+    unb64(text).and_then(|bytes| Octets::try_from(bytes.as_slice()).ok()).ok_or(Trouble::Refused(Refusal::Malformed))
+}
+
+async fn page(State(agent): State<Agent>, headers: HeaderMap, Query(ask): Query<Ask>) -> Response {
+    let lang = language(&headers);
+    let asked = match transaction(&ask.tx) {
+        Ok(tx) => agent.asked(&tx).await,
+        Err(trouble) => Err(trouble),
+    };
+    match asked {
+        Ok(asked) => html(&agent, lang, StatusCode::OK, &consent(&agent, &asked, lang, &ask.tx, None)),
+        Err(trouble) => troubled(&agent, lang, trouble),
+    }
+}
+
+async fn answer(State(agent): State<Agent>, headers: HeaderMap, Form(answered): Form<Answered>) -> Response {
+    let lang = language(&headers);
+    // A form of another site must not sign anybody in: browsers say where a POST comes from.
+    let own = agent.0.world.trust.wallet_origin.as_str();
+    if headers.get(header::ORIGIN).is_some_and(|origin| origin.as_bytes() != own.as_bytes()) {
+        return troubled(&agent, lang, Trouble::Refused(Refusal::TransactionCookie));
+    }
+    let asked = match transaction(&answered.tx) {
+        Ok(tx) => agent.asked(&tx).await,
+        Err(trouble) => Err(trouble),
+    };
+    let asked = match asked {
+        Ok(asked) => asked,
+        Err(trouble) => return troubled(&agent, lang, trouble),
+    };
+    if answered.decision != "agree" {
+        return html(&agent, lang, StatusCode::OK, &leave(&agent, &asked, lang, &answered.tx, None));
+    }
+    let password = (!answered.password.is_empty()).then_some(answered.password.as_str());
+    match agent.sign(&asked, &answered.persona, password).await {
+        Ok(hidden) => html(&agent, lang, StatusCode::OK, &leave(&agent, &asked, lang, &answered.tx, Some(&hidden))),
+        Err(Trouble::Refused(refusal)) => {
+            let status = StatusCode::from_u16(refusal.text().status).unwrap_or(StatusCode::BAD_REQUEST);
+            html(&agent, lang, status, &consent(&agent, &asked, lang, &answered.tx, Some(refusal.sentence(lang))))
+        }
+        Err(trouble) => troubled(&agent, lang, trouble),
+    }
+}
+
+/// The personas, for scripts: id, name, story.
+async fn list(State(agent): State<Agent>) -> Response {
+    let personas: Vec<_> = agent
+        .0
+        .personas
+        .values()
+        .filter_map(|person| {
+            let persona = person.persona.as_ref()?;
+            Some(serde_json::json!({ "id": person.id, "name": person.name, "latin": person.latin, "story": persona.story, "try": persona.try_this }))
+        })
+        .collect();
+    Json(serde_json::json!({ "personas": personas, "password": PERSONA_PASSWORD })).into_response()
+}
+
+fn troubled(agent: &Agent, lang: Lang, trouble: Trouble) -> Response {
+    let (status, sentence) = match trouble {
+        Trouble::Refused(refusal) => (refusal.text().status, refusal.sentence(lang).to_owned()),
+        Trouble::Other(cause) => {
+            tracing::warn!(%cause, "the persona agent could not go on");
+            (Refusal::Internal.text().status, Refusal::Internal.sentence(lang).to_owned())
+        }
+    };
+    let heading = say(lang, "无法继续", "This cannot go on");
+    let body = format!("<h1>{heading}</h1><p role=\"alert\">{}</p>", escape(&sentence));
+    html(agent, lang, StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), &body)
+}
+
+fn say(lang: Lang, zh: &'static str, en: &'static str) -> &'static str {
+    match lang {
+        Lang::ZhHans => zh,
+        Lang::En => en,
+    }
+}
+
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Who asks, why, what; the personas; both buttons alike.
+fn consent(agent: &Agent, asked: &Asked, lang: Lang, tx: &str, problem: Option<&str>) -> String {
+    let certificate = &asked.certificate;
+    let purpose = certificate.purpose(Some(&asked.transaction.purpose)).map(|purpose| purpose.text.get(lang)).unwrap_or_default();
+    let answers: String = asked.transaction.answers.iter().map(|answer| format!("<li><code>{}</code></li>", answer.as_str())).collect();
+    let personas: String = agent
+        .0
+        .personas
+        .values()
+        .map(|person| {
+            let name = if lang == Lang::En { &person.latin } else { &person.name };
+            let situation = person.persona.as_ref().map(|persona| persona.situation);
+            let note = if situation == Some(Situation::Ordinary) { "" } else { " *" };
+            format!("<option value=\"{}\">{}{note}</option>", escape(&person.id), escape(name))
+        })
+        .collect();
+    let wants_password = asked.transaction.strength == hufu_kernel::Strength::CertificatePassword;
+    let required = if wants_password { " required" } else { "" };
+    let alert = problem.map(|text| format!("<p role=\"alert\">{}</p>", escape(text))).unwrap_or_default();
+    let name = escape(certificate.name.get(lang));
+    format!(
+        "<h1>{title}</h1>{alert}<dl><dt>{who}</dt><dd>{name} <code>{id}</code></dd><dt>{why}</dt><dd>{purpose}</dd><dt>{what}</dt><dd><ul>{answers}</ul></dd></dl>\
+         <p>{direct}</p><form method=\"post\" action=\"/sandbox/sign-in\"><input type=\"hidden\" name=\"tx\" value=\"{tx}\">\
+         <p><label for=\"persona\">{persona}</label><select id=\"persona\" name=\"persona\" required>{personas}</select></p>\
+         <p><label for=\"password\">{password}</label><input id=\"password\" name=\"password\" type=\"password\" inputmode=\"numeric\" autocomplete=\"off\"{required}></p>\
+         <p class=\"choice\"><button name=\"decision\" value=\"agree\">{agree}</button> <button name=\"decision\" value=\"refuse\">{refuse}</button></p></form>",
+        title = escape(&format!("{} {}", say(lang, "以角色身份登录", "Sign in as a persona:"), certificate.name.get(lang))),
+        who = say(lang, "谁在请求", "Who asks"),
+        why = say(lang, "为什么", "Why"),
+        what = say(lang, "将得到的答案", "Answers it will get"),
+        id = escape(&certificate.client_id),
+        purpose = escape(purpose),
+        direct = say(lang, "直连级别：登录进行时，服务能看到这次登录。", "Level direct: the service can see this sign-in while it happens."),
+        tx = escape(tx),
+        persona = say(lang, "角色", "Persona"),
+        password = say(lang, "口令（各角色相同：31415926；不填则仅用网证）", "Password (the same for every persona: 31415926; leave empty for certificate only)"),
+        agree = say(lang, "同意并继续", "Agree and continue"),
+        refuse = say(lang, "不同意", "Do not agree"),
+    )
+}
+
+/// The browser itself carries the answer to the front, with the cookie of the browser that began.
+fn leave(agent: &Agent, asked: &Asked, lang: Lang, tx: &str, hidden: Option<&Hidden>) -> String {
+    let issuer = escape(&agent.0.world.trust.issuer);
+    let path = if hidden.is_some() { "complete" } else { "refuse" };
+    let fields = hidden
+        .map(|hidden| {
+            format!(
+                "<input type=\"hidden\" name=\"id_token\" value=\"{}\"><input type=\"hidden\" name=\"s\" value=\"{}\">",
+                escape(&hidden.id_token),
+                escape(&hidden.s)
+            )
+        })
+        .unwrap_or_default();
+    let heading = match hidden {
+        Some(_) => say(lang, "已由两个节点签名", "Signed by two nodes"),
+        None => say(lang, "您没有同意", "You did not agree"),
+    };
+    format!(
+        "<h1>{heading}</h1><form method=\"post\" action=\"{issuer}/{path}\"><input type=\"hidden\" name=\"tx\" value=\"{tx}\">{fields}\
+         <p><button>{back}</button></p></form>",
+        tx = escape(tx),
+        back = escape(&format!("{} {}", say(lang, "返回", "Back to"), asked.certificate.name.get(lang))),
+    )
+}
+
+fn html(agent: &Agent, lang: Lang, status: StatusCode, body: &str) -> Response {
+    let title = say(lang, "虎符沙箱：角色代理", "Hufu sandbox: persona agent");
+    let band = say(lang, "沙箱：合成人物，不是真实身份", "Sandbox: synthetic persons, no real identity");
+    let page = format!(
+        "<!doctype html><html lang=\"{}\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <title>{title}</title><link rel=\"stylesheet\" href=\"/sandbox/agent.css\"></head><body><p class=\"band\">{band}</p><main>{body}</main></body></html>",
+        lang.tag()
+    );
+    // Chromium applies form-action to the redirect after a POST: the front sends the browser on to the platform.
+    let policy = format!(
+        "default-src 'none'; style-src 'self'; form-action 'self' {} http: https:; base-uri 'none'; frame-ancestors 'none'",
+        agent.0.world.trust.issuer
+    );
+    let mut response = (status, page).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("origin"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    response
+}
+
+async fn style() -> Response {
+    const STYLE: &str = "body{margin:0;font:1.125rem/1.7 system-ui,'Noto Sans CJK SC','PingFang SC','Microsoft YaHei',sans-serif;color:#1c1a17;background:#faf7f1}\
+main{max-width:40rem;margin:0 auto;padding:1rem}.band{margin:0;padding:.5rem 1rem;background:#1c1a17;color:#faf7f1}\
+label{display:block;font-weight:600}select,input,button{font:inherit;min-height:44px;padding:.25rem .75rem;border:2px solid #1c1a17;border-radius:4px;background:#fff;color:inherit;max-width:100%;box-sizing:border-box}\
+.choice button{min-width:12rem}dt{font-weight:600}dd{margin:0 0 .75rem}[role=alert]{border-left:6px solid #b3261e;padding-left:.75rem}\
+:focus-visible{outline:3px solid #b3261e;outline-offset:2px}";
+    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE).into_response()
+}
