@@ -1,10 +1,10 @@
 //! Post: contact reference to sealed phone; sends templates, never free text.
 
 use crate::ports::{self, Sms};
-use crate::{open_signed, retrying};
+use crate::{Words, open_signed, retrying};
 use async_trait::async_trait;
 use hufu_kernel::{Clock, Index, Key, KeyStore, Locator, Record, Refusal, Sealed, offices};
-use hufu_store::{Batch, Expect, IdempotencyKey, Paging, Select, Store};
+use hufu_store::{Batch, Expect, IdempotencyKey, Paging, Schema, Select, Store, TrustRoot};
 use hufu_wire::api::Signed;
 use hufu_wire::api::enrolment::{SendCode, StoreContact};
 use hufu_wire::api::holder::Forget;
@@ -35,6 +35,12 @@ impl Record for Contact {
     fn index_values(&self) -> Vec<(&'static str, Vec<u8>)> {
         vec![("loc", self.loc_u.as_slice().to_vec())]
     }
+}
+
+/// The records of its store.
+#[must_use]
+pub fn schema(trust: TrustRoot) -> Schema<offices::Post> {
+    Schema::new(trust).record::<Contact>().record::<Words<offices::Post>>()
 }
 
 /// The office.

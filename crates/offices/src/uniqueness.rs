@@ -1,11 +1,11 @@
 //! Uniqueness: tags to wrapped root (flows 5). It holds no key that opens a wrap: that key is the tag itself.
 
-use crate::{open_signed, ports, retrying};
+use crate::{Words, open_signed, ports, retrying};
 use async_trait::async_trait;
 use hufu_kernel::{
     Bytes, Clock, EnrolmentId, Index, Key, KeyStore, Locator, Octets, Record, Refusal, Timestamp, offices,
 };
-use hufu_store::{Batch, Expect, IdempotencyKey, Paging, Select, Store, Versioned};
+use hufu_store::{Batch, Expect, IdempotencyKey, Paging, Schema, Select, Store, TrustRoot, Versioned};
 use hufu_wire::api::Signed;
 use hufu_wire::api::enrolment::{Confirm, Confirmation, Reserve, StoreWrap, TagState};
 use hufu_wire::api::holder::Forget;
@@ -84,6 +84,12 @@ impl Record for Tag {
             _ => None,
         }
     }
+}
+
+/// The records of its store.
+#[must_use]
+pub fn schema(trust: TrustRoot) -> Schema<offices::Uniqueness> {
+    Schema::new(trust).record::<Tag>().record::<Words<offices::Uniqueness>>()
 }
 
 /// The office.

@@ -81,7 +81,8 @@ impl Node {
             credential: credential_hash(&new.credential_id.0),
             key: new.device_key.clone(),
             holder_key: Bytes::default(),
-            since: self.clock.now().minute(),
+            // Not this node's clock: the first head covers it, and all three must arrive at the same one.
+            since: (new.expires - self.rules.enrolment.lapses_after_s).minute(),
             not_before: None,
         };
         let private = Private {
@@ -92,7 +93,6 @@ impl Node {
             face: new.face,
             number: new.number.clone(),
             offsets: Vec::new(),
-            statements: Vec::new(),
         };
         let mut row = Row {
             handle,

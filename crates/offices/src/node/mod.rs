@@ -11,20 +11,26 @@ mod sub_keys;
 
 pub use enrol::sealing_aad;
 pub use paper::{PASS_TYP, VCT};
-pub use row::{Commitments, Private, Row};
+pub use row::{Commitments, Private, Remembered, Row};
 
 use crate::ports;
 use gate::Gate;
 use hufu_domain::rules::Rules;
 use hufu_kernel::{Clock, Key, KeyStore, NodeIndex, Octets, Pair, Refusal, Rng, Subset, framed, offices};
 use hufu_pairwise::{Intl, Signer, Suite};
-use hufu_store::{Batch, Expect, IdempotencyKey, MemoryOnce, Once, Store, StoreError, Versioned};
+use hufu_store::{Batch, Expect, IdempotencyKey, MemoryOnce, Once, Schema, Store, StoreError, TrustRoot, Versioned};
 use hufu_wire::api::sign_in::RowState;
 use hufu_wire::api::trust::{Trust, node_name};
 use hufu_wire::jose::RsaKey;
 use sessions::Sessions;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
+
+/// The records of a node's store.
+#[must_use]
+pub fn schema(trust: TrustRoot, index: NodeIndex) -> Schema<offices::Node> {
+    Schema::new(trust).numbered(index).record::<Row>().record::<Remembered>()
+}
 
 /// What a node is started with.
 pub struct NodeParts {

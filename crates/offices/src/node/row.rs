@@ -2,7 +2,8 @@
 
 use hufu_domain::holder::{Holder, Status};
 use hufu_kernel::{
-    Bytes, Element, EnrolmentId, Handle, Index, Key, Locator, Octets, Record, Sealed, Subset, Timestamp, offices,
+    Bytes, Element, EnrolmentId, Handle, Index, Key, Locator, Octets, Record, Sealed, Subset, Timestamp, framed,
+    offices,
 };
 use hufu_wire::network_number::NetworkNumber;
 use serde::{Deserialize, Serialize};
@@ -55,21 +56,48 @@ pub struct Private {
     /// d_A of the held subsets, canonical scalars; absent while zero.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub offsets: Vec<(Subset, Bytes)>,
-    /// The row's last statements, newest last: a peer that missed them can check them itself.
-    pub statements: Vec<Remembered>,
 }
 
-/// A statement as the row remembers it.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// One of a row's last statements: a peer that missed it can check it itself (flows 6). A row of its own, so that a sign-in does
+/// not read it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Remembered {
+    /// Whose.
+    pub handle: Handle,
+    /// The version it led to.
+    pub version: u64,
+    /// [`Said`], under this node's key, bound to handle and version.
+    pub said: Sealed,
+}
+
+/// A statement as it came.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
     /// The exact signed bytes.
     pub statement: Bytes,
-    /// By whom, as it came.
+    /// By whom.
     pub authority: hufu_wire::api::holder::Authority,
 }
 
 /// How many statements a row remembers.
-pub const REMEMBERED: usize = 16;
+pub const REMEMBERED: u64 = 16;
+
+impl Remembered {
+    /// Where the statement that led to `version` stands: in the row's partition.
+    #[must_use]
+    pub fn place(handle: &Handle, version: u64) -> Key {
+        Key { partition: handle.as_slice().to_vec(), id: framed(&[handle.as_slice(), &version.to_be_bytes()]) }
+    }
+}
+
+impl Record for Remembered {
+    type Office = offices::Node;
+    const KIND: &'static str = "statement";
+
+    fn key(&self) -> Key {
+        Self::place(&self.handle, self.version)
+    }
+}
 
 /// Commitments to all three subsets' sub-keys; the two holders of each report it, and different reports refuse.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]

@@ -1,11 +1,11 @@
 //! Changes to a row, each a statement signed by the person (flows 6), and reads of one's own row.
 
 use super::Node;
-use super::row::{Private, REMEMBERED, Remembered, Row};
+use super::row::{Private, REMEMBERED, Remembered, Row, Said};
 use crate::{open_signed, retrying, sign};
 use hufu_domain::holder::{Applied, Effect, Signer, credential_hash, label};
-use hufu_kernel::{Label, Refusal, framed};
-use hufu_store::{StoreError, Versioned};
+use hufu_kernel::{Label, Record as _, Refusal, framed};
+use hufu_store::{Batch, Expect, IdempotencyKey, StoreError, Versioned};
 use hufu_wire::api::holder::{
     Authority, Done, EpochReport, Forget, OpenHolder, ReadRow, RowView, Statement, StatementAccepted, SubmitReports,
     SubmitStatement,
@@ -31,12 +31,7 @@ impl Node {
             Authority::Holder(_) => Signer::HolderKey(&credential),
         };
         let applied = found.record.holder.apply(&statement, bytes, signer, now)?;
-        let mut private = self.private(&found.record)?;
-        private
-            .statements
-            .push(Remembered { statement: request.statement.clone(), authority: request.authority.clone() });
-        let surplus = private.statements.len().saturating_sub(REMEMBERED);
-        private.statements.drain(..surplus);
+        let private = self.private(&found.record)?;
         if let Authority::Device(_) = request.authority {
             self.gate.open_window(credential, now);
         }
@@ -89,7 +84,7 @@ impl Node {
             Effect::Leave => return self.leave(found, &private, accepted).await,
         }
         row.private = self.seal(&row.handle, &private)?;
-        match self.put(&row, Some(found)).await {
+        match self.commit_statement(&row, found, request).await {
             Ok(()) => {}
             Err(StoreError::Duplicate("number")) => return Err(Refusal::VersionConflict),
             // Another person's copy holds one of the indexes: the wallet asks again with the next batch.
@@ -116,8 +111,54 @@ impl Node {
         // Told before the row is gone: a lost word could not be given again.
         self.uniqueness.forget(&word).await?;
         self.post.forget(&word).await?;
-        self.delete(found).await?;
+        let mut batch = Batch::new();
+        batch.delete::<Row>(&found.record.key(), found.version);
+        for said in self.remembered(&found.record).await? {
+            batch.delete::<Remembered>(&said.record.key(), said.version);
+        }
+        self.store.commit(batch, IdempotencyKey::random(self.rng.as_ref(), self.clock.now())).await?;
         Ok(accepted)
+    }
+
+    /// The row and its newest statement in one commit; the oldest goes.
+    async fn commit_statement(
+        &self,
+        row: &Row,
+        found: &Versioned<Row>,
+        request: &SubmitStatement,
+    ) -> Result<(), StoreError> {
+        let version = row.holder.version;
+        let said = Said { statement: request.statement.clone(), authority: request.authority.clone() };
+        let said = serde_json::to_vec(&said).map_err(|error| StoreError::Misuse(error.to_string()))?;
+        let aad = framed(&[row.handle.as_slice(), &version.to_be_bytes()]);
+        let said = self.keys.seal("rows", &aad, &said).map_err(|error| StoreError::Misuse(error.to_string()))?;
+        let mut batch = Batch::new();
+        batch.put(row, Expect::At(found.version));
+        batch.put(&Remembered { handle: row.handle, version, said }, Expect::Absent);
+        if let Some(oldest) = version.checked_sub(REMEMBERED) {
+            let place = Remembered::place(&row.handle, oldest);
+            if let Some(old) = self.store.get::<Remembered>(&place).await? {
+                batch.delete::<Remembered>(&place, old.version);
+            }
+        }
+        self.store.commit(batch, IdempotencyKey::random(self.rng.as_ref(), self.clock.now())).await?;
+        Ok(())
+    }
+
+    /// The statements a row remembers, oldest first.
+    async fn remembered(&self, row: &Row) -> Result<Vec<Versioned<Remembered>>, Refusal> {
+        let newest = row.holder.version;
+        let mut said = Vec::new();
+        for version in newest.saturating_sub(REMEMBERED - 1)..=newest {
+            said.extend(self.store.get::<Remembered>(&Remembered::place(&row.handle, version)).await?);
+        }
+        Ok(said)
+    }
+
+    fn said(&self, remembered: &Remembered) -> Option<Said> {
+        let aad = framed(&[remembered.handle.as_slice(), &remembered.version.to_be_bytes()]);
+        let bytes = self.keys.open("rows", &aad, &remembered.said).ok()?;
+        serde_json::from_slice(&bytes).ok()
     }
 
     /// Takes the other nodes' commitments for a new epoch.
@@ -167,8 +208,10 @@ impl Node {
         let found = self.by_holder_key(&request.proof, b"row").await?;
         let row = &found.record;
         let private = self.private(row)?;
-        let changes = private.statements.iter().filter_map(|remembered| {
-            let statement: Statement = serde_json::from_slice(&remembered.statement.0).ok()?;
+        let remembered = self.remembered(row).await?;
+        let changes = remembered.iter().filter_map(|remembered| {
+            let said = self.said(&remembered.record)?;
+            let statement: Statement = serde_json::from_slice(&said.statement.0).ok()?;
             Some((label(&statement.change).as_str().to_owned(), statement.t.minute()))
         });
         Ok(RowView {

@@ -10,10 +10,16 @@ pub use record::{Enrolment, Outgoing};
 use crate::ports::{FaceDecision, IdentitySource, Node, Post, Tagger, Uniqueness};
 use hufu_domain::rules::Rules;
 use hufu_kernel::{Clock, KeyStore, NodeIndex, Refusal, Rng, offices};
-use hufu_store::Store;
+use hufu_store::{Schema, Store, TrustRoot};
 use hufu_wire::api::trust::Trust;
 use hufu_wire::api::{Purpose, Signed};
 use std::sync::Arc;
+
+/// The records of its store.
+#[must_use]
+pub fn schema(trust: TrustRoot) -> Schema<offices::Registrar> {
+    Schema::new(trust).record::<Enrolment>()
+}
 
 /// What the registrar is started with.
 pub struct RegistrarParts {

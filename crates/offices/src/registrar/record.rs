@@ -16,7 +16,7 @@ pub struct Enrolment {
     pub step: Step,
     /// When it lapses; then the row is swept.
     pub expires: Timestamp,
-    /// [`Draft`], under the key that only the wallet has; gone once the person exists.
+    /// [`Draft`], under the key that only the wallet has; gone with the row, or at the latest when the enrolment's time is over.
     pub draft: Option<Sealed>,
     /// Messages for nodes, sealed to them.
     pub outbox: Vec<Outgoing>,

@@ -253,6 +253,10 @@ impl Registrar {
         if enrolment.active.len() >= 2 {
             enrolment.step = Step::Active;
         }
+        // A node that stays down must not keep a draft here.
+        if self.parts.clock.now() >= enrolment.expires {
+            enrolment.draft = None;
+        }
         if enrolment != found.record {
             self.put(&enrolment, Some(&found)).await?;
         }
