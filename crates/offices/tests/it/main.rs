@@ -1,0 +1,3 @@
+//! Use cases against their attackers.
+
+mod front;
