@@ -1,11 +1,12 @@
 //! The front's routes. Handlers read headers and bodies; every decision is the front's.
 
-use axum::extract::{DefaultBodyLimit, FromRequest, Path, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use crate::reply::{Edge, body, json, parse};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{FromRef, FromRequest, Path, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use axum::{Json, Router};
 use hufu_kernel::{Lang, Refusal};
 use hufu_offices::front::{Front, Incoming, Reply, Shown};
 use hufu_wire::api::sign_in::{CompleteSignIn, Continue, RefuseSignIn};
@@ -13,25 +14,29 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
-use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
-use tower_http::timeout::TimeoutLayer;
 
-/// The largest body that is read.
-const MAX_BODY: usize = 64 * 1024;
+#[derive(Clone)]
+struct Site {
+    edge: Edge,
+    front: Arc<Front>,
+}
 
-/// The longest a request may take.
-const TIMEOUT: Duration = Duration::from_secs(10);
+impl FromRef<Site> for Arc<Front> {
+    fn from_ref(site: &Site) -> Self {
+        Arc::clone(&site.front)
+    }
+}
 
 type Shared = State<Arc<Front>>;
 
-/// The front's routes.
+/// The front's routes; [`crate::serve::finished`] adds what all offices share.
 ///
 /// * platforms: `/.well-known/openid-configuration`, `/.well-known/oauth-authorization-server`, `/jwks.json`, `/par`,
 ///   `/token`, `/userinfo`
 /// * browsers: `/authorize`, and top-level form posts to `/complete` and `/refuse`, answered with 303
 /// * the wallet's scripts: `/tx/{tx}`, and JSON to `/complete` and `/refuse`, answered with JSON
-pub fn router(front: Arc<Front>) -> Router {
+pub fn router(edge: &Edge, front: &Arc<Front>) -> Router {
     let wallet = Router::new()
         .route("/tx/{tx}", get(transaction))
         .route("/complete", post(complete))
@@ -46,12 +51,7 @@ pub fn router(front: Arc<Front>) -> Router {
         .route("/userinfo", get(userinfo).post(userinfo))
         .route("/authorize", get(authorize).post(authorize))
         .merge(wallet)
-        .fallback(async || problem(Refusal::NotFound))
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIMEOUT))
-        .layer(CatchPanicLayer::custom(|_| problem(Refusal::Internal)))
-        .layer(middleware::from_fn(guard))
-        .with_state(front)
+        .with_state(Site { edge: edge.clone(), front: Arc::clone(front) })
 }
 
 /// Scripts of the wallet's origin, with the transaction cookie; nobody else's.
@@ -66,73 +66,54 @@ fn cors(wallet_origin: &str) -> CorsLayer {
         .max_age(Duration::from_secs(600))
 }
 
-/// Headers that every answer has, unless the handler said otherwise.
-async fn guard(request: Request, next: Next) -> Response {
-    const ALWAYS: [(HeaderName, &str); 5] = [
-        (header::CACHE_CONTROL, "no-store"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::X_FRAME_OPTIONS, "DENY"),
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-        ),
-    ];
-    let mut response = next.run(request).await;
-    for (name, value) in ALWAYS {
-        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
-    }
-    response
-}
-
-async fn discovery(State(front): Shared) -> Response {
+async fn discovery(State(front): Shared) -> Response<Body> {
     answer(front.discovery())
 }
 
-async fn jwks(State(front): Shared) -> Response {
+async fn jwks(State(front): Shared) -> Response<Body> {
     answer(front.jwks())
 }
 
-async fn par(State(front): Shared, request: Platform) -> Response {
+async fn par(State(front): Shared, request: Platform) -> Response<Body> {
     answer(front.par(&request.incoming(&request.views())).await)
 }
 
-async fn token(State(front): Shared, request: Platform) -> Response {
+async fn token(State(front): Shared, request: Platform) -> Response<Body> {
     answer(front.token(&request.incoming(&request.views())).await)
 }
 
-async fn userinfo(State(front): Shared, request: Platform) -> Response {
+async fn userinfo(State(front): Shared, request: Platform) -> Response<Body> {
     answer(front.userinfo(&request.incoming(&request.views())).await)
 }
 
-async fn authorize(State(front): Shared, request: Browser) -> Response {
-    match front.authorize(&request.form, &texts(&request.headers, &header::COOKIE)).await {
+async fn authorize(State(site): State<Site>, request: Browser) -> Response<Body> {
+    match site.front.authorize(&request.form, &texts(&request.headers, &header::COOKIE)).await {
         Ok(reply) => answer(reply),
-        Err(shown) => error_page(&shown, language(&request.headers)),
+        Err(shown) => error_page(&site.edge, shown, language(&request.headers)),
     }
 }
 
-async fn transaction(State(front): Shared, Path(tx): Path<String>) -> Response {
-    match front.transaction(&tx) {
+async fn transaction(State(site): State<Site>, Path(tx): Path<String>) -> Response<Body> {
+    match site.front.transaction(&tx) {
         Ok(jws) => ([(header::CONTENT_TYPE, "application/jwt")], jws).into_response(),
-        Err(refusal) => problem(refusal),
+        Err(refusal) => site.edge.refused(refusal),
     }
 }
 
-async fn complete(State(front): Shared, posted: Posted<CompleteSignIn>) -> Response {
-    if !posted.may_post(&front) {
-        return posted.answer(Err(Refusal::ForeignOrigin));
-    }
-    let done = front.complete(&posted.value, &texts(&posted.headers, &header::COOKIE)).await;
-    posted.answer(done)
+async fn complete(State(site): State<Site>, posted: Posted<CompleteSignIn>) -> Response<Body> {
+    let done = match posted.from_wallet(&site.front) {
+        Ok(()) => site.front.complete(&posted.value, &texts(&posted.headers, &header::COOKIE)).await,
+        Err(refusal) => Err(refusal),
+    };
+    posted.answer(&site.edge, done)
 }
 
-async fn refuse(State(front): Shared, posted: Posted<RefuseSignIn>) -> Response {
-    if !posted.may_post(&front) {
-        return posted.answer(Err(Refusal::ForeignOrigin));
-    }
-    let done = front.refuse(&posted.value, &texts(&posted.headers, &header::COOKIE)).await;
-    posted.answer(done)
+async fn refuse(State(site): State<Site>, posted: Posted<RefuseSignIn>) -> Response<Body> {
+    let done = match posted.from_wallet(&site.front) {
+        Ok(()) => site.front.refuse(&posted.value, &texts(&posted.headers, &header::COOKIE)).await,
+        Err(refusal) => Err(refusal),
+    };
+    posted.answer(&site.edge, done)
 }
 
 /// All values of a header. One that is no text stands as an empty one, so that its presence still counts.
@@ -157,26 +138,27 @@ struct Browser {
     form: String,
 }
 
-/// The query of a GET or the form of a POST; a body of another type is no form.
-async fn form_of(request: Request, query: bool) -> Result<(HeaderMap, String), Refusal> {
-    let headers = request.headers().clone();
-    if request.method() != Method::POST {
-        let text = if query { request.uri().query().unwrap_or_default() } else { "" };
-        return Ok((headers, text.to_owned()));
-    }
-    let typed = is_type(&headers, FORM);
-    let body = String::from_request(request, &()).await.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Refusal::TooLarge,
-        _ => Refusal::Malformed,
-    })?;
+/// The form of a POST; a body of another type is no form.
+async fn form_of(request: Request) -> Result<String, Refusal> {
+    let typed = is_type(request.headers(), FORM);
+    let bytes = body(request).await?;
     // A POST without a body, as to userinfo, needs no type.
-    if typed || body.is_empty() { Ok((headers, body)) } else { Err(Refusal::Malformed) }
+    if !typed && !bytes.is_empty() {
+        return Err(Refusal::Malformed);
+    }
+    String::from_utf8(bytes).map_err(|_| Refusal::Malformed)
 }
 
-impl<S: Send + Sync> FromRequest<S> for Browser {
-    type Rejection = Response;
-    async fn from_request(request: Request, _: &S) -> Result<Self, Response> {
-        let (headers, form) = form_of(request, true).await.map_err(problem)?;
+impl FromRequest<Site> for Browser {
+    type Rejection = Response<Body>;
+    async fn from_request(request: Request, site: &Site) -> Result<Self, Response<Body>> {
+        let headers = request.headers().clone();
+        let form = if request.method() == Method::POST {
+            let lang = language(&headers);
+            form_of(request).await.map_err(|refusal| refusal_page(&site.edge, refusal, lang, None))?
+        } else {
+            request.uri().query().unwrap_or_default().to_owned()
+        };
         Ok(Self { headers, form })
     }
 }
@@ -210,15 +192,15 @@ impl Platform {
 }
 
 impl<S: Send + Sync> FromRequest<S> for Platform {
-    type Rejection = Response;
-    async fn from_request(request: Request, _: &S) -> Result<Self, Response> {
-        let method = request.method().clone();
+    type Rejection = Response<Body>;
+    async fn from_request(request: Request, _: &S) -> Result<Self, Response<Body>> {
+        let (method, headers) = (request.method().clone(), request.headers().clone());
         // RFC 6749 section 5.2 has one answer for requests that do not parse.
         let refuse = |refusal: Refusal| {
-            let body = json!({ "error": "invalid_request", "error_description": refusal.text().developer });
-            (StatusCode::from_u16(refusal.text().status).unwrap_or(StatusCode::BAD_REQUEST), Json(body)).into_response()
+            let told = json!({ "error": "invalid_request", "error_description": refusal.text().developer });
+            json(status(refusal), &told)
         };
-        let (headers, form) = form_of(request, false).await.map_err(refuse)?;
+        let form = if method == Method::POST { form_of(request).await.map_err(refuse)? } else { String::new() };
         Ok(Self { method, headers, form })
     }
 }
@@ -230,36 +212,39 @@ struct Posted<T> {
     value: T,
 }
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Posted<T> {
-    type Rejection = Response;
-    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+impl<T: DeserializeOwned> FromRequest<Site> for Posted<T> {
+    type Rejection = Response<Body>;
+    async fn from_request(request: Request, site: &Site) -> Result<Self, Response<Body>> {
         let headers = request.headers().clone();
-        let by_script = is_type(&headers, "application/json");
+        if is_type(&headers, "application/json") {
+            let read = match body(request).await {
+                Ok(bytes) => parse(&bytes),
+                Err(refusal) => Err(refusal),
+            };
+            let value = read.map_err(|refusal| site.edge.refused(refusal))?;
+            return Ok(Self { headers, by_script: true, value });
+        }
         let lang = language(&headers);
-        let value = if by_script {
-            let body = axum::body::Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
-            hufu_wire::jose::strict_json(&body).map_err(|_| problem(Refusal::Malformed))?
-        } else {
-            let form = axum::Form::<T>::from_request(request, state).await;
-            form.map_err(|_| refusal_page(Refusal::Malformed, lang, None))?.0
-        };
-        Ok(Self { headers, by_script, value })
+        match axum::Form::from_request(request, site).await {
+            Ok(axum::Form(value)) => Ok(Self { headers, by_script: false, value }),
+            Err(_) => Err(refusal_page(&site.edge, Refusal::Malformed, lang, None)),
+        }
     }
 }
 
 impl<T> Posted<T> {
     /// Browsers name the page's origin on every cross-origin POST; a request without the header is no browser's, and has to
     /// have the cookie like any other.
-    fn may_post(&self, front: &Front) -> bool {
-        texts(&self.headers, &header::ORIGIN).iter().all(|origin| front.may_post(origin))
+    fn from_wallet(&self, front: &Front) -> Result<(), Refusal> {
+        let ours = texts(&self.headers, &header::ORIGIN).iter().all(|origin| front.may_post(origin));
+        if ours { Ok(()) } else { Err(Refusal::ForeignOrigin) }
     }
 
-    fn answer(&self, done: Result<Continue, Refusal>) -> Response {
+    fn answer(&self, edge: &Edge, done: Result<Continue, Refusal>) -> Response<Body> {
         match (done, self.by_script) {
-            (Ok(next), true) => Json(next).into_response(),
             (Ok(next), false) => (StatusCode::SEE_OTHER, [(header::LOCATION, next.redirect_to)]).into_response(),
-            (Err(refusal), true) => problem(refusal),
-            (Err(refusal), false) => refusal_page(refusal, language(&self.headers), None),
+            (Err(refusal), false) => refusal_page(edge, refusal, language(&self.headers), None),
+            (done, true) => edge.answer(done),
         }
     }
 }
@@ -268,45 +253,41 @@ fn status(refusal: Refusal) -> StatusCode {
     StatusCode::from_u16(refusal.text().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// A refusal for a program.
-fn problem(refusal: Refusal) -> Response {
-    let text = refusal.text();
-    (
-        status(refusal),
-        Json(json!({ "refusal": text.code, "zh-Hans": text.zh, "en": text.en, "developer": text.developer })),
-    )
-        .into_response()
-}
-
-fn answer(reply: Reply) -> Response {
-    let mut response = reply.body.into_response();
+fn answer(reply: Reply) -> Response<Body> {
+    let mut response = Response::new(Body::from(reply.body));
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().remove(header::CONTENT_TYPE);
     for (name, value) in reply.headers {
         match HeaderValue::try_from(value) {
             Ok(value) => response.headers_mut().append(HeaderName::from_static(name), value),
-            Err(_) => return problem(Refusal::Internal),
+            Err(_) => {
+                tracing::error!(name, "a header of ours is none");
+                return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+            }
         };
     }
     response
 }
 
-fn error_page(shown: &Shown, lang: Lang) -> Response {
-    let detail = format!("{} · {} · {}", shown.error.code(), shown.error.description(), shown.error_id);
-    refusal_page(shown.refusal, lang, Some(&detail))
+fn error_page(edge: &Edge, shown: Shown, lang: Lang) -> Response<Body> {
+    let detail = format!("{}: {}", shown.error.code(), shown.error.description());
+    refusal_page(edge, shown.refusal, lang, Some(&detail))
 }
 
 /// One refusal as a page. Nothing of the request is repeated on it, so there is nothing to escape but our own texts.
-fn refusal_page(refusal: Refusal, lang: Lang, detail: Option<&str>) -> Response {
-    let (title, engineers) = match lang {
-        Lang::ZhHans => ("虎符：无法继续", "供平台开发人员参考"),
-        Lang::En => ("Hufu: cannot continue", "For the platform's engineers"),
+fn refusal_page(edge: &Edge, refusal: Refusal, lang: Lang, detail: Option<&str>) -> Response<Body> {
+    let (title, number, engineers) = match lang {
+        Lang::ZhHans => ("无法继续登录", "错误编号", "供平台开发人员参考"),
+        Lang::En => ("Sign-in cannot continue", "Error number", "For the platform's engineers"),
     };
+    let error_id = edge.error_id();
+    edge.errors.note(&error_id, refusal.code());
+    tracing::info!(office = edge.office, error_id, code = refusal.code(), "refused with a page");
     let detail = detail.unwrap_or(refusal.code()).replace('&', "&amp;").replace('<', "&lt;");
     let page = format!(
         "<!doctype html><html lang=\"{}\"><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>{title}</title>\
-         <main><h1>{title}</h1><p>{}</p><p><small>{engineers}: <code>{detail}</code></small></p></main></html>",
+         <main><h1>{title}</h1><p>{}</p><p>{number} <code>{error_id}</code></p>\
+         <p><small>{engineers}: <code>{detail}</code></small></p></main></html>",
         lang.tag(),
         refusal.sentence(lang),
     );

@@ -2,7 +2,7 @@
 
 use super::transactions::{Pending, TRANSACTION_SECONDS, Tx};
 use super::{Admitted, Front, completion};
-use hufu_kernel::{Octets, Refusal, b64, framed, hex, random};
+use hufu_kernel::{Octets, Refusal, b64, framed, random};
 use hufu_oidc::provider::{self, Authorized, Code, CodeId, Environment, Rejection, SealedKind};
 use hufu_oidc::{Form, OAuthError, Pairs, Reply, with_query};
 use hufu_wire::api::sign_in::{CompleteSignIn, Continue, RefuseSignIn, Transaction};
@@ -12,14 +12,12 @@ use hufu_wire::jose::{self, Alg, Header, Jwk, PublicKey};
 pub const TRANSACTION_KEY: &str = "front-tx";
 
 /// A refusal shown to the person as a page, since there is no checked address to redirect to.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Shown {
     /// What the person reads.
     pub refusal: Refusal,
     /// For the platform's engineer.
     pub error: OAuthError,
-    /// Ties the page to one line of the log.
-    pub error_id: String,
 }
 
 impl Front {
@@ -44,7 +42,7 @@ impl Front {
         match begun {
             Ok(reply) => Ok(reply),
             Err(Rejection { redirect: Some(to), .. }) => Ok(see_other(to)),
-            Err(Rejection { error, redirect: None }) => Err(self.shown(error)),
+            Err(Rejection { error, redirect: None }) => Err(Shown { refusal: error.refusal(), error }),
         }
     }
 
@@ -73,12 +71,6 @@ impl Front {
     fn unavailable(&self, request: &provider::AuthorizationRequest) -> Rejection {
         let error = OAuthError::Unavailable;
         Rejection { error, redirect: Some(request.refused(&self.provider.issuer, error)) }
-    }
-
-    fn shown(&self, error: OAuthError) -> Shown {
-        let error_id = hex(&random::<6>(self.ports.rng.as_ref()));
-        tracing::info!(error_id, error = error.name(), "an authorization request was refused with a page");
-        Shown { refusal: error.refusal(), error, error_id }
     }
 
     /// What the wallet needs to know, as a JWS with `typ` [`Transaction::TYP`]; served once.

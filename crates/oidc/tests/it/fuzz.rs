@@ -1,0 +1,64 @@
+//! Bytes of strangers, at every endpoint and at the platform's side.
+
+use crate::provider_fixture::*;
+use hufu_oidc::client::verify_id_token;
+use hufu_oidc::provider::{Call, Client, authorize, par, token, userinfo};
+use hufu_oidc::{Form, client};
+use hufu_wire::jose::{Alg, Jwks};
+
+#[test]
+fn no_request_makes_an_endpoint_fall_over_or_succeed() {
+    let world = World::new();
+    let good = world.shop.push(&world.pending(), NOW, &world.rng).unwrap().body;
+    bolero::check!().with_type::<(Vec<u8>, Vec<u8>, Vec<u8>, u16)>().for_each(|(body, header, proof, cut)| {
+        // Half strange bytes, half a good request broken off and continued strangely.
+        let text = String::from_utf8_lossy(body);
+        let mixed = format!("{}{text}", &good[..usize::from(*cut) % good.len()]);
+        let header = String::from_utf8_lossy(header);
+        let (basic, proof) = (format!("Basic {header}"), String::from_utf8_lossy(proof));
+        for form in [&*text, &mixed].into_iter().filter_map(|text| Form::parse(text).ok()) {
+            for authorization in [&[][..], &[&*header], &[&basic]] {
+                let call = Call { method: "POST", authorization, dpop: &[&proof], form: &form };
+                assert!(par(&world.env(), &call).is_err());
+                assert!(token(&world.env(), &call).is_err());
+                assert!(userinfo(&world.env(), &call).is_err());
+            }
+            if let Err(rejection) = authorize(&world.env(), &form) {
+                let to = rejection.redirect.unwrap_or_default();
+                assert!(to.is_empty() || to.starts_with("https://judge.example/cb?"));
+            }
+        }
+    });
+}
+
+#[test]
+fn no_answer_makes_the_platform_fall_over_or_sign_anybody_in() {
+    let world = World::new();
+    let pending = world.pending();
+    bolero::check!().with_type::<(u16, Vec<u8>)>().for_each(|(status, body)| {
+        let text = String::from_utf8_lossy(body);
+        assert!(world.shop.callback(&pending, &text).is_err());
+        assert!(world.shop.pushed(*status, &text).is_err());
+        assert!(world.shop.redeemed(&pending, *status, &text, NOW).is_err());
+    });
+}
+
+#[test]
+fn no_bytes_are_an_id_token_or_a_certificate() {
+    let keys = Jwks::default();
+    let pinned = World::new();
+    bolero::check!().for_each(|bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes);
+        let expected = client::Expected {
+            issuer: ISSUER,
+            client_id: "shop",
+            nonce: "",
+            keys: &keys,
+            alg: Alg::EdDSA,
+            strength: hufu_kernel::Strength::Certificate,
+            now: NOW,
+        };
+        assert!(verify_id_token(&text, &expected).is_err());
+        assert!(Client::admit(&text, pinned.assertions().public(), hufu_kernel::Root::Sandbox, NOW).is_err());
+    });
+}

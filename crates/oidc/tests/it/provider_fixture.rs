@@ -1,0 +1,163 @@
+//! One provider, two clients, and sealing that seals nothing: here only the tables are tested.
+
+use hufu_kernel::{Answer, Octets, Root, SeededRng, Timestamp, b64, unb64};
+use hufu_oidc::client::{ClientAuth, Pending, RelyingParty, Wish};
+use hufu_oidc::provider::{
+    AccessToken, AuthorizationRequest, Call, Client, Clients, Code, CodeId, Environment, OpenRequest, Opener, Provider,
+    REQUEST_URI_PREFIX, SealedKind,
+};
+use hufu_oidc::{Form, OAuthError};
+use hufu_wire::api::platform::{Bilingual, PlatformCertificate, Profile, Purpose};
+use hufu_wire::api::sign_in::{Answers, VerificationResult};
+use hufu_wire::dpop::{Expected, make_proof};
+use hufu_wire::jose::{Alg, Jwks, SoftKey};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+
+pub const ISSUER: &str = "https://id.example";
+pub const NOW: Timestamp = Timestamp(1_900_000_000);
+pub const SECRET: &str = "secret";
+
+/// Shows kind and client instead of hiding the content.
+pub struct Glass;
+
+impl Opener for Glass {
+    fn open(&self, kind: SealedKind, client_id: &str, sealed: &str) -> Option<Vec<u8>> {
+        let text = String::from_utf8(unb64(sealed)?).ok()?;
+        text.strip_prefix(&format!("{}|{client_id}|", kind.as_str())).map(|rest| rest.as_bytes().to_vec())
+    }
+}
+
+pub fn seal(kind: SealedKind, client_id: &str, value: &impl Serialize) -> String {
+    b64(format!("{}|{client_id}|{}", kind.as_str(), serde_json::to_string(value).unwrap()).as_bytes())
+}
+
+pub struct World {
+    pub provider: Provider,
+    pub shop: RelyingParty,
+    pub rng: SeededRng,
+    clients: Vec<Arc<Client>>,
+}
+
+impl Clients for World {
+    fn client(&self, client_id: &str) -> Option<Arc<Client>> {
+        self.clients.iter().find(|client| client.certificate.client_id == client_id).cloned()
+    }
+}
+
+fn client(client_id: &str, keys: &[&SoftKey]) -> Arc<Client> {
+    let text = || Bilingual { zh: String::new(), en: String::new() };
+    let certificate = PlatformCertificate {
+        root: Root::Sandbox,
+        client_id: client_id.to_owned(),
+        sector_id: format!("https://{client_id}.example"),
+        name: text(),
+        profile: if keys.is_empty() { Profile::Basic } else { Profile::Fapi2 },
+        redirect_uris: vec![format!("https://{client_id}.example/cb")],
+        entitled: vec![Answer::Real, Answer::AgeOver18],
+        purposes: vec![Purpose { id: "p".into(), text: text(), answers: vec![Answer::Real] }],
+        id_token_signed_response_alg: Alg::EdDSA,
+        jwks: Jwks { keys: keys.iter().map(|key| key.public().clone()).collect() },
+        client_secret_sha256: keys.is_empty().then(|| Octets(Sha256::digest(SECRET).into())),
+        iat: NOW,
+        exp: NOW + 1,
+    };
+    Arc::new(Client { certificate, jws: String::new(), hash: Octets::default() })
+}
+
+impl World {
+    pub fn new() -> Self {
+        let rng = SeededRng::new(1);
+        let key = |alg| SoftKey::generate(alg, &rng).unwrap();
+        let (assertions, dpop) = (key(Alg::ES256), key(Alg::ES256));
+        let clients = vec![client("shop", &[&assertions]), client("judge", &[])];
+        let shop = RelyingParty {
+            client_id: "shop".into(),
+            redirect_uri: "https://shop.example/cb".into(),
+            issuer: ISSUER.into(),
+            auth: ClientAuth::PrivateKeyJwt(assertions),
+            dpop: Some(dpop),
+            keys: Jwks::default(),
+            alg: Alg::EdDSA,
+        };
+        let provider = Provider { issuer: ISSUER.into(), root: Root::Sandbox, id_token_algs: vec![Alg::EdDSA] };
+        Self { provider, shop, rng, clients }
+    }
+
+    pub fn env(&self) -> Environment<'_> {
+        Environment { provider: &self.provider, clients: self, sealed: &Glass, now: NOW }
+    }
+
+    pub fn pending(&self) -> Pending {
+        self.shop.begin(&Wish::default(), &self.rng)
+    }
+
+    /// The key of client assertions.
+    pub fn assertions(&self) -> &SoftKey {
+        match &self.shop.auth {
+            ClientAuth::PrivateKeyJwt(key) => key,
+            ClientAuth::SecretBasic(_) => panic!("a key"),
+        }
+    }
+
+    pub fn code(&self, pending: &Pending) -> Code {
+        let challenge = Form::parse(&pending.query).unwrap().get("code_challenge").unwrap().to_owned();
+        let request = AuthorizationRequest {
+            client_id: "shop".into(),
+            redirect_uri: self.shop.redirect_uri.clone(),
+            code_challenge: challenge,
+            dpop_jkt: self.shop.dpop.as_ref().unwrap().public().thumbprint(),
+            ..AuthorizationRequest::default()
+        };
+        Code::of(&request, CodeId(Octets([1; 16])), "e30.e30.AA", NOW)
+    }
+
+    pub fn request_uri(&self, exp: Timestamp) -> String {
+        let request = AuthorizationRequest {
+            client_id: "shop".into(),
+            redirect_uri: self.shop.redirect_uri.clone(),
+            ..AuthorizationRequest::default()
+        };
+        format!("{REQUEST_URI_PREFIX}{}", seal(SealedKind::Request, "shop", &OpenRequest { request, exp }))
+    }
+
+    pub fn access_token(&self, jkt: &str) -> AccessToken {
+        let hufu = VerificationResult {
+            v: 1,
+            ep: String::new(),
+            ctx: Octets::default(),
+            strength: hufu_kernel::Strength::Certificate,
+            answers: Answers::default(),
+        };
+        AccessToken {
+            code: CodeId(Octets([1; 16])),
+            client_id: "shop".into(),
+            jkt: jkt.to_owned(),
+            exp: NOW + 300,
+            sub: "s".into(),
+            hufu,
+        }
+    }
+
+    pub fn proof(&self, key: &SoftKey, method: &str, path: &str, access_token: Option<&str>) -> String {
+        let htu = format!("{ISSUER}{path}");
+        let request = Expected { method, htu: &htu, now: NOW, max_age: 0, access_token, nonce: None };
+        make_proof(key, &request, &self.rng).unwrap()
+    }
+}
+
+/// What an endpoint says to a body and headers.
+pub fn refused<T, E>(
+    decide: impl FnOnce(&Environment<'_>, &Call<'_>) -> Result<T, (OAuthError, E)>,
+    world: &World,
+    (authorization, dpop): (&[&str], &[&str]),
+    body: &str,
+) -> Option<OAuthError> {
+    let form = match Form::parse(body) {
+        Ok(form) => form,
+        Err(error) => return Some(error.into()),
+    };
+    let call = Call { method: "POST", authorization, dpop, form: &form };
+    decide(&world.env(), &call).err().map(|(error, _)| error)
+}
