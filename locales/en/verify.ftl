@@ -1,0 +1,13 @@
+verify-title = Check a pass
+verify-lead = A sample verifier. Any counter can check this way, without asking anyone and without leaving a record.
+verify-label = The text of the pass
+verify-hint = What the scanner read, or the text copied from the holder's card.
+verify-do = Check
+verify-sound = Valid: the signature is right and it is of this half minute. Now look at the face or document.
+verify-expired = Expired: the signature is right, but it was not made just now. Ask for a new one.
+verify-forged = Not valid: the nodes did not sign this.
+verify-how = What was checked
+verify-how-1 = The joint signature of two nodes, against a public key pinned beforehand.
+verify-how-2 = The time: valid for 30 seconds, with 5 seconds for clocks that differ.
+verify-how-3 = A pass can be relayed, so look at the person too: face or document.
+error-pass = Enter the text of the pass.

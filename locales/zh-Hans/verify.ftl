@@ -1,0 +1,13 @@
+verify-title = 核验动态码
+verify-lead = 示例核验页：任何窗口都可以这样核验，不需要联网询问，也不会留下记录。
+verify-label = 动态码的文字
+verify-hint = 扫描结果，或从对方网证卡复制的文字。
+verify-do = 核验
+verify-sound = 有效：签名正确，在 30 秒之内。请再核对人脸或证件。
+verify-expired = 已过期：签名正确，但不是刚刚生成的。请对方重新出示。
+verify-forged = 无效：不是由认证节点签发的动态码。
+verify-how = 核验了什么
+verify-how-1 = 两个认证节点的联合签名，用预先固定的公钥核对。
+verify-how-2 = 时间：30 秒内有效，时钟误差不超过 5 秒。
+verify-how-3 = 动态码可以被转发，所以还要看人：核对人脸或证件。
+error-pass = 请填写动态码的文字。
