@@ -1,8 +1,15 @@
 /** Enrolment from the person's side (flows 5). */
 
-import type { Core } from "./state.ts";
-import type { EnrolmentView } from "./wire.ts";
-import type { DocumentType, Lang } from "./words.ts";
+import { b64, framed, random, unb64, utf8 } from "./bytes.ts";
+import { plainChallenge } from "./challenge.ts";
+import { assignedTo, fromReports } from "./commitments.ts";
+import { NotNow, Refused, trusted, Untrusted } from "./error.ts";
+import { maskedName } from "./masked_name.ts";
+import * as oprf from "./oprf.ts";
+import { checkPassword, harden, type PasswordKey, PARAMS_ID } from "./password.ts";
+import { type Core, HOLDER_KEY, type Profile } from "./state.ts";
+import { deviceEnrolled, type EnrolmentView, enrolmentView, signed, started } from "./wire.ts";
+import type { DocumentType, Lang, Pair } from "./words.ts";
 
 /** What the person says about themselves. */
 export interface Details {
@@ -15,6 +22,8 @@ export interface Details {
   noticeVersion: string;
 }
 
+type Pending = Profile & Required<Pick<Profile, "ticket" | "view">>;
+
 /** The steps in order; each answers where the enrolment stands then (`view.next`), and survives a reload. */
 export class Enrolment {
   readonly #core: Core;
@@ -24,21 +33,158 @@ export class Enrolment {
   }
 
   /** Step 1: the document. */
-  start(details: Details): Promise<EnrolmentView>;
+  async start(details: Details): Promise<EnrolmentView> {
+    if ((await this.#core.profile()).number) throw new NotNow("somebody is enrolled in this browser");
+    const request = {
+      document_type: details.documentType,
+      document_number: details.documentNumber,
+      name: details.name,
+      notice_version: details.noticeVersion,
+    };
+    const { ticket, view } = await this.#core.api.post("registrar", "/v1/enrol/start", request, started);
+    await this.#core.update((profile) => {
+      for (const name of Object.keys(profile)) delete profile[name as keyof Profile];
+      Object.assign(profile, { ticket, view, maskedName: maskedName(details.name) });
+    });
+    return view;
+  }
+
   /** Step 2: evidence for the registrar's face decision; in the sandbox UTF-8 of `pass` or `fail`. */
-  face(evidence: Uint8Array): Promise<EnrolmentView>;
+  face(evidence: Uint8Array): Promise<EnrolmentView> {
+    return this.#step("face", { evidence: b64(evidence) });
+  }
+
   /** Step 3, and again for another code: a code goes to the phone. */
-  phone(phone: string, lang: Lang): Promise<EnrolmentView>;
+  phone(phone: string, lang: Lang): Promise<EnrolmentView> {
+    return this.#step("phone", { phone, lang });
+  }
+
   /** Step 4: the code. */
-  code(code: string): Promise<EnrolmentView>;
-  /** Step 5: a passkey (one prompt) and a holder key are made; the nodes take them. `displayName` is what the authenticator shows. */
-  registerDevice(displayName: string): Promise<EnrolmentView>;
-  /** Step 6: the password, made with two nodes (one prompt). `birthDates` are (year, month, day) it must not be. */
-  secure(password: string, birthDates: readonly (readonly [number, number, number])[]): Promise<void>;
+  code(code: string): Promise<EnrolmentView> {
+    return this.#step("code", { code });
+  }
+
+  /**
+   * Step 5: a passkey (one prompt) and a holder key are made; the nodes take them. `displayName` is what the authenticator
+   * shows. A repeated call sends the passkey that was made, and makes no second one.
+   */
+  async registerDevice(displayName: string): Promise<EnrolmentView> {
+    let { device } = await this.#pending();
+    if (!device) {
+      const made = await this.#core.makeDevice(displayName);
+      device = made;
+      await this.#core.update((profile) => void (profile.device = made));
+    }
+    const view = await this.#step("device", { credential_id: device.credentialId, device_key: device.key });
+    const commitments = fromReports(this.#core.trust, view.id, view.reports ?? []);
+    await this.#core.update((profile) => void (profile.commitments = commitments));
+    return view;
+  }
+
+  /**
+   * Step 6: the password, made with two nodes (one prompt). `birthDates` are (year, month, day) it must not be; `progress`
+   * hears how far the stretching is, 0 to 1.
+   */
+  async secure(
+    password: string,
+    birthDates: readonly (readonly [number, number, number])[],
+    progress?: (done: number) => void,
+  ): Promise<void> {
+    if (checkPassword(password, birthDates)) throw new Refused("weak_password");
+    const { view } = await this.#pending();
+    const nodes = view.nodes ?? [];
+    const { key, salt } = await this.#firstPassword(password, this.#core.anyPair(nodes), progress);
+    // The node hashes these members in this order.
+    const record = { public: b64(key.publicKey), salt: b64(salt), params_id: PARAMS_ID };
+    const t = this.#core.now();
+    const challenge = plainChallenge("enrol", framed(unb64(view.id)!, JSON.stringify(record)), t);
+    const request = {
+      enrolment_id: view.id,
+      password: record,
+      t,
+      holder_signature: b64(await this.#core.keys.sign(HOLDER_KEY, challenge)),
+      password_signature: b64(key.sign(challenge)),
+    };
+    key.wipe();
+    const ready = await Promise.all(nodes.map((node) => this.#core.api.post(node, "/v1/enrolments/password", request, signed)));
+    await this.#core.update((profile) => void (profile.ready = ready));
+  }
+
+  /** The device proves itself to the nodes, and two of them evaluate the password. */
+  async #firstPassword(password: string, pair: Pair, progress?: (done: number) => void): Promise<{ key: PasswordKey; salt: Uint8Array }> {
+    const { view, device, commitments } = await this.#pending();
+    if (!device || !commitments) throw new NotNow("no device has been registered");
+    const blinded = oprf.blind(utf8(password));
+    const holderKey = await this.#core.keys.make(HOLDER_KEY);
+    const t = this.#core.now();
+    const bytes = framed(unb64(view.id)!, holderKey, unb64(blinded.element)!);
+    const request = {
+      enrolment_id: view.id,
+      assertion: await this.#core.assert(device, plainChallenge("enrol", bytes, t)),
+      holder_key: b64(holderKey),
+      blinded: blinded.element,
+      pair,
+      t,
+    };
+    const answers = await Promise.all(
+      (view.nodes ?? []).map(async (node) => ({
+        node,
+        answer: await this.#core.api.post(node, "/v1/enrolments/device", request, deviceEnrolled),
+      })),
+    );
+    const parts = pair.map((node) => {
+      const part = answers.find((one) => one.node === node)?.answer.partial;
+      if (!part) throw new Untrusted("a password evaluation is missing");
+      return trusted("a password evaluation", () => oprf.verify(part, assignedTo(commitments.password, pair, node), blinded.element));
+    });
+    const y = trusted("a password evaluation", () => oprf.finalize(blinded, oprf.combineSum(parts)));
+    const salt = random(32);
+    return { key: await harden(y, salt, PARAMS_ID, progress), salt };
+  }
+
   /** Step 7: the person exists. Repeat it on `nodes_unavailable`. `view.number` is the network number. */
-  confirm(): Promise<EnrolmentView>;
+  async confirm(): Promise<EnrolmentView> {
+    const { ticket, ready } = await this.#pending();
+    if (!ready) throw new NotNow("no password has been chosen");
+    const view = await this.#core.api.post("registrar", "/v1/enrol/confirm", { ticket, ready }, enrolmentView);
+    const number = view.number;
+    if (!number) throw new Untrusted("a network number is missing");
+    const commitments = fromReports(this.#core.trust, view.id, view.reports ?? []);
+    await this.#core.update((profile) => {
+      Object.assign(profile, { commitments, number });
+      delete profile.ticket;
+      delete profile.view;
+      delete profile.ready;
+    });
+    return view;
+  }
+
   /** Asks the registrar where the enrolment stands. */
-  refresh(): Promise<EnrolmentView>;
+  async refresh(): Promise<EnrolmentView> {
+    const { ticket } = await this.#pending();
+    return this.#keep(await this.#core.api.post("registrar", "/v1/enrol/status", ticket, enrolmentView));
+  }
+
   /** Gives an enrolment up: this browser forgets it, the registrar's part lapses. */
-  abandon(): Promise<void>;
+  async abandon(): Promise<void> {
+    await this.#pending();
+    await this.#core.forget();
+  }
+
+  async #pending(): Promise<Pending> {
+    const profile = await this.#core.profile();
+    const { ticket, view } = profile;
+    if (!ticket || !view) throw new NotNow("no enrolment has been started");
+    return { ...profile, ticket, view };
+  }
+
+  async #step(path: string, members: Record<string, unknown>): Promise<EnrolmentView> {
+    const { ticket } = await this.#pending();
+    return this.#keep(await this.#core.api.post("registrar", `/v1/enrol/${path}`, { ticket, ...members }, enrolmentView));
+  }
+
+  async #keep(view: EnrolmentView): Promise<EnrolmentView> {
+    await this.#core.update((profile) => void (profile.view = view));
+    return view;
+  }
 }

@@ -1,15 +1,29 @@
-/** Adding two nodes' signature shares (RFC 9591, FROST-ED25519-SHA512-v1) into one ordinary Ed25519 signature, over @noble/curves. */
+/**
+ * Adding two nodes' signature shares (RFC 9591 section 5.3, FROST-ED25519-SHA512-v1) into one ordinary Ed25519 signature.
+ *
+ * A wallet holds no share, so this is all of FROST it needs, and no error here can pass for a signature: the sum is
+ * returned only if it verifies under RFC 8032.
+ */
 
-import { ed25519, ed25519_FROST as frost } from "@noble/curves/ed25519.js";
-import { b64, unb64 } from "./bytes.ts";
+import { ed25519 } from "@noble/curves/ed25519.js";
+import { sha512 } from "@noble/hashes/sha2.js";
+import { concat, own, unb64, utf8 } from "./bytes.ts";
 import type { NodeIndex, Pair } from "./words.ts";
 
-type Public = Parameters<typeof frost.aggregate>[0];
+type Point = InstanceType<typeof ed25519.Point>;
+const ORDER = ed25519.Point.Fn.ORDER;
+const SUITE = "FROST-ED25519-SHA512-v1";
 
-const id = (node: NodeIndex) => frost.Identifier.fromNumber(node);
+/** H1, H4 and H5 of RFC 9591 section 6.1: SHA-512 under the suite's name and one word. */
+const hash = (word: "rho" | "msg" | "com", ...parts: Uint8Array[]) => sha512(concat(utf8(SUITE + word), ...parts));
+
+const little = (bytes: Uint8Array) => bytes.reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
+
+/** An identifier as a scalar: the node's number, little-endian. */
+const identifier = (node: NodeIndex) => Uint8Array.from({ length: 32 }, (_, at) => (at === 0 ? node : 0));
 
 /** A point of the prime-order subgroup in its one encoding, and not the identity: as the nodes' library reads points. */
-function point(bytes: Uint8Array): InstanceType<typeof ed25519.Point> {
+function point(bytes: Uint8Array): Point {
   const read = ed25519.Point.fromBytes(bytes, false);
   if (read.is0() || !read.isTorsionFree()) throw new Error("not a point of the prime-order subgroup");
   return read;
@@ -21,24 +35,23 @@ function decode(text: string, length: number): Uint8Array {
   return bytes;
 }
 
+function scalar(bytes: Uint8Array): bigint {
+  const value = little(bytes);
+  if (value >= ORDER) throw new Error("not a canonical scalar");
+  return value;
+}
+
 /** The nodes' group key, its points checked. */
 export class GroupKey {
-  readonly #public: Public;
   readonly #key: Uint8Array;
 
   /** Throws for anything that is no two-of-three group: points outside the subgroup, or shares that are not on one line. */
   constructor(groupKey: string, groupShares: readonly string[]) {
-    const [group, ...shares] = [groupKey, ...groupShares].map((text) => point(decode(text, 32)));
-    const [first, second, third] = shares;
+    const [group, first, second, third] = [groupKey, ...groupShares].map((text) => point(decode(text, 32)));
     if (!group || !first || !second || !third) throw new Error("expected three shares");
     const slope = first.subtract(group);
     if (!first.add(slope).equals(second) || !second.add(slope).equals(third)) throw new Error("the shares are of another group");
     this.#key = group.toBytes();
-    this.#public = {
-      signers: { min: 2, max: 3 },
-      commitments: [this.#key, slope.toBytes()],
-      verifyingShares: Object.fromEntries(shares.map((share, at) => [id((at + 1) as NodeIndex), share.toBytes()])),
-    };
   }
 
   /**
@@ -46,27 +59,17 @@ export class GroupKey {
    * D ‖ E (64 bytes), a share 32 bytes, both base64url. Throws for a malformed or lying part.
    */
   aggregate(message: Uint8Array, pair: Pair, commitments: readonly [string, string], shares: readonly [string, string]): Uint8Array {
-    const list = pair.map((node, at) => {
-      const both = decode(commitments[at]!, 64);
-      const [hiding, binding] = [both.subarray(0, 32), both.subarray(32)];
-      point(hiding);
-      point(binding);
-      return { identifier: id(node), hiding, binding };
+    const encoded = pair.map((node, at) => concat(identifier(node), decode(commitments[at]!, 64)));
+    const prefix = concat(this.#key, hash("msg", message), hash("com", ...encoded));
+    const parts = encoded.map((one) => {
+      const binding = little(hash("rho", prefix, one.subarray(0, 32))) % ORDER;
+      return point(one.subarray(32, 64)).add(point(one.subarray(64)).multiplyUnsafe(binding));
     });
-    const parts = Object.fromEntries(pair.map((node, at) => [id(node), decode(shares[at]!, 32)]));
-    const signature = frost.aggregate(this.#public, list, message, parts);
-    if (!this.verify(message, signature)) throw new Error("the signature does not verify");
-    return signature;
-  }
-
-  /** Whether `signature` is the group's over `message`. */
-  verify(message: Uint8Array, signature: Uint8Array): boolean {
-    return verifyEd25519(this.#key, message, signature);
-  }
-
-  /** base64url. */
-  toString(): string {
-    return b64(this.#key);
+    const r = parts.reduce((sum, part) => sum.add(part));
+    const z = shares.map((share) => scalar(decode(share, 32))).reduce((sum, share) => (sum + share) % ORDER);
+    const signature = concat(r.toBytes(), ed25519.Point.Fn.toBytes(z));
+    if (!verifyEd25519(this.#key, message, signature)) throw new Error("a signature share does not verify");
+    return own(signature);
   }
 }
 

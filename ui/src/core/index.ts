@@ -4,7 +4,7 @@ export { Wallet, type Export, type Status } from "./wallet.ts";
 export { type Details, Enrolment } from "./enrolment.ts";
 export { type Agreed, type Asked, SignIn } from "./sign_in.ts";
 export { Certificates, type CopyView } from "./certificate.ts";
-export { Statements } from "./statements.ts";
+export { deviceOfferCode, Statements } from "./statements.ts";
 export type { ReceiptView } from "./receipts.ts";
 export type { Offices } from "./api.ts";
 export type { Environment } from "./environment.ts";

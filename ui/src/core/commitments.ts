@@ -1,0 +1,85 @@
+/** What the nodes committed to for this person: every evaluation is checked against it (flows 1). */
+
+import { framed, unb64 } from "./bytes.ts";
+import { Untrusted } from "./error.ts";
+import { verifyEd25519 } from "./frost.ts";
+import { parseExact, type Shape } from "./shape.ts";
+import { epochReport, report, type Signed, type Trust } from "./wire.ts";
+import { assigned, holds, type NodeIndex, type Pair, type Subset, SUBSETS } from "./words.ts";
+
+/** Commitments by subset, base64url. */
+export type Held = Partial<Record<Subset, string>>;
+
+/** C_A, the present epoch's, and the password's. */
+export interface Commitments {
+  pseudonym: Held;
+  epoch: Held;
+  password: Held;
+}
+
+/** A message that a node signed for `purpose`, opened under the node's pinned key. */
+function open<T extends { node: NodeIndex }>(trust: Trust, message: Signed, purpose: string, shape: Shape<T>): T {
+  const [payload, signature] = [unb64(message.payload), unb64(message.signature)];
+  try {
+    const opened = parseExact(shape, payload!);
+    const key = unb64(trust.nodes[opened.node - 1]!.signing)!;
+    const bytes = framed("hufu-v1-office", message.office, purpose, payload!);
+    if (message.office === `node-${opened.node}` && verifyEd25519(key, bytes, signature!)) return opened;
+  } catch {
+    // One answer for every cause.
+  }
+  throw new Untrusted("a node's report");
+}
+
+/** Two holders of a sub-key must say the same, and nobody speaks for a key it does not hold. */
+function put(held: Held, node: NodeIndex, subset: Subset, reported: string): void {
+  if (!holds(node, subset)) throw new Untrusted("a report on another node's key");
+  if (held[subset] !== undefined && held[subset] !== reported) throw new Untrusted("two nodes report different keys");
+  held[subset] = reported;
+}
+
+/** From the nodes' enrolment reports; two nodes at least. */
+export function fromReports(trust: Trust, enrolmentId: string, reports: readonly Signed[]): Commitments {
+  const held: Commitments = { pseudonym: {}, epoch: {}, password: {} };
+  const nodes = new Set<NodeIndex>();
+  for (const message of reports) {
+    const opened = open(trust, message, "report", report);
+    if (opened.enrolment_id !== enrolmentId) throw new Untrusted("a report on another enrolment");
+    nodes.add(opened.node);
+    for (const subset of SUBSETS) {
+      const reported = opened.commitments[subset];
+      if (!reported) continue;
+      put(held.pseudonym, opened.node, subset, reported.pseudonym);
+      put(held.epoch, opened.node, subset, reported.epoch);
+      put(held.password, opened.node, subset, reported.password);
+    }
+  }
+  if (nodes.size < 2) throw new Untrusted("fewer than two reports");
+  return held;
+}
+
+/** The commitments of a new epoch; all reports are on the same head. */
+export function newEpoch(trust: Trust, head: string, reports: readonly Signed[]): Held {
+  const held: Held = {};
+  const nodes = new Set<NodeIndex>();
+  for (const message of reports) {
+    const opened = open(trust, message, "epoch-report", epochReport);
+    if (opened.head !== head) throw new Untrusted("a report on another change");
+    nodes.add(opened.node);
+    for (const subset of SUBSETS) {
+      const reported = opened.commitments[subset];
+      if (reported) put(held, opened.node, subset, reported);
+    }
+  }
+  if (nodes.size < 2) throw new Untrusted("fewer than two reports");
+  return held;
+}
+
+/** The commitments `node` answers to in `pair`. */
+export function assignedTo(held: Held, pair: Pair, node: NodeIndex): string[] {
+  return assigned(pair, node).map((subset) => {
+    const commitment = held[subset];
+    if (commitment === undefined) throw new Untrusted("a missing commitment");
+    return commitment;
+  });
+}

@@ -1,0 +1,98 @@
+/** The holder key's quarter of an hour (flows 4): after one assertion it alone signs passes and reads of one's own row. */
+
+import { b64, framed, unb64, type Bytes } from "./bytes.ts";
+import { plainChallenge } from "./challenge.ts";
+import { Refused, Unreachable } from "./error.ts";
+import { type Core, credentialHash, HOLDER_KEY } from "./state.ts";
+import { done, type RowView, rowView } from "./wire.ts";
+import { type NodeIndex, NODES } from "./words.ts";
+
+/** Signs with the holder key, and opens its quarter of an hour. */
+export class Holder {
+  readonly #core: Core;
+
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /** The holder key's word on `bytes`. */
+  async proof(bytes: Bytes | string): Promise<{ credential: string; t: number; signature: string }> {
+    const { device } = await this.#core.enrolled();
+    const t = this.#core.now();
+    const signature = await this.#core.keys.sign(HOLDER_KEY, plainChallenge("pass", bytes, t));
+    return { credential: credentialHash(device), t, signature: b64(signature) };
+  }
+
+  /** Opens the quarter of an hour at every node that answers: one prompt. Two must agree. */
+  async open(): Promise<void> {
+    const { device } = await this.#core.enrolled();
+    const t = this.#core.now();
+    const challenge = plainChallenge("pass", framed("holder", unb64(credentialHash(device))!), t);
+    const request = { assertion: await this.#core.assert(device, challenge), t };
+    twoOf(await Promise.allSettled(NODES.map((node) => this.#core.api.post(node, "/v1/holder", request, done))));
+  }
+
+  /** Runs `work`; if the quarter of an hour is over at a node, opens it (one prompt) and runs it again. */
+  async within<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isWindowOver(error)) throw error;
+      await this.open();
+      return work();
+    }
+  }
+
+  /** What one node holds; the first that answers, if none is named. */
+  row(node?: NodeIndex): Promise<RowView> {
+    return this.within(async () => {
+      if (node !== undefined) return this.#read(node);
+      const answers = await Promise.allSettled(NODES.map((each) => this.#read(each)));
+      const answered = answers.find((answer) => answer.status === "fulfilled");
+      return answered ? answered.value : twoOf(answers)[0]!;
+    });
+  }
+
+  async #read(node: NodeIndex): Promise<RowView> {
+    return this.#core.api.post(node, "/v1/row", { proof: await this.proof("row") }, rowView);
+  }
+
+  /** What every node holds, or why it did not say. */
+  async rows(): Promise<{ node: NodeIndex; row?: RowView; refused?: string }[]> {
+    const ask = () => Promise.allSettled(NODES.map((node) => this.#read(node)));
+    let answers = await ask();
+    if (answers.some((answer) => answer.status === "rejected" && isWindowOver(answer.reason))) {
+      await this.open();
+      answers = await ask();
+    }
+    return answers.map((answer, at) => {
+      const node = NODES[at]!;
+      if (answer.status === "fulfilled") return { node, row: answer.value };
+      return { node, refused: answer.reason instanceof Refused ? answer.reason.code : "unreachable" };
+    });
+  }
+
+  /** The row as two nodes have it, and which nodes those are: without two, nothing is begun. */
+  rowOfTwo(): Promise<{ row: RowView; nodes: NodeIndex[] }> {
+    return this.within(async () => {
+      const reads = NODES.map(async (node) => ({ node, row: await this.#read(node) }));
+      const answers = twoOf(await Promise.allSettled(reads));
+      const { row } = answers.reduce((a, b) => (b.row.version > a.row.version ? b : a));
+      const agree = answers.filter((one) => one.row.version === row.version && one.row.head === row.head);
+      if (agree.length < 2) throw new Refused("nodes_disagree");
+      return { row, nodes: agree.map((one) => one.node) };
+    });
+  }
+}
+
+function isWindowOver(error: unknown): boolean {
+  return error instanceof Refused && error.code === "holder_key_refused";
+}
+
+/** Two answers at least, or why not: a refusal says more than silence. */
+export function twoOf<T>(answers: readonly PromiseSettledResult<T>[]): T[] {
+  const good = answers.flatMap((answer) => (answer.status === "fulfilled" ? [answer.value] : []));
+  if (good.length >= 2) return good;
+  const reasons = answers.flatMap((answer) => (answer.status === "rejected" ? [answer.reason as unknown] : []));
+  throw reasons.find((reason) => !(reason instanceof Unreachable)) ?? new Refused("nodes_unavailable");
+}

@@ -1,0 +1,163 @@
+/** What a wallet remembers between uses, and what all its parts work with. The root of the pseudonyms is not in it: a wallet never has it. */
+
+import { sha256 } from "@noble/hashes/sha2.js";
+import { Api, type Offices } from "./api.ts";
+import { b64, unb64, type Bytes } from "./bytes.ts";
+import type { Commitments } from "./commitments.ts";
+import { environment, type Environment } from "./environment.ts";
+import { DeviceError, NotNow, trusted } from "./error.ts";
+import { GroupKey } from "./frost.ts";
+import { Keys, SealedRecords } from "./keys.ts";
+import type { Status } from "./wallet.ts";
+import { type Assertion, type EnrolmentView, type Signed, type Ticket, type Trust, trustShape } from "./wire.ts";
+import { type Pair, PAIRS } from "./words.ts";
+
+/** The passkey, as registration gave it. */
+export interface RegisteredDevice {
+  /** base64url. */
+  credentialId: string;
+  /** COSE_Key, base64url. */
+  key: string;
+  displayName: string;
+}
+
+/** One copy of the certificate and the name of its holder key. */
+export interface HeldCopy {
+  sdJwt: string;
+  key: string;
+}
+
+/** One person's wallet, without its keys. */
+export interface Profile {
+  ticket?: Ticket;
+  view?: EnrolmentView;
+  /** The nodes' receipts that the pending row needs nothing but the confirmation. */
+  ready?: Signed[];
+  device?: RegisteredDevice;
+  maskedName?: string;
+  number?: string;
+  commitments?: Commitments;
+  copies?: HeldCopy[];
+}
+
+/** The name of the holder key. */
+export const HOLDER_KEY = "holder";
+
+/** Trust, memory, keys, clock and the way to the offices. */
+export class Core {
+  readonly trust: Trust;
+  readonly api: Api;
+  readonly group: GroupKey;
+  readonly keys: Keys;
+  readonly records: SealedRecords;
+  readonly #environment: Environment;
+  #writing: Promise<unknown> = Promise.resolve();
+
+  private constructor(trust: Trust, offices: Offices, given: Environment) {
+    this.trust = trust;
+    this.api = new Api(offices, trust.issuer, given.fetch);
+    this.group = trusted("the group key", () => new GroupKey(trust.group_key, trust.group_shares));
+    this.keys = new Keys(given.database);
+    this.records = new SealedRecords(given.database);
+    this.#environment = given;
+  }
+
+  /** Reads trust.json and looks whether this browser's memory belongs to that root; another root's is not opened. */
+  static async open(trust: unknown, offices: Offices, given?: Partial<Environment>): Promise<Core> {
+    const pinned = trusted("trust.json", () => trustShape(trust, "trust"));
+    const parts = environment(given);
+    const root = await parts.database.get("root");
+    if (root === undefined) await parts.database.put("root", pinned.root_id);
+    else if (root !== pinned.root_id) {
+      // A sandbox that was made anew: its rows are gone, and this memory is about them.
+      await parts.database.clear();
+      await parts.database.put("root", pinned.root_id);
+    }
+    return new Core(pinned, offices, parts);
+  }
+
+  /** Unix seconds. */
+  now(): number {
+    return this.#environment.clock();
+  }
+
+  /** A pair to begin with: any is as good, and taking turns spreads the load. */
+  anyPair(among: readonly number[] = [1, 2, 3]): Pair {
+    const possible = PAIRS.filter((pair) => pair.every((node) => among.includes(node)));
+    const drawn = possible[crypto.getRandomValues(new Uint32Array(1))[0]! % Math.max(possible.length, 1)];
+    if (!drawn) throw new NotNow("fewer than two nodes hold the row");
+    return drawn;
+  }
+
+  async profile(): Promise<Profile> {
+    return (await this.records.read<Profile>("profile")) ?? {};
+  }
+
+  /** Changes the profile; one change at a time, across tabs too, and none while the network or the person is waited for. */
+  async update(change: (profile: Profile) => void): Promise<void> {
+    await this.exclusively(async () => {
+      const profile = await this.profile();
+      change(profile);
+      await this.records.write("profile", profile);
+    });
+  }
+
+  private exclusively<T>(work: () => Promise<T>): Promise<T> {
+    const locks = globalThis.navigator?.locks;
+    if (locks) return locks.request("hufu-wallet", work) as Promise<T>;
+    const next = this.#writing.then(work, work);
+    this.#writing = next.catch(() => undefined);
+    return next;
+  }
+
+  /** An enrolled person's number, device and commitments, or {@link NotNow}. */
+  async enrolled(): Promise<Profile & Required<Pick<Profile, "number" | "device" | "commitments">>> {
+    const profile = await this.profile();
+    const { number, device, commitments } = profile;
+    if (!number || !device || !commitments) throw new NotNow("nobody is enrolled in this browser");
+    return { ...profile, number, device, commitments };
+  }
+
+  /** Has the passkey sign a challenge: one prompt. */
+  async assert(device: RegisteredDevice, challenge: Bytes): Promise<Assertion> {
+    const credentialId = unb64(device.credentialId);
+    if (!credentialId) throw new DeviceError("failed", "no credential");
+    return this.#environment.passkeys.assert({ rpId: this.trust.rp_id, credentialId, challenge });
+  }
+
+  /** Makes a passkey (one prompt) and the holder key beside it. */
+  async makeDevice(displayName: string): Promise<RegisteredDevice> {
+    const made = await this.#environment.passkeys.create({ rpId: this.trust.rp_id, displayName });
+    await this.keys.remove(HOLDER_KEY);
+    await this.keys.make(HOLDER_KEY);
+    return { credentialId: b64(made.credentialId), key: b64(made.key), displayName };
+  }
+
+  async status(): Promise<Status> {
+    const { number, device, view, maskedName, copies } = await this.profile();
+    if (number && device) {
+      const credential = credentialHash(device);
+      return { kind: "enrolled", number, maskedName: maskedName ?? "", credential, copies: copies?.length ?? 0 };
+    }
+    return view ? { kind: "enrolling", view } : { kind: "empty" };
+  }
+
+  /** What this browser holds, as text; keys cannot be exported and are not in it. */
+  async exported(): Promise<unknown> {
+    const { number, maskedName, device, commitments, copies } = await this.profile();
+    return { number, maskedName, device, commitments, certificates: copies?.map((copy) => copy.sdJwt) };
+  }
+
+  /** Forgets everything in this browser. */
+  async forget(): Promise<void> {
+    await this.exclusively(async () => {
+      await this.#environment.database.clear();
+      await this.#environment.database.put("root", this.trust.root_id);
+    });
+  }
+}
+
+/** SHA-256 of the credential id: the name under which nodes find the row. */
+export function credentialHash(device: RegisteredDevice): string {
+  return b64(sha256(unb64(device.credentialId)!));
+}
