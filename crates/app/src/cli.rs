@@ -1,0 +1,268 @@
+//! The command line.
+
+use crate::demo::{self, Ended, control};
+use crate::failure::Failure;
+use crate::{data_dir, doctor, explain, logs, platform_file};
+use clap::{Args, Parser, Subcommand};
+use hufu_kernel::OsRng;
+use hufu_web::serve::Stopper;
+use hufu_wire::api::platform::Profile;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// 虎符: a network identity service that vouches for people and does not learn where they sign in.
+///
+/// Start with `hufu demo`: every office on this machine, with invented people and platforms.
+#[derive(Debug, Parser)]
+#[command(name = "hufu", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// What is logged to standard error, as RUST_LOG would say it; RUST_LOG goes first.
+    #[arg(long, global = true, default_value = "warn", value_name = "FILTER")]
+    log: String,
+    /// Logs as JSON, one event a line.
+    #[arg(long, global = true)]
+    log_json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a sandbox with every office in this process, on this machine only.
+    Demo(Demo),
+    /// Make a platform of your own for the sandbox.
+    Platform {
+        #[command(subcommand)]
+        command: Platform,
+    },
+    /// Work on a running sandbox.
+    Sandbox {
+        #[command(subcommand)]
+        command: Sandbox,
+    },
+    /// Say what an error code, or the error number on a screen, means and what to do.
+    Explain(Explain),
+    /// Check the sandbox's folder: permissions, keys, stores, clock, space.
+    Doctor(Doctor),
+}
+
+#[derive(Debug, Args)]
+struct Data {
+    /// The sandbox's folder [default: $XDG_DATA_HOME/hufu/demo, else ~/.local/share/hufu/demo].
+    #[arg(long, value_name = "DIR", env = "HUFU_DATA")]
+    data: Option<PathBuf>,
+}
+
+impl Data {
+    fn folder(&self) -> Result<PathBuf, Failure> {
+        data_dir::locate(self.data.as_deref())
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+struct Demo {
+    #[command(subcommand)]
+    command: Option<DemoCommand>,
+    #[command(flatten)]
+    data: Data,
+    /// The first of eight ports; 0 lets the system choose them all.
+    #[arg(long, default_value_t = 8420, value_name = "PORT")]
+    port: u16,
+    /// Write all addresses to FILE, as JSON, once everything answers; removed when the demo ends.
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+    /// Accept a wallet on this origin instead of the demo's own: for scripted drivers.
+    #[arg(long, value_name = "ORIGIN")]
+    wallet_origin: Option<String>,
+    /// Admit the platform in FILE; may be repeated. `hufu platform new` writes such files.
+    #[arg(long, value_name = "FILE")]
+    platform: Vec<PathBuf>,
+    /// Watch a robot enrol, sign in and hold the service to its promises; ends with 0 if all were held.
+    #[arg(long)]
+    tour: bool,
+    /// With --tour: the whole report as JSON.
+    #[arg(long, requires = "tour")]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum DemoCommand {
+    /// Delete the sandbox: its keys and everybody in it. Only a folder that `hufu demo` made is deleted.
+    Reset(Data),
+}
+
+#[derive(Debug, Subcommand)]
+enum Platform {
+    /// Write NAME.toml for the registry, NAME.key.json with its private key, and NAME.env for a program.
+    New {
+        /// The client identifier: lower-case letters, digits and hyphens.
+        name: String,
+        /// Where to write them.
+        #[arg(long, default_value = ".", value_name = "DIR")]
+        dir: PathBuf,
+        /// Plain OpenID Connect with a client secret instead of FAPI 2.0 (sandbox only).
+        #[arg(long)]
+        basic: bool,
+        /// The demo's issuer.
+        #[arg(long, default_value = "http://localhost:8420", value_name = "URL")]
+        issuer: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Sandbox {
+    /// The sandbox's clock, which all its offices share.
+    Clock {
+        #[command(subcommand)]
+        command: Clock,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Clock {
+    /// Move it forward: 72h, 3d, 90m. It never goes back.
+    Advance {
+        /// How far.
+        span: String,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Say what time it is in the sandbox.
+    Show(Data),
+}
+
+#[derive(Debug, Args)]
+struct Explain {
+    /// An error code such as `stale_time`, or an error number.
+    #[arg(required_unless_present = "list")]
+    code_or_id: Option<String>,
+    /// All codes.
+    #[arg(long)]
+    list: bool,
+    #[command(flatten)]
+    data: Data,
+}
+
+#[derive(Debug, Args)]
+struct Doctor {
+    #[command(flatten)]
+    data: Data,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// [`Failure`], as a sentence for whoever typed it.
+pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    logs::start(&cli.log, cli.log_json)?;
+    match cli.command {
+        Command::Demo(Demo { command: Some(DemoCommand::Reset(data)), .. }) => reset(&data),
+        Command::Demo(demo) => run_demo(demo),
+        Command::Platform { command: Platform::New { name, dir, basic, issuer } } => {
+            let profile = if basic { Profile::Basic } else { Profile::Fapi2 };
+            let written = platform_file::create(&name, &dir, profile, &issuer, &OsRng)?;
+            println!("{}", written.file.display());
+            if let Some(key) = &written.key {
+                println!("{}   private: yours alone", key.display());
+            }
+            println!("{}   settings for your program", written.env.display());
+            println!("\nNext: hufu demo --platform {}", written.file.display());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Sandbox { command: Sandbox::Clock { command } } => clock(command),
+        Command::Explain(asked) => {
+            let text = match (&asked.code_or_id, asked.list) {
+                (Some(code_or_id), false) => explain::explain(code_or_id, &asked.data.folder()?)?,
+                _ => explain::list(),
+            };
+            print!("{text}");
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Doctor(asked) => {
+            let report = doctor::examine(&asked.data.folder()?);
+            print!("{}", if asked.json { report.json()? } else { report.text() });
+            Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+    }
+}
+
+fn reset(data: &Data) -> Result<ExitCode, Failure> {
+    let folder = data.folder()?;
+    data_dir::reset(&folder)?;
+    println!("Deleted {}: its keys and everybody in it.", folder.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_demo(demo: Demo) -> Result<ExitCode, Failure> {
+    let options = demo::Options {
+        data: demo.data.folder()?,
+        port: demo.port,
+        ready_file: demo.ready_file,
+        wallet_origin: demo.wallet_origin,
+        platforms: demo.platform,
+        tour: demo.tour,
+        json: demo.json,
+    };
+    let ended = runtime()?.block_on(async {
+        let (stopper, stop) = Stopper::new();
+        let told = told_to_stop()?;
+        tokio::spawn(async move {
+            told.await;
+            stopper.stop();
+        });
+        demo::run(options, stop).await
+    })?;
+    Ok(if ended == Ended::Well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn clock(command: Clock) -> Result<ExitCode, Failure> {
+    let (folder, seconds) = match &command {
+        Clock::Advance { span, data } => (data.folder()?, control::seconds(span)?),
+        Clock::Show(data) => (data.folder()?, 0),
+    };
+    let view = runtime()?.block_on(control::advance(&folder, seconds))?;
+    println!("{}   {} s ahead of this machine", view.now, view.shift);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::other)
+}
+
+/// Ends at Ctrl-C or SIGTERM.
+fn told_to_stop() -> Result<impl Future<Output = ()>, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::other)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::other)?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent_and_every_flag_is_explained() {
+        Cli::command().debug_assert();
+        fn explained(command: &clap::Command) {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            for argument in
+                command.get_arguments().filter(|argument| !["help", "version"].contains(&argument.get_id().as_str()))
+            {
+                assert!(argument.get_help().is_some(), "{} {}", command.get_name(), argument.get_id());
+            }
+            command.get_subcommands().for_each(explained);
+        }
+        explained(&Cli::command());
+    }
+}

@@ -1,0 +1,293 @@
+//! `hufu demo`: every office of a sandbox in one process, each over its own folder, on this machine only.
+
+pub mod addresses;
+pub mod control;
+pub mod platforms;
+pub mod tour;
+
+use crate::adapters::{Messages, Register, SandboxFace};
+use crate::error_log::FileLog;
+use crate::failure::Failure;
+use crate::offices::{self, Offices, Surroundings};
+use crate::platform_file::PlatformFile;
+use crate::root::{self, NODES, Origins, SandboxRoot};
+use addresses::{Ports, Ready, ReadyFile, claim};
+use control::Control;
+use hufu_domain::rules::Rules;
+use hufu_kernel::{Clock, NodeIndex, OsRng, Rng, Root, ShiftedClock};
+use hufu_offices::registrar::NOTICE_VERSION;
+use hufu_sandbox::adapters::{RegisterClient, SmsClient};
+use hufu_sandbox::agent::Agent;
+use hufu_sandbox::http::Addresses;
+use hufu_sandbox::persons::{Person, persons};
+use hufu_sandbox::phone_simulator::{self, PhoneSimulator};
+use hufu_sandbox::register;
+use hufu_sandbox::robot::World;
+use hufu_web::health::{self, Probe};
+use hufu_web::pages::{self, Help, PagesConfig};
+use hufu_web::reply::Edge;
+use hufu_web::serve::{Listening, Place, Stop, Stopper, finished, listen, serve};
+use hufu_web::{front, node, registrar};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// Everything answers by then, or something is wrong.
+const READY_WITHIN: Duration = Duration::from_secs(30);
+
+/// How the demo is started.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Options {
+    /// The data folder.
+    pub data: PathBuf,
+    /// The first port; 0 lets the system choose all.
+    pub port: u16,
+    /// Written when everything answers.
+    pub ready_file: Option<PathBuf>,
+    /// Another wallet's origin, for scripted drivers.
+    pub wallet_origin: Option<String>,
+    /// Platforms to admit.
+    pub platforms: Vec<PathBuf>,
+    /// Take the tour and end.
+    pub tour: bool,
+    /// The tour's report as JSON.
+    pub json: bool,
+}
+
+/// How the demo ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// It was told to, or the tour is over and every promise held.
+    Well,
+    /// A promise was broken.
+    Broken,
+}
+
+/// Runs until `stop`, or to the end of the tour.
+///
+/// # Errors
+/// [`Failure`], before anything is served.
+pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
+    let ready_file = options.ready_file.as_deref().map(ReadyFile::clear).transpose()?;
+    // Read before anything is opened: a mistake in a file is told at once.
+    let files = options.platforms.iter().map(|path| PlatformFile::read(path)).collect::<Result<Vec<_>, _>>()?;
+    let ports = claim(options.port).await?;
+    let demo = Demo::open(&options, &ports)?;
+    for file in files {
+        platforms::admit(&demo.offices, &file.certificate(Root::Sandbox, demo.now()))?;
+    }
+    let invented = platforms::invented(demo.root.path(), demo.now(), demo.rng.as_ref(), &BTreeMap::new())?;
+    for platform in &invented {
+        platforms::admit(&demo.offices, &platform.certificate)?;
+    }
+    let (stopper, inner) = Stopper::new();
+    let probes = ports.probes();
+    let control = listen(Place { what: "control", port: 0, flag: "--port" }).await?;
+    let mut serving = demo.serve(ports, control, &inner)?;
+    answered(&probes).await?;
+    let ready = demo.ready();
+    if let Some(file) = &ready_file {
+        file.announce(&ready)?;
+    }
+    let ended = if options.tour {
+        demo.tour(invented, options.json, stop).await
+    } else {
+        banner(&demo.addresses, &demo.root);
+        let mut stop = stop;
+        stop.stopped().await;
+        Ok(Ended::Well)
+    };
+    stopper.stop();
+    while serving.join_next().await.is_some() {}
+    ended
+}
+
+/// A demo whose offices are started and not served yet.
+struct Demo {
+    root: SandboxRoot,
+    addresses: Addresses,
+    clock: Arc<ShiftedClock>,
+    rng: Arc<dyn Rng>,
+    persons: Vec<Person>,
+    errors: Arc<FileLog>,
+    offices: Arc<Offices>,
+    world: World,
+}
+
+impl Demo {
+    fn open(options: &Options, ports: &Ports) -> Result<Self, Failure> {
+        let rng: Arc<dyn Rng> = Arc::new(OsRng);
+        let clock = Arc::new(control::clock(&options.data)?);
+        let mut root = root::open_or_found(&options.data, clock.as_ref(), rng.as_ref())?;
+        let mut addresses = ports.addresses();
+        if let Some(origin) = &options.wallet_origin {
+            addresses.wallet.clone_from(origin);
+        }
+        root.settle(origins(&addresses)?)?;
+        let persons = persons(root.world().seed, root.world().founded).map_err(Failure::other)?;
+        let trust = Arc::new(root.trust().clone());
+        let around = Surroundings {
+            trust: Arc::clone(&trust),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            rng: Arc::clone(&rng),
+            rules: Arc::new(Rules::built_in().map_err(Failure::other)?),
+            identity: Arc::new(Register(RegisterClient::new(&addresses.register).map_err(Failure::other)?)),
+            face: Arc::new(SandboxFace),
+            sms: Arc::new(Messages(SmsClient::new(&addresses.phone).map_err(Failure::other)?)),
+            agents: Vec::new(),
+        };
+        let offices = Arc::new(offices::start(&root, &around)?);
+        let errors = Arc::new(FileLog::open(root.path())?);
+        let world = World {
+            addresses: addresses.clone(),
+            trust,
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            rng: Arc::clone(&rng),
+            notice_version: NOTICE_VERSION.to_owned(),
+        };
+        Ok(Self { root, addresses, clock, rng, persons, errors, offices, world })
+    }
+
+    fn now(&self) -> hufu_kernel::Timestamp {
+        self.clock.now()
+    }
+
+    fn edge(&self, office: &'static str) -> Edge {
+        Edge::new(office, &self.addresses.wallet).with_errors(Arc::clone(&self.errors) as _)
+    }
+
+    /// Serves everything until `stop`.
+    fn serve(&self, ports: Ports, control: Listening, stop: &Stop) -> Result<JoinSet<()>, Failure> {
+        let mut serving = JoinSet::new();
+        let mut start = |listening: Listening, edge: &Edge, probe: Probe, routes: axum::Router| {
+            let routes = routes.merge(health::router(edge.office, probe));
+            serving.spawn(serve(listening, finished(edge, routes), stop.clone()));
+        };
+        let trust = health::public_document(health::TRUST_PATH, self.root.trust());
+        let edge = self.edge("front");
+        start(ports.front, &edge, always(), front::router(&edge, &self.offices.front));
+        let edge = self.edge("wallet");
+        start(ports.wallet, &edge, always(), self.wallet());
+        let edge = self.edge("registrar");
+        let routes = registrar::router(&edge, &self.offices.registrar).merge(trust);
+        start(ports.registrar, &edge, self.offices.registrar_probe(), routes);
+        for (index, listening) in NodeIndex::ALL.into_iter().zip(ports.nodes) {
+            let edge = self.edge(NODES[index.slot()]);
+            let routes = node::router(&edge, &self.offices.nodes[index.slot()]);
+            start(listening, &edge, self.offices.node_probe(index), routes);
+        }
+        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        let phones = PhoneSimulator::new(Arc::clone(&clock)).map_err(Failure::other)?;
+        start(ports.phone, &self.edge("phone"), always(), phone_simulator::router(phones));
+        start(
+            ports.register,
+            &self.edge("register"),
+            always(),
+            register::router(register::Register::new(&self.persons)),
+        );
+        let edge = self.edge("control");
+        let routes = Control::open(self.root.path(), control.port, Arc::clone(&self.clock), self.rng.as_ref())?;
+        start(control, &edge, always(), routes.router(&edge));
+        serving.spawn(Arc::clone(&self.offices).sweep(clock, stop.clone()));
+        Ok(serving)
+    }
+
+    /// The wallet's origin: pages, and the personas' wallets.
+    fn wallet(&self) -> axum::Router {
+        let agent = Agent::new(self.world.clone(), &self.persons, self.root.path().join("personas.json"));
+        let pages = pages::router(PagesConfig {
+            trust: self.root.trust().clone(),
+            registrar: self.addresses.registrar.clone(),
+            nodes: self.addresses.nodes.clone(),
+            phones: Some(self.addresses.phone.clone()),
+            persona_agent: true,
+            help: Help::invented(),
+            clock: Arc::clone(&self.clock) as _,
+        });
+        pages.merge(agent.router())
+    }
+
+    fn ready(&self) -> Ready {
+        Ready {
+            addresses: self.addresses.clone(),
+            trust: self.root.trust_path(),
+            platforms: Vec::new(),
+            pid: std::process::id(),
+            data: self.root.path().to_owned(),
+        }
+    }
+
+    async fn tour(&self, invented: Vec<platforms::Invented>, json: bool, mut stop: Stop) -> Result<Ended, Failure> {
+        let ground = tour::Ground { root: &self.root, world: &self.world, persons: &self.persons, platforms: invented };
+        let report = tokio::select! {
+            report = tour::tour(ground, json) => report?,
+            () = stop.stopped() => return Err(Failure::other("the tour was interrupted")),
+        };
+        Ok(if report.ok { Ended::Well } else { Ended::Broken })
+    }
+}
+
+/// An office without a store is ready when it answers.
+fn always() -> Probe {
+    Arc::new(|| Box::pin(std::future::ready(Vec::new())))
+}
+
+fn origins(addresses: &Addresses) -> Result<Origins, Failure> {
+    let host = addresses.wallet.split_once("://").map(|(_, authority)| authority.split(':').next().unwrap_or_default());
+    let rp_id = host.filter(|host| !host.is_empty() && !host.contains('/'));
+    let rp_id =
+        rp_id.ok_or_else(|| Failure::other(format!("{} is no origin; write http://name:port", addresses.wallet)))?;
+    Ok(Origins { issuer: addresses.issuer.clone(), wallet: addresses.wallet.clone(), rp_id: rp_id.to_owned() })
+}
+
+/// Waits until every part answers.
+async fn answered(probes: &[String]) -> Result<(), Failure> {
+    let client =
+        reqwest::Client::builder().timeout(Duration::from_secs(2)).no_proxy().build().map_err(Failure::other)?;
+    let all = async {
+        for probe in probes {
+            loop {
+                match client.get(probe).send().await {
+                    Ok(answer) if answer.status().is_success() => break,
+                    _ => tokio::time::sleep(Duration::from_millis(20)).await,
+                }
+            }
+        }
+    };
+    tokio::time::timeout(READY_WITHIN, all).await.map_err(|_| Failure::other("a part of the demo does not answer"))
+}
+
+fn banner(addresses: &Addresses, root: &SandboxRoot) {
+    println!(
+        "\
+Hufu 虎符 · SANDBOX 沙箱
+
+  Everything here is invented: persons, documents, platforms. Nothing of it is accepted elsewhere.
+  One operator runs all offices, so the separation between them does not hold here.
+  所有人员、证件和平台均为虚构。各机构由同一方运行，机构之间的隔离在此不成立。
+
+  wallet      {wallet}
+  phones      {phone}   (codes arrive here)
+  issuer      {issuer}   (/.well-known/openid-configuration)
+  registrar   {registrar}
+  nodes       {one}  {two}  {three}
+  data        {data}
+
+  Your own platform:  hufu platform new my-shop && hufu demo --platform my-shop.toml
+  Move the clock:     hufu sandbox clock advance 72h
+  Check the sandbox:  hufu doctor
+  Explain an error:   hufu explain CODE-OR-NUMBER
+
+Ctrl-C ends it; what was enrolled stays.",
+        wallet = addresses.wallet,
+        phone = addresses.phone,
+        issuer = addresses.issuer,
+        registrar = addresses.registrar,
+        one = addresses.nodes[0],
+        two = addresses.nodes[1],
+        three = addresses.nodes[2],
+        data = root.path().display(),
+    );
+}

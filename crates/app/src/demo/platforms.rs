@@ -1,0 +1,80 @@
+//! The demo's platforms: the 81 invented ones, each with a key of its own, and those of `--platform` files. All pass the registry.
+
+use crate::failure::Failure;
+use crate::files;
+use crate::offices::Offices;
+use crate::platform_file::PlatformFile;
+use hufu_kernel::{Rng, Root, Timestamp};
+use hufu_offices::registry;
+use hufu_sandbox::platforms::{Platform, platforms};
+use hufu_wire::api::platform::{PlatformCertificate, Profile};
+use hufu_wire::jose::{Alg, Jwks, SoftKey};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The folder of the invented platforms' private keys: platforms are parties of their own, so it is no office's.
+const FOLDER: &str = "platforms";
+
+/// An invented platform with its key, as its own server would be configured.
+pub struct Invented {
+    /// What the registry certifies.
+    pub certificate: PlatformCertificate,
+    /// Its private key.
+    pub key: SoftKey,
+}
+
+/// The invented platforms. `at` says where one of them is served; the others' addresses lead nowhere, on purpose.
+///
+/// # Errors
+/// [`Failure::Unreadable`] for a key that was changed.
+pub fn invented(
+    data: &Path,
+    now: Timestamp,
+    rng: &dyn Rng,
+    at: &BTreeMap<String, String>,
+) -> Result<Vec<Invented>, Failure> {
+    let folder = data.join(FOLDER);
+    files::private_folder(&folder)?;
+    let all = platforms().map_err(Failure::other)?;
+    let with_key = |platform: Platform| {
+        let key = key_of(&folder.join(format!("{}.key.json", platform.client_id)), rng)?;
+        let base = at.get(&platform.client_id).cloned().unwrap_or_else(|| platform.sector_id.clone());
+        let file = PlatformFile {
+            redirect_uris: vec![format!("{base}/callback")],
+            client_id: platform.client_id,
+            sector_id: platform.sector_id,
+            profile: Profile::Fapi2,
+            entitled: platform.entitled,
+            id_token_signed_response_alg: Alg::EdDSA,
+            client_secret_sha256: None,
+            name: platform.name,
+            purposes: platform.purposes,
+            jwks: Jwks { keys: vec![key.public().clone()] },
+        };
+        Ok(Invented { certificate: file.certificate(Root::Sandbox, now), key })
+    };
+    all.into_iter().map(with_key).collect()
+}
+
+fn key_of(path: &Path, rng: &dyn Rng) -> Result<SoftKey, Failure> {
+    match files::read(path)? {
+        Some(bytes) => SoftKey::from_private_jwk(&bytes).map_err(|error| Failure::unreadable(path, error)),
+        None => {
+            let key = SoftKey::generate(Alg::ES256, rng).map_err(Failure::other)?;
+            files::replace(path, key.to_private_jwk().as_bytes(), files::PRIVATE)?;
+            Ok(key)
+        }
+    }
+}
+
+/// The registry signs, the front admits.
+///
+/// # Errors
+/// [`Failure::Other`] naming the platform and the rule it breaks.
+pub fn admit(offices: &Offices, certificate: &PlatformCertificate) -> Result<(), Failure> {
+    let jws = registry::admit(offices.registry.as_ref(), certificate);
+    jws.and_then(|jws| offices.front.admit(&jws)).map_err(|refusal| {
+        let why = refusal.text().developer;
+        Failure::other(format!("the platform {} is not admitted ({}): {why}", certificate.client_id, refusal.code()))
+    })
+}

@@ -1,0 +1,142 @@
+//! `hufu demo --tour`: a robot enrols, signs in, and holds the offices to their promises, on this machine's own ports and files.
+
+use super::platforms::Invented;
+use crate::failure::Failure;
+use crate::files;
+use crate::root::{OFFICES, SandboxRoot};
+use hufu_kernel::Rng;
+use hufu_platform::client::{ClientAuth, RelyingParty};
+use hufu_sandbox::persons::Person;
+use hufu_sandbox::robot::World;
+use hufu_sandbox::tour::{Plan, Report, Step, Stop, run};
+use hufu_wire::api::trust::Trust;
+use hufu_wire::jose::{Alg, Jwks, SoftKey};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+/// Remembers which persons tours have enrolled: each tour needs somebody new.
+const TAKEN: &str = "tour.json";
+
+/// The first person a tour may take: the personas and the persons on an edge of age are for people to try.
+const FIRST: usize = 22;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Taken {
+    next: usize,
+}
+
+/// Everything but the office that a tour of this demo needs.
+pub struct Ground<'a> {
+    /// The sandbox.
+    pub root: &'a SandboxRoot,
+    /// Where it answers.
+    pub world: &'a World,
+    /// Who lives there.
+    pub persons: &'a [Person],
+    /// Two platforms, taken from here.
+    pub platforms: Vec<Invented>,
+}
+
+/// Takes the tour. With `json` the report goes to standard output whole, else step by step.
+///
+/// # Errors
+/// [`Failure::Other`] if a step cannot be taken at all.
+pub async fn tour(ground: Ground<'_>, json: bool) -> Result<Report, Failure> {
+    let person = somebody_new(ground.root.path(), ground.persons)?;
+    let mut stops = ground.platforms.into_iter().map(|platform| stop(platform, ground.world));
+    let (Some(first), Some(second)) = (stops.next(), stops.next()) else {
+        return Err(Failure::other("the tour needs two platforms"));
+    };
+    let plan = Plan {
+        person,
+        password: "27182845".to_owned(),
+        stops: [first?, second?],
+        files: OFFICES.iter().map(|office| ((*office).to_owned(), files_of(ground.root, office))).collect(),
+        elapsed,
+    };
+    let mut say = |step: &Step| {
+        if !json {
+            show(step);
+        }
+    };
+    let report = run(ground.world, &plan, &mut say).await.map_err(Failure::other)?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&report).map_err(Failure::other)?);
+    } else {
+        conclude(&report);
+    }
+    Ok(report)
+}
+
+fn somebody_new(data: &Path, persons: &[Person]) -> Result<Person, Failure> {
+    let path = data.join(TAKEN);
+    let taken = match files::read(&path)? {
+        None => Taken { next: FIRST },
+        Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| Failure::unreadable(&path, error))?,
+    };
+    let person = persons.get(taken.next).cloned().ok_or_else(|| {
+        Failure::other(
+            "every synthetic person has been enrolled by an earlier tour; make a new sandbox with: hufu demo reset",
+        )
+    })?;
+    let next = serde_json::to_vec(&Taken { next: taken.next + 1 }).map_err(Failure::other)?;
+    files::replace(&path, &next, files::PRIVATE)?;
+    Ok(person)
+}
+
+fn stop(platform: Invented, world: &World) -> Result<Stop, Failure> {
+    let Invented { certificate, key } = platform;
+    let client = RelyingParty {
+        client_id: certificate.client_id.clone(),
+        redirect_uri: certificate.redirect_uris.first().cloned().unwrap_or_default(),
+        issuer: world.trust.issuer.clone(),
+        auth: ClientAuth::PrivateKeyJwt(key),
+        dpop: Some(dpop_key(world.rng.as_ref())?),
+        keys: pinned(&world.trust)?,
+        alg: certificate.id_token_signed_response_alg,
+    };
+    let answers = certificate.purposes.first().map(|purpose| purpose.answers.clone()).unwrap_or_default();
+    Ok(Stop { certificate, client, answers })
+}
+
+fn dpop_key(rng: &dyn Rng) -> Result<SoftKey, Failure> {
+    SoftKey::generate(Alg::ES256, rng).map_err(Failure::other)
+}
+
+/// The keys a platform pins, from the trust root's public half and never from the front.
+fn pinned(trust: &Trust) -> Result<Jwks, Failure> {
+    let group = trust.group_jwk().ok_or_else(|| Failure::other("the group key is no key"))?;
+    Ok(Jwks { keys: vec![group] })
+}
+
+/// An office's files at rest: the database, its log and its index, whatever they are called.
+fn files_of(root: &SandboxRoot, office: &'static str) -> Vec<PathBuf> {
+    let folder = root.office(office);
+    let entries = std::fs::read_dir(folder.path()).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.is_file()).collect()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the tour measures")]
+fn elapsed() -> Duration {
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed()
+}
+
+fn show(step: &Step) {
+    println!("\n▸ {} ({} ms)", step.step, step.ms);
+    for learnt in &step.learnt {
+        println!("    {:<42} {}", learnt.who, learnt.what);
+    }
+}
+
+fn conclude(report: &Report) {
+    println!();
+    for promise in &report.promises {
+        println!("{} {}\n    {}", if promise.holds { "✓" } else { "✗ BROKEN" }, promise.promise, promise.measured);
+    }
+    let held = report.promises.iter().filter(|promise| promise.holds).count();
+    println!("\n{held} of {} promises held.", report.promises.len());
+}

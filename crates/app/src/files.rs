@@ -1,0 +1,77 @@
+//! Files that are whole or absent, and private where they must be.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// Owner only.
+pub const PRIVATE: u32 = 0o600;
+/// Everybody may read.
+pub const PUBLIC: u32 = 0o644;
+
+/// What went wrong with which file.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {cause}", path.display())]
+pub struct FileError {
+    /// The file.
+    pub path: PathBuf,
+    /// The system's words.
+    pub cause: io::Error,
+}
+
+/// Names the file in an error.
+pub fn at<T>(path: &Path, result: io::Result<T>) -> Result<T, FileError> {
+    result.map_err(|cause| FileError { path: path.to_owned(), cause })
+}
+
+/// A new folder that only its owner enters, and its missing parents.
+///
+/// # Errors
+/// [`FileError`].
+pub fn private_folder(path: &Path) -> Result<(), FileError> {
+    at(path, fs::DirBuilder::new().recursive(true).mode(0o700).create(path))
+}
+
+/// Writes a file whole: beside it first, then renamed, both synced. A reader sees the old bytes or the new ones.
+///
+/// # Errors
+/// [`FileError`].
+pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}.new", std::process::id()));
+    let beside = PathBuf::from(beside);
+    let written = (|| {
+        let mut options = OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(mode).open(&beside)?;
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&beside, path)?;
+        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    })();
+    if written.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    at(path, written)
+}
+
+/// Reads a file, if it is there.
+///
+/// # Errors
+/// [`FileError`].
+pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(FileError { path: path.to_owned(), cause }),
+    }
+}
+
+/// Permission bits.
+///
+/// # Errors
+/// [`FileError`].
+pub fn mode(path: &Path) -> Result<u32, FileError> {
+    Ok(at(path, fs::metadata(path))?.permissions().mode() & 0o777)
+}

@@ -1,0 +1,15 @@
+//! The binary `hufu`: configuration, wiring, subcommands. It is the one crate that knows all others.
+
+pub mod adapters;
+pub mod cli;
+pub mod data_dir;
+pub mod demo;
+pub mod doctor;
+pub mod error_log;
+pub mod explain;
+pub mod failure;
+pub mod files;
+pub mod logs;
+pub mod offices;
+pub mod platform_file;
+pub mod root;

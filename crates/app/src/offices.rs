@@ -1,0 +1,244 @@
+//! The offices of one sandbox, each over its own folder, wired in one process through the same ports that carry HTTP elsewhere.
+
+use crate::failure::Failure;
+use crate::root::{NODES, SandboxRoot, TAGGERS};
+use hufu_domain::rules::Rules;
+use hufu_kernel::{Clock, Key, KeyStore, NodeIndex, Office, Record, Refusal, Rng, offices};
+use hufu_offices::front::{self, Front};
+use hufu_offices::node::{self, Node, NodeParts, Row};
+use hufu_offices::ports::{self, FaceDecision, IdentitySource, Sms};
+use hufu_offices::post::{self, Contact, Post};
+use hufu_offices::registrar::{self, Enrolment, Registrar, RegistrarParts};
+use hufu_offices::tagger::{HOURLY_QUOTA, Tagger};
+use hufu_offices::uniqueness::{self, Tag, Uniqueness};
+use hufu_store::{MemoryOnce, Store};
+use hufu_web::health::Probe;
+use hufu_web::serve::Stop;
+use hufu_wire::api::trust::Trust;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Sign-ins the front keeps open at once.
+const TRANSACTIONS: usize = 20_000;
+/// Single-use values the front remembers.
+const ONCE: usize = 500_000;
+/// How often lapsed things are forgotten.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+/// Rows a sweep deletes at a time.
+const SWEEP_AT_ONCE: u32 = 1000;
+
+/// What the offices of one process share: time, randomness, rules, and the world outside.
+pub struct Surroundings {
+    /// The public half with this run's addresses.
+    pub trust: Arc<Trust>,
+    /// One clock for all.
+    pub clock: Arc<dyn Clock>,
+    /// The system's generator.
+    pub rng: Arc<dyn Rng>,
+    /// The rules.
+    pub rules: Arc<Rules>,
+    /// The civil register.
+    pub identity: Arc<dyn IdentitySource>,
+    /// The face step.
+    pub face: Arc<dyn FaceDecision>,
+    /// Short messages.
+    pub sms: Arc<dyn Sms>,
+    /// Origins of persona agents, which may post to the front as the wallet does.
+    pub agents: Vec<String>,
+}
+
+/// All offices, running.
+pub struct Offices {
+    /// The nodes, 1 to 3.
+    pub nodes: [Arc<Node>; 3],
+    /// The registrar.
+    pub registrar: Arc<Registrar>,
+    /// The front.
+    pub front: Arc<Front>,
+    /// The registry's key store: it signs platform certificates.
+    pub registry: Arc<dyn KeyStore>,
+    uniqueness: Arc<Uniqueness>,
+    stores: Stores,
+}
+
+/// Each office's own store.
+struct Stores {
+    nodes: [Store<offices::Node>; 3],
+    registrar: Store<offices::Registrar>,
+    uniqueness: Store<offices::Uniqueness>,
+    post: Store<offices::Post>,
+}
+
+impl Stores {
+    fn open(root: &SandboxRoot) -> Result<Self, Failure> {
+        let node = |index: NodeIndex| {
+            let folder = root.office(NODES[index.slot()]);
+            folder.store(&node::schema(folder.trust_root(), index))
+        };
+        let (registrar, uniqueness, post) = (root.office("registrar"), root.office("uniqueness"), root.office("post"));
+        let [one, two, three] = NodeIndex::ALL;
+        Ok(Self {
+            nodes: [node(one)?, node(two)?, node(three)?],
+            registrar: registrar.store(&registrar::schema(registrar.trust_root()))?,
+            uniqueness: uniqueness.store(&uniqueness::schema(uniqueness.trust_root()))?,
+            post: post.store(&post::schema(post.trust_root()))?,
+        })
+    }
+}
+
+/// Opens and closes the store of one office, to see whether it is that office's. Blocks.
+///
+/// # Errors
+/// [`Failure::Store`].
+pub fn check_store(root: &SandboxRoot, name: &'static str) -> Result<(), Failure> {
+    let folder = root.office(name);
+    let trust = folder.trust_root();
+    match NodeIndex::ALL.into_iter().find(|index| NODES[index.slot()] == name) {
+        Some(index) => folder.store(&node::schema(trust, index)).map(drop),
+        None if name == "registrar" => folder.store(&registrar::schema(trust)).map(drop),
+        None if name == "uniqueness" => folder.store(&uniqueness::schema(trust)).map(drop),
+        None if name == "post" => folder.store(&post::schema(trust)).map(drop),
+        None => Err(Failure::other(format!("{name} has no store"))),
+    }
+}
+
+/// Opens every office's keys and store and starts the offices. Blocks while the stores open.
+///
+/// # Errors
+/// [`Failure`] naming the office.
+pub fn start(root: &SandboxRoot, around: &Surroundings) -> Result<Offices, Failure> {
+    let stores = Stores::open(root)?;
+    let keys = |office| root.office(office).keys(&around.rng);
+    let clock = || Arc::clone(&around.clock);
+    let trust = || Arc::clone(&around.trust);
+    let uniqueness = Arc::new(Uniqueness::new(trust(), keys("uniqueness")?, stores.uniqueness.clone(), clock()));
+    let post = Post::new(trust(), keys("post")?, stores.post.clone(), Arc::clone(&around.sms), clock());
+    let post: Arc<dyn ports::Post> = Arc::new(post);
+    let node = |index: NodeIndex| {
+        let folder = root.office(NODES[index.slot()]);
+        let keys = folder.keys(&around.rng)?;
+        let rs256 = Some(folder.rs256(keys.as_ref())?);
+        let parts = NodeParts {
+            index,
+            trust: trust(),
+            keys,
+            rs256,
+            store: stores.nodes[index.slot()].clone(),
+            clock: clock(),
+            rng: Arc::clone(&around.rng),
+            rules: Arc::clone(&around.rules),
+            uniqueness: Arc::clone(&uniqueness) as Arc<dyn ports::Uniqueness>,
+            post: Arc::clone(&post),
+        };
+        Node::new(parts).map(Arc::new).map_err(|refusal| started(NODES[index.slot()], refusal))
+    };
+    let tagger = |index: NodeIndex| -> Result<Arc<dyn ports::Tagger>, Failure> {
+        let name = TAGGERS[index.slot()];
+        let own = keys(name)?;
+        let tagger = Tagger::new(trust(), own.as_ref(), clock(), Arc::clone(&around.rng), HOURLY_QUOTA);
+        Ok(Arc::new(tagger.map_err(|refusal| started(name, refusal))?))
+    };
+    let [one, two, three] = NodeIndex::ALL;
+    let nodes = [node(one)?, node(two)?, node(three)?];
+    let registrar = Registrar::new(RegistrarParts {
+        trust: trust(),
+        keys: keys("registrar")?,
+        store: stores.registrar.clone(),
+        clock: clock(),
+        rng: Arc::clone(&around.rng),
+        rules: Arc::clone(&around.rules),
+        identity: Arc::clone(&around.identity),
+        face: Arc::clone(&around.face),
+        taggers: [tagger(one)?, tagger(two)?, tagger(three)?],
+        uniqueness: Arc::clone(&uniqueness) as Arc<dyn ports::Uniqueness>,
+        post,
+        nodes: nodes.clone().map(|node| node as Arc<dyn ports::Node>),
+    });
+    let front = Arc::new(start_front(around, keys("front")?)?);
+    Ok(Offices { nodes, registrar: Arc::new(registrar), front, registry: keys("registry")?, uniqueness, stores })
+}
+
+fn started(office: &str, refusal: Refusal) -> Failure {
+    Failure::other(format!("{office} does not start: {}", refusal.text().developer))
+}
+
+fn start_front(around: &Surroundings, keys: Arc<dyn KeyStore>) -> Result<Front, Failure> {
+    let config =
+        front::Config { trust: Trust::clone(&around.trust), transactions: TRANSACTIONS, agents: around.agents.clone() };
+    let ports = front::Ports {
+        keys,
+        once: Arc::new(MemoryOnce::new(ONCE)),
+        clock: Arc::clone(&around.clock),
+        rng: Arc::clone(&around.rng),
+        sealer: front::Sealer::random(around.rng.as_ref()),
+    };
+    Front::new(config, ports).map_err(Failure::other)
+}
+
+impl Offices {
+    /// Forgets what has lapsed, every few seconds, until told to stop.
+    pub async fn sweep(self: Arc<Self>, clock: Arc<dyn Clock>, mut stop: Stop) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(SWEEP_EVERY) => {}
+                () = stop.stopped() => return,
+            }
+            self.sweep_once(clock.as_ref()).await;
+        }
+    }
+
+    async fn sweep_once(&self, clock: &dyn Clock) {
+        swept("registrar", self.registrar.sweep().await);
+        swept("uniqueness", self.uniqueness.sweep().await);
+        swept("post", store_sweep(&self.stores.post, clock).await);
+        for (node, store) in self.nodes.iter().zip(&self.stores.nodes) {
+            let name = NODES[node.index().slot()];
+            node.sweep_sessions();
+            swept(name, node.sweep_pending().await);
+            swept(name, store_sweep(store, clock).await);
+        }
+    }
+
+    /// Whether node `index` can work.
+    #[must_use]
+    pub fn node_probe(&self, index: NodeIndex) -> Probe {
+        store_probe::<Row>(self.stores.nodes[index.slot()].clone())
+    }
+
+    /// Whether the registrar and what stands behind it can work.
+    #[must_use]
+    pub fn registrar_probe(&self) -> Probe {
+        let own = store_probe::<Enrolment>(self.stores.registrar.clone());
+        let uniqueness = store_probe::<Tag>(self.stores.uniqueness.clone());
+        let post = store_probe::<Contact>(self.stores.post.clone());
+        Arc::new(move || {
+            let (own, uniqueness, post) = (own(), uniqueness(), post());
+            Box::pin(async move { [own.await, uniqueness.await, post.await].concat() })
+        })
+    }
+}
+
+async fn store_sweep<O: Office>(store: &Store<O>, clock: &dyn Clock) -> Result<u32, Refusal> {
+    Ok(store.sweep(clock.now(), SWEEP_AT_ONCE).await?)
+}
+
+fn swept(office: &str, result: Result<u32, Refusal>) {
+    match result {
+        Ok(0) => {}
+        Ok(count) => tracing::debug!(office, count, "lapsed rows forgotten"),
+        Err(refusal) => tracing::warn!(office, code = refusal.code(), "a sweep failed; it is repeated"),
+    }
+}
+
+/// Ready when the store answers a read.
+fn store_probe<R: Record>(store: Store<R::Office>) -> Probe {
+    Arc::new(move || {
+        let store = store.clone();
+        Box::pin(async move {
+            match store.get::<R>(&Key::own(b"readiness")).await {
+                Ok(_) => Vec::new(),
+                Err(error) => vec![format!("the store of {} does not answer: {error}", <R::Office as Office>::NAME)],
+            }
+        })
+    })
+}

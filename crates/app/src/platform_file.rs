@@ -1,0 +1,220 @@
+//! A platform's file: what it asks the registry for. `hufu platform new` writes one, `hufu demo --platform` admits it.
+
+use crate::failure::Failure;
+use crate::files;
+use hufu_kernel::{Answer, Octets, Rng, Root, Timestamp, b64, random};
+use hufu_wire::api::platform::{Bilingual, PlatformCertificate, Profile, Purpose};
+use hufu_wire::jose::{Alg, Jwks, SoftKey};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+
+/// Days a platform is admitted for in the sandbox.
+const ADMITTED_DAYS: i64 = 365;
+
+/// The file's contents.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlatformFile {
+    /// The OAuth client identifier.
+    pub client_id: String,
+    /// The boundary inside which the platform recognises a person again: `https://host`.
+    pub sector_id: String,
+    /// `fapi2`, or `basic` for clients that know plain OpenID Connect only (sandbox).
+    pub profile: Profile,
+    /// Exact addresses.
+    pub redirect_uris: Vec<String>,
+    /// All answers it may ever ask for.
+    pub entitled: Vec<Answer>,
+    /// `EdDSA`: two nodes sign together. `ES256`, `RS256`: one node signs alone.
+    pub id_token_signed_response_alg: Alg,
+    /// `basic` only: SHA-256 of the client secret, base64url.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub client_secret_sha256: Option<Octets<32>>,
+    /// The name people see.
+    pub name: Bilingual,
+    /// Why it asks; the first is the default.
+    pub purposes: Vec<Purpose>,
+    /// Its public keys.
+    #[serde(default = "no_keys")]
+    pub jwks: Jwks,
+}
+
+fn no_keys() -> Jwks {
+    Jwks { keys: Vec::new() }
+}
+
+impl PlatformFile {
+    /// Reads a file; unknown members are refused, so that a misspelt one is not silently without effect.
+    ///
+    /// # Errors
+    /// [`Failure::Unreadable`] with the line.
+    pub fn read(path: &Path) -> Result<Self, Failure> {
+        let bytes = files::read(path)?.ok_or_else(|| Failure::unreadable(path, "there is no such platform file"))?;
+        let text = String::from_utf8(bytes).map_err(|_| Failure::unreadable(path, "is not UTF-8 text"))?;
+        toml::from_str(&text).map_err(|error| Failure::unreadable(path, format!("is not a platform file: {error}")))
+    }
+
+    /// The certificate the registry is asked to sign.
+    #[must_use]
+    pub fn certificate(self, root: Root, now: Timestamp) -> PlatformCertificate {
+        PlatformCertificate {
+            root,
+            client_id: self.client_id,
+            sector_id: self.sector_id,
+            name: self.name,
+            profile: self.profile,
+            redirect_uris: self.redirect_uris,
+            entitled: self.entitled,
+            purposes: self.purposes,
+            id_token_signed_response_alg: self.id_token_signed_response_alg,
+            jwks: self.jwks,
+            client_secret_sha256: self.client_secret_sha256,
+            iat: now.minute(),
+            exp: now.day() + ADMITTED_DAYS * 86_400,
+        }
+    }
+}
+
+/// What `hufu platform new` wrote.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Written {
+    /// The platform file.
+    pub file: PathBuf,
+    /// Its private key, or the client secret's place for `basic`.
+    pub key: Option<PathBuf>,
+    /// Settings for a program.
+    pub env: PathBuf,
+}
+
+/// Writes `NAME.toml`, `NAME.key.json` (fapi2) and `NAME.env` into `folder`; nothing is overwritten.
+///
+/// # Errors
+/// [`Failure::Other`] for a name that is no client identifier or files that are there already.
+pub fn create(name: &str, folder: &Path, profile: Profile, issuer: &str, rng: &dyn Rng) -> Result<Written, Failure> {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if name.is_empty() || name.len() > 40 || !name.bytes().all(plain) || name.starts_with('-') || name.ends_with('-') {
+        return Err(Failure::other(format!(
+            "{name:?} is no client identifier: lower-case letters, digits and hyphens, 40 at most"
+        )));
+    }
+    let key = SoftKey::generate(Alg::ES256, rng).map_err(Failure::other)?;
+    let secret = b64(&random::<32>(rng));
+    let mut file = template(name, profile);
+    match profile {
+        Profile::Fapi2 => file.jwks.keys.push(key.public().clone()),
+        Profile::Basic => file.client_secret_sha256 = Some(Octets(Sha256::digest(&secret).into())),
+    }
+    let written = Written {
+        file: folder.join(format!("{name}.toml")),
+        key: (profile == Profile::Fapi2).then(|| folder.join(format!("{name}.key.json"))),
+        env: folder.join(format!("{name}.env")),
+    };
+    for path in [Some(&written.file), written.key.as_ref(), Some(&written.env)].into_iter().flatten() {
+        if path.exists() {
+            return Err(Failure::unreadable(path, "is there already; nothing was written"));
+        }
+    }
+    let mut env = format!(
+        "HUFU_ISSUER={issuer}\nHUFU_CLIENT_ID={name}\nHUFU_REDIRECT_URI={}\nHUFU_SCOPE=openid\n",
+        file.redirect_uris[0]
+    );
+    match &written.key {
+        Some(path) => {
+            files::replace(path, key.to_private_jwk().as_bytes(), files::PRIVATE)?;
+            env.push_str(&format!("HUFU_CLIENT_KEY_FILE={}\n", path.display()));
+        }
+        None => env.push_str(&format!("HUFU_CLIENT_SECRET={secret}\n")),
+    }
+    files::replace(&written.env, env.as_bytes(), files::PRIVATE)?;
+    let text = format!("{HEADING}{}", toml::to_string_pretty(&file).map_err(Failure::other)?);
+    files::replace(&written.file, text.as_bytes(), files::PUBLIC)?;
+    Ok(written)
+}
+
+const HEADING: &str = "\
+# A platform of the sandbox. Change names, addresses and purposes, then: hufu demo --platform THIS-FILE
+# Answers: real, unique, alive, age_over_18, age_band, guardian_consent. Each purpose asks for some of `entitled`.
+";
+
+fn template(name: &str, profile: Profile) -> PlatformFile {
+    let text = |zh: &str, en: &str| Bilingual { zh: zh.into(), en: en.into() };
+    PlatformFile {
+        client_id: name.into(),
+        sector_id: format!("https://{name}.example"),
+        profile,
+        redirect_uris: vec!["http://localhost:3000/callback".into()],
+        entitled: vec![Answer::Real, Answer::Unique, Answer::AgeOver18],
+        id_token_signed_response_alg: if profile == Profile::Fapi2 { Alg::EdDSA } else { Alg::RS256 },
+        client_secret_sha256: None,
+        name: text(name, name),
+        purposes: vec![
+            Purpose {
+                id: "account".into(),
+                text: text("注册和登录账号", "Create an account and sign in"),
+                answers: vec![Answer::Real, Answer::Unique],
+            },
+            Purpose {
+                id: "adult".into(),
+                text: text("确认已年满十八周岁", "Check that you are 18 or older"),
+                answers: vec![Answer::AgeOver18],
+            },
+        ],
+        jwks: no_keys(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hufu_kernel::SeededRng;
+
+    #[test]
+    fn what_new_writes_is_read_back_and_nothing_is_overwritten() {
+        for profile in [Profile::Fapi2, Profile::Basic] {
+            let folder = tempfile::tempdir().unwrap();
+            let make = || create("my-shop", folder.path(), profile, "http://localhost:8420", &SeededRng::new(1));
+            let written = make().unwrap();
+            let file = PlatformFile::read(&written.file).unwrap();
+            assert_eq!((file.client_id.as_str(), file.profile), ("my-shop", profile));
+            assert_eq!(files::mode(&written.env).unwrap(), files::PRIVATE);
+            if let Some(key) = &written.key {
+                assert_eq!(files::mode(key).unwrap(), files::PRIVATE);
+                let private = SoftKey::from_private_jwk(&std::fs::read(key).unwrap()).unwrap();
+                assert_eq!(file.jwks.keys[0].key, private.public().key);
+            }
+            assert!(!std::fs::read_to_string(&written.file).unwrap().contains("\"d\""));
+            assert!(make().is_err());
+        }
+    }
+
+    #[test]
+    fn a_misspelt_member_refuses_with_its_name_and_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let written = create("x", folder.path(), Profile::Fapi2, "http://localhost:1", &SeededRng::new(2)).unwrap();
+        let text = std::fs::read_to_string(&written.file).unwrap().replace("redirect_uris", "redirect_urls");
+        std::fs::write(&written.file, text).unwrap();
+        let message = PlatformFile::read(&written.file).unwrap_err().to_string();
+        assert!(message.contains("redirect_urls") && message.contains("line"), "{message}");
+    }
+
+    #[test]
+    fn names_that_are_no_client_identifiers_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["", "Shop", "a b", "../x", "-a", "a-", "a/b", "网"] {
+            assert!(
+                create(name, folder.path(), Profile::Fapi2, "http://localhost:1", &SeededRng::new(3)).is_err(),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn strangers_texts_are_platform_files_or_refused() {
+        bolero::check!().for_each(|bytes: &[u8]| {
+            if let Ok(text) = std::str::from_utf8(bytes) {
+                let _ = toml::from_str::<PlatformFile>(text);
+            }
+        });
+    }
+}

@@ -1,0 +1,187 @@
+//! An office's keys in one file, sealed under that office's machine key. Whoever has both files has the keys: a file beside
+//! its key protects against a copied backup of one of them, not against the machine's owner (docs/trust.md).
+
+use crate::failure::Failure;
+use crate::files;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _};
+use hufu_kernel::{Bytes, Octets, Rng, Root, Sealed, framed, random};
+use hufu_offices::keys::{SoftwareKey, open_under, seal_under};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+use zeroize::{Zeroize, Zeroizing};
+
+/// The file of sealed keys in an office's folder.
+pub const KEYS: &str = "keys.json";
+/// The file of the key they are sealed under.
+pub const MACHINE_KEY: &str = "machine.key";
+
+/// How a key is used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Use {
+    /// HMAC-SHA-256.
+    Hmac,
+    /// AES-256-GCM.
+    Seal,
+    /// An Ed25519 seed.
+    Ed25519,
+    /// A P-256 key in PKCS#8.
+    Es256,
+    /// A threshold share, or a private key that a library takes as bytes.
+    Share,
+}
+
+/// One key, wiped when dropped.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stored {
+    #[serde(rename = "use")]
+    usage: Use,
+    value: Bytes,
+}
+
+impl Drop for Stored {
+    fn drop(&mut self) {
+        self.value.0.zeroize();
+    }
+}
+
+impl std::fmt::Debug for Stored {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}(…)", self.usage)
+    }
+}
+
+impl Stored {
+    /// A key for this use.
+    #[must_use]
+    pub fn new(usage: Use, value: &[u8]) -> Self {
+        Self { usage, value: value.into() }
+    }
+
+    /// Its public half, for uses that have one.
+    #[must_use]
+    pub fn public(&self) -> Option<Bytes> {
+        match self.usage {
+            Use::Ed25519 => {
+                let pair = Ed25519KeyPair::from_seed_unchecked(&self.value.0).ok()?;
+                Some(pair.public_key().as_ref().into())
+            }
+            Use::Es256 => {
+                let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &self.value.0).ok()?;
+                Some(pair.public_key().as_ref().into())
+            }
+            Use::Hmac | Use::Seal | Use::Share => None,
+        }
+    }
+
+    /// As the office's key store takes it.
+    #[must_use]
+    pub fn software_key(&self) -> SoftwareKey {
+        let bytes = Zeroizing::new(self.value.0.clone());
+        match self.usage {
+            Use::Hmac => SoftwareKey::Hmac(bytes),
+            Use::Seal => SoftwareKey::Seal(bytes),
+            Use::Ed25519 => SoftwareKey::Ed25519(bytes),
+            Use::Es256 => SoftwareKey::Es256(bytes),
+            Use::Share => SoftwareKey::Share(bytes),
+        }
+    }
+}
+
+/// An office's keys by name.
+pub type Keys = BTreeMap<String, Stored>;
+
+/// Whose keys, under which trust root, and how they were made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Owner {
+    /// The office: `node-2`.
+    pub office: String,
+    /// The trust root's kind.
+    pub root: Root,
+    /// The trust root.
+    pub root_id: Octets<16>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyFile {
+    version: u8,
+    office: String,
+    root: Root,
+    root_id: Octets<16>,
+    /// One party made all offices' keys: sandbox only (flows 2). Part of what the seal binds.
+    dealer: bool,
+    sealed: Sealed,
+}
+
+impl KeyFile {
+    fn bound(&self) -> Vec<u8> {
+        framed(&[
+            b"hufu-v1-key-file",
+            &[self.version],
+            self.office.as_bytes(),
+            self.root.name().as_bytes(),
+            self.root_id.as_slice(),
+            &[u8::from(self.dealer)],
+        ])
+    }
+}
+
+/// Seals dealer-made keys into `folder` under a fresh machine key.
+///
+/// # Errors
+/// [`Failure::File`].
+pub fn write(folder: &Path, owner: &Owner, keys: &Keys, rng: &dyn Rng) -> Result<(), Failure> {
+    let machine_key: Zeroizing<[u8; 32]> = Zeroizing::new(random(rng));
+    let plain = Zeroizing::new(serde_json::to_vec(keys).map_err(Failure::other)?);
+    let mut file = KeyFile {
+        version: 1,
+        office: owner.office.clone(),
+        root: owner.root,
+        root_id: owner.root_id,
+        dealer: true,
+        sealed: Sealed(Bytes::default()),
+    };
+    file.sealed = seal_under(&machine_key, &file.bound(), &plain, rng).map_err(Failure::other)?;
+    files::replace(&folder.join(MACHINE_KEY), machine_key.as_slice(), files::PRIVATE)?;
+    let bytes = serde_json::to_vec_pretty(&file).map_err(Failure::other)?;
+    files::replace(&folder.join(KEYS), &bytes, files::PRIVATE)?;
+    Ok(())
+}
+
+/// Opens the keys of `owner`.
+///
+/// # Errors
+/// [`Failure::Exposed`] if others can read them; [`Failure::Unreadable`] if they are another office's, another trust root's,
+/// changed, or missing.
+pub fn read(folder: &Path, owner: &Owner) -> Result<Keys, Failure> {
+    let path = folder.join(KEYS);
+    let machine_key = Zeroizing::new(private(&folder.join(MACHINE_KEY))?);
+    let file: KeyFile = serde_json::from_slice(&private(&path)?).map_err(|error| Failure::unreadable(&path, error))?;
+    if file.office != owner.office {
+        return Err(Failure::unreadable(
+            &path,
+            format!("these are the keys of {}, not of {}", file.office, owner.office),
+        ));
+    }
+    if file.root != owner.root || file.root_id != owner.root_id {
+        return Err(Failure::unreadable(&path, "these keys belong to another trust root"));
+    }
+    let key =
+        machine_key.as_slice().try_into().map_err(|_| Failure::unreadable(&path, "the machine key is not 32 bytes"))?;
+    let plain = open_under(key, &file.bound(), &file.sealed).map_err(|_| {
+        Failure::unreadable(&path, format!("does not open under {MACHINE_KEY}; one of them was changed"))
+    })?;
+    serde_json::from_slice(&plain).map_err(|_| Failure::unreadable(&path, "holds no keys"))
+}
+
+fn private(path: &Path) -> Result<Vec<u8>, Failure> {
+    let bytes = files::read(path)?.ok_or_else(|| Failure::unreadable(path, "missing"))?;
+    let mode = files::mode(path)?;
+    if mode & 0o077 != 0 {
+        return Err(Failure::Exposed { path: path.to_owned(), mode, wanted: files::PRIVATE });
+    }
+    Ok(bytes)
+}
