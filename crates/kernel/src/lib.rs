@@ -24,4 +24,4 @@ pub use record::{Index, Key, Record, is_plain_name};
 pub use refusal::{Blame, Refusal, RefusalText};
 pub use rng::{OsRng, Rng, SeededRng, random};
 pub use secret::{Sealed, Secret};
-pub use words::{AgeBand, Answer, Dleq, Element, Label, Level, Partial, Root, Strength};
+pub use words::{AgeBand, Answer, BothPartials, Dleq, Element, Label, Level, Partial, Root, Strength};

@@ -165,3 +165,15 @@ pub struct Partial {
     /// That it is the committed key.
     pub proof: Dleq,
 }
+
+/// One node's part of a person's two evaluations of a sign-in, on one base, with one proof of both.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BothPartials {
+    /// The assigned pseudonym key times the base.
+    pub pseudonym: Element,
+    /// The assigned epoch key times the same base.
+    pub epoch: Element,
+    /// That they are the committed keys, each in its place.
+    pub proof: Dleq,
+}

@@ -55,21 +55,25 @@ impl Group for IntlNative {
         unsafe { blst::blst_p1_mult(&raw mut out, &raw const point.0, le.as_ptr(), BITS) };
         G1(out)
     }
-    fn double_mul_public(a: &Self::Scalar, p: &Self::Point, b: &Self::Scalar, q: &Self::Point) -> Self::Point {
-        if Self::is_identity(p) || Self::is_identity(q) {
-            return Self::add(&Self::mul(a, p), &Self::mul(b, q));
+    fn sum_mul_public<const N: usize>(terms: [(&Self::Scalar, &Self::Point); N]) -> Self::Point {
+        const { assert!(1 < N && N <= 8, "blst wants its scratch pointer for many points") };
+        // An affine identity would spoil the batched inversion.
+        if terms.iter().any(|(_, point)| Self::is_identity(point)) {
+            return terms
+                .into_iter()
+                .fold(G1(blst_p1::default()), |sum, (x, point)| Self::add(&sum, &Self::mul(x, point)));
         }
-        let mut affine = [blst_p1_affine::default(); 2];
-        let (a, b) = (a.0.to_le_bytes(), b.0.to_le_bytes());
-        let scalars = [a.as_ptr(), b.as_ptr()];
-        let points = [&raw const p.0, &raw const q.0];
+        let mut affine = [blst_p1_affine::default(); N];
+        let bytes = terms.map(|(x, _)| x.0.to_le_bytes());
+        let scalars = bytes.each_ref().map(|x| x.as_ptr());
+        let points = terms.map(|(_, point)| &raw const point.0);
         let mut out = blst_p1::default();
-        // SAFETY: two points that are not the identity and two 32-byte scalars; for two points blst takes its table
-        // from the stack and ignores the scratch pointer.
+        // SAFETY: N points that are not the identity and N 32-byte scalars; for 2 to 8 points blst takes its table from
+        // the stack and ignores the scratch pointer.
         unsafe {
-            blst::blst_p1s_to_affine(affine.as_mut_ptr(), points.as_ptr(), 2);
-            let refs = [affine.as_ptr(), affine.as_ptr().add(1)];
-            blst::blst_p1s_mult_pippenger(&raw mut out, refs.as_ptr(), 2, scalars.as_ptr(), BITS, std::ptr::null_mut());
+            blst::blst_p1s_to_affine(affine.as_mut_ptr(), points.as_ptr(), N);
+            let refs = affine.each_ref().map(|point| &raw const *point);
+            blst::blst_p1s_mult_pippenger(&raw mut out, refs.as_ptr(), N, scalars.as_ptr(), BITS, std::ptr::null_mut());
         }
         G1(out)
     }

@@ -52,6 +52,9 @@ macro_rules! intl_scalars {
         fn scalar_sub_mul(a: &Self::Scalar, b: &Self::Scalar, c: &Self::Scalar) -> Self::Scalar {
             $crate::bls_pure::IntlScalar(a.0 - b.0 * c.0)
         }
+        fn scalar_mul(a: &Self::Scalar, b: &Self::Scalar) -> Self::Scalar {
+            $crate::bls_pure::IntlScalar(a.0 * b.0)
+        }
         fn scalar_invert(a: &Self::Scalar) -> Option<Self::Scalar> {
             Option::from(a.0.invert()).map($crate::bls_pure::IntlScalar)
         }
@@ -88,6 +91,9 @@ impl Group for IntlPure {
     }
     fn mul(x: &Self::Scalar, point: &Self::Point) -> Self::Point {
         point * x.0
+    }
+    fn sum_mul_public<const N: usize>(terms: [(&Self::Scalar, &Self::Point); N]) -> Self::Point {
+        terms.into_iter().map(|(x, point)| point * x.0).sum()
     }
     fn is_identity(point: &Self::Point) -> bool {
         point.is_identity().into()

@@ -80,8 +80,8 @@ pub(crate) fn verify<G: Group>(
     let c = G::scalar_from_bytes(proof.c.as_slice())?;
     let s = G::scalar_from_bytes(proof.s.as_slice())?;
     let generator = G::generator();
-    let a1 = G::double_mul_public(&s, &generator, &c, commitment);
-    let a2 = G::double_mul_public(&s, base, &c, element);
+    let a1 = G::sum_mul_public([(&s, &generator), (&c, commitment)]);
+    let a2 = G::sum_mul_public([(&s, base), (&c, element)]);
     let statement = Statement {
         generator: G::compress(&generator),
         commitment: G::compress(commitment),

@@ -30,10 +30,8 @@ pub trait Group: 'static {
     fn mul_generator(x: &Self::Scalar) -> Self::Point {
         Self::mul(x, &Self::generator())
     }
-    /// a·P + b·Q for *public* values only: may take variable time.
-    fn double_mul_public(a: &Self::Scalar, p: &Self::Point, b: &Self::Scalar, q: &Self::Point) -> Self::Point {
-        Self::add(&Self::mul(a, p), &Self::mul(b, q))
-    }
+    /// The sum of scalar·point for *public* values only: may take variable time.
+    fn sum_mul_public<const N: usize>(terms: [(&Self::Scalar, &Self::Point); N]) -> Self::Point;
     /// Whether this is the identity element.
     fn is_identity(point: &Self::Point) -> bool;
     /// The canonical encoding.
@@ -49,6 +47,8 @@ pub trait Group: 'static {
     fn scalar_add(a: &Self::Scalar, b: &Self::Scalar) -> Self::Scalar;
     /// a − b·c modulo the order: the response of a Chaum-Pedersen proof.
     fn scalar_sub_mul(a: &Self::Scalar, b: &Self::Scalar, c: &Self::Scalar) -> Self::Scalar;
+    /// a·b modulo the order.
+    fn scalar_mul(a: &Self::Scalar, b: &Self::Scalar) -> Self::Scalar;
     /// 1/a; `None` for zero.
     fn scalar_invert(a: &Self::Scalar) -> Option<Self::Scalar>;
     /// The integer 1.

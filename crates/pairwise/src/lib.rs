@@ -10,6 +10,7 @@ mod blind;
 mod bls_native;
 mod bls_pure;
 mod challenge;
+mod composite;
 mod dleq;
 mod error;
 mod frost;
@@ -31,8 +32,8 @@ pub use oprf::{
 };
 pub use password::{ParamsId, PasswordKey, PasswordRefusal, check_password, harden, trivial_password, verify_password};
 pub use pseudonym::{
-    combine, commitment, element, ep, epoch_message, evaluate, point, sector_point, sub, sub_key, sum_scalars,
-    validate_sector_id, verify_partial,
+    combine, commitment, element, ep, epoch_message, evaluate, evaluate_both, point, sector_point, sub, sub_key,
+    sum_scalars, validate_sector_id, verify_both, verify_partial,
 };
 pub use suite::{Intl, Suite, SuiteId};
 

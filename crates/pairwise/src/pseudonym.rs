@@ -1,7 +1,7 @@
 //! The pseudonym function of flows 1: sub-keys, partial evaluations, `sub` and `ep`.
 
-use crate::{PairwiseError, Suite, dleq};
-use hufu_kernel::{Bytes, Element, Partial, Rng, b64, framed};
+use crate::{PairwiseError, Suite, composite, dleq};
+use hufu_kernel::{BothPartials, Bytes, Element, Partial, Rng, b64, framed};
 
 /// The compressed form of a point.
 #[must_use]
@@ -62,6 +62,18 @@ pub fn evaluate<S: Suite>(x: &S::Scalar, base: &S::Point, rng: &dyn Rng) -> Part
     Partial { element: element::<S>(&evaluated), proof }
 }
 
+/// A node's two partial evaluations of a sign-in on one base, with one proof of both (docs/decisions/0011).
+#[must_use]
+pub fn evaluate_both<S: Suite>(
+    x_pseudonym: &S::Scalar,
+    x_epoch: &S::Scalar,
+    base: &S::Point,
+    rng: &dyn Rng,
+) -> BothPartials {
+    let ([pseudonym, epoch], proof) = composite::prove::<S>(x_pseudonym, x_epoch, base, rng);
+    BothPartials { pseudonym: element::<S>(&pseudonym), epoch: element::<S>(&epoch), proof }
+}
+
 /// Checks another node's part against its commitments C_A (one for each A it was assigned) and gives the point.
 ///
 /// # Errors
@@ -73,13 +85,34 @@ pub fn verify_partial<S: Suite>(
     base: &S::Point,
 ) -> Result<S::Point, PairwiseError> {
     let evaluated = point::<S>(&partial.element)?;
-    let (first, rest) = commitments.split_first().ok_or(PairwiseError::Parts)?;
-    let mut sum = point::<S>(first)?;
-    for other in rest {
-        sum = S::add(&sum, &point::<S>(other)?);
-    }
-    dleq::verify::<S>(&partial.proof, &sum, base, &evaluated)?;
+    dleq::verify::<S>(&partial.proof, &sum_elements::<S>(commitments)?, base, &evaluated)?;
     Ok(evaluated)
+}
+
+/// Checks another node's two parts against its commitments for each and gives the points: pseudonym, epoch.
+///
+/// # Errors
+/// As [`verify_partial`]; [`PairwiseError::Proof`] does not say which of the two is wrong.
+pub fn verify_both<S: Suite>(
+    both: &BothPartials,
+    commitments_pseudonym: &[&Element],
+    commitments_epoch: &[&Element],
+    base: &S::Point,
+) -> Result<(S::Point, S::Point), PairwiseError> {
+    let elements = (point::<S>(&both.pseudonym)?, point::<S>(&both.epoch)?);
+    let committed = (sum_elements::<S>(commitments_pseudonym)?, sum_elements::<S>(commitments_epoch)?);
+    composite::verify::<S>(
+        &both.proof,
+        &composite::Two { pseudonym: &committed.0, epoch: &committed.1 },
+        base,
+        &composite::Two { pseudonym: &elements.0, epoch: &elements.1 },
+    )?;
+    Ok(elements)
+}
+
+fn sum_elements<S: Suite>(elements: &[&Element]) -> Result<S::Point, PairwiseError> {
+    let (first, rest) = elements.split_first().ok_or(PairwiseError::Parts)?;
+    rest.iter().try_fold(point::<S>(first)?, |sum, other| Ok(S::add(&sum, &point::<S>(other)?)))
 }
 
 /// The whole evaluation: the sum of the parts. The parts must cover each A exactly once ([`hufu_kernel::Pair`]).

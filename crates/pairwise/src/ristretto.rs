@@ -61,8 +61,8 @@ impl Group for Ristretto {
     fn mul_generator(x: &Self::Scalar) -> Self::Point {
         RistrettoPoint::mul_base(&x.0)
     }
-    fn double_mul_public(a: &Self::Scalar, p: &Self::Point, b: &Self::Scalar, q: &Self::Point) -> Self::Point {
-        RistrettoPoint::vartime_multiscalar_mul([a.0, b.0], [p, q])
+    fn sum_mul_public<const N: usize>(terms: [(&Self::Scalar, &Self::Point); N]) -> Self::Point {
+        RistrettoPoint::vartime_multiscalar_mul(terms.map(|(x, _)| x.0), terms.map(|(_, point)| point))
     }
     fn is_identity(point: &Self::Point) -> bool {
         *point == RistrettoPoint::identity()
@@ -81,6 +81,9 @@ impl Group for Ristretto {
     }
     fn scalar_sub_mul(a: &Self::Scalar, b: &Self::Scalar, c: &Self::Scalar) -> Self::Scalar {
         RistrettoScalar(a.0 - b.0 * c.0)
+    }
+    fn scalar_mul(a: &Self::Scalar, b: &Self::Scalar) -> Self::Scalar {
+        RistrettoScalar(a.0 * b.0)
     }
     fn scalar_invert(a: &Self::Scalar) -> Option<Self::Scalar> {
         (a.0 != Scalar::ZERO).then(|| RistrettoScalar(a.0.invert()))

@@ -4,10 +4,10 @@ use crate::call::{Address, call, fetch};
 use crate::device::Device;
 use crate::state::assigned;
 use crate::{Transport, Wallet, WalletError};
-use hufu_kernel::{Answer, Element, Label, Level, NodeIndex, Octets, Pair, Partial, Strength, Timestamp, b64, unb64};
+use hufu_kernel::{Answer, Label, Level, NodeIndex, Octets, Pair, Strength, Timestamp, b64, unb64};
 use hufu_pairwise::{
     Context, Intl, ParamsId, PasswordKey, Suite as _, challenge, combine, combine_sum, ep, finalize, harden,
-    oprf_blind, oprf_verify, request_direct, sector_point, sub, verify_partial,
+    oprf_blind, oprf_verify, request_direct, sector_point, sub, verify_both,
 };
 use hufu_wire::api::platform::PlatformCertificate;
 use hufu_wire::api::sign_in::{
@@ -214,19 +214,16 @@ impl<T: Transport, D: Device> Wallet<T, D> {
         let members = begin.pair.members();
         let sector = sector_point::<Intl>(&asked.certificate.sector_id);
         let held = &self.state.commitments;
-        let whole = |parts: [&Partial; 2], held: &[Option<Element>; 3]| {
-            let mut points = Vec::with_capacity(2);
-            for (node, part) in members.into_iter().zip(parts) {
-                let commitments = assigned(held, begin.pair, node)?;
-                points.push(
-                    verify_partial::<Intl>(part, &commitments, &sector)
-                        .map_err(|_| WalletError::Untrusted("a partial evaluation"))?,
-                );
-            }
-            combine::<Intl>(&points).map_err(|_| WalletError::Untrusted("a pseudonym"))
-        };
-        let pseudonym = whole([&offers[0].pseudonym, &offers[1].pseudonym], &held.pseudonym)?;
-        let epoch = whole([&offers[0].epoch, &offers[1].epoch], &held.epoch)?;
+        let (mut pseudonyms, mut epochs) = (Vec::with_capacity(2), Vec::with_capacity(2));
+        for (node, offer) in members.into_iter().zip(offers) {
+            let committed = (assigned(&held.pseudonym, begin.pair, node)?, assigned(&held.epoch, begin.pair, node)?);
+            let (pseudonym, epoch) = verify_both::<Intl>(&offer.evaluation, &committed.0, &committed.1, &sector)
+                .map_err(|_| WalletError::Untrusted("a partial evaluation"))?;
+            pseudonyms.push(pseudonym);
+            epochs.push(epoch);
+        }
+        let whole = |parts: &[_]| combine::<Intl>(parts).map_err(|_| WalletError::Untrusted("a pseudonym"));
+        let (pseudonym, epoch) = (whole(&pseudonyms)?, whole(&epochs)?);
         let mut shares: Vec<SignInShare> = Vec::with_capacity(2);
         for (position, node) in members.into_iter().enumerate() {
             let request = FinishSignIn { session: offers[position].session, peer: offers[1 - position].clone() };

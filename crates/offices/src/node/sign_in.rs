@@ -7,7 +7,7 @@ use hufu_domain::consent;
 use hufu_domain::holder::credential_hash;
 use hufu_kernel::{Bytes, Label, Level, Octets, Pair, Refusal, Strength};
 use hufu_pairwise::{
-    Context, Intl, Nonces, challenge, combine, ep, evaluate, oprf_evaluate, request_direct, sub, verify_partial,
+    Context, Intl, Nonces, challenge, combine, ep, evaluate_both, oprf_evaluate, request_direct, sub, verify_both,
     verify_password,
 };
 use hufu_store::Versioned;
@@ -92,9 +92,9 @@ impl Node {
         let row = checked.found.record;
         let private = self.private(&row)?;
         let base = &checked.certified.sector;
-        let pseudonym = evaluate::<Intl>(&self.assigned_pseudonym(&private, request.pair)?, base, self.rng.as_ref());
+        let pseudonym_key = self.assigned_pseudonym(&private, request.pair)?;
         let epoch_key = self.assigned_epoch(&private, &row.holder.epoch, request.pair)?;
-        let epoch = evaluate::<Intl>(&epoch_key, base, self.rng.as_ref());
+        let evaluation = evaluate_both::<Intl>(&pseudonym_key, &epoch_key, base, self.rng.as_ref());
         let (nonces, commitments) = match checked.certified.certificate.id_token_signed_response_alg {
             Alg::EdDSA => {
                 let (nonces, commitments) =
@@ -104,7 +104,7 @@ impl Node {
             _ => (None, Bytes::default()),
         };
         let state = self.state(&row, request.pair, request.consent.s.as_slice())?;
-        let offer = SignInOffer { session: Octets::default(), pseudonym, epoch, commitments, state };
+        let offer = SignInOffer { session: Octets::default(), evaluation, commitments, state };
         let begun = Begun {
             pair: request.pair,
             consent: request.consent.clone(),
@@ -188,15 +188,20 @@ impl Node {
         let other = self.other(begun.pair)?;
         let base = &begun.certified.sector;
         let held = &begun.row.commitments;
-        let whole = |own: &hufu_kernel::Partial, theirs: &hufu_kernel::Partial, held| {
-            let commitments = assigned_commitments(held, begun.pair, other)?;
-            let theirs = verify_partial::<Intl>(theirs, &commitments, base).map_err(|_| Refusal::SignatureRefused)?;
+        let theirs = verify_both::<Intl>(
+            &peer.evaluation,
+            &assigned_commitments(&held.pseudonym, begun.pair, other)?,
+            &assigned_commitments(&held.epoch, begun.pair, other)?,
+            base,
+        )
+        .map_err(|_| Refusal::SignatureRefused)?;
+        let whole = |own: &hufu_kernel::Element, theirs| {
             // This node's own element was computed here a moment ago; its proof is for others.
-            let own = hufu_pairwise::point::<Intl>(&own.element).map_err(|error| crate::broken(&error))?;
+            let own = hufu_pairwise::point::<Intl>(own).map_err(|error| crate::broken(&error))?;
             combine::<Intl>(&[own, theirs]).map_err(|_| Refusal::SignatureRefused)
         };
-        let pseudonym = whole(&begun.own.pseudonym, &peer.pseudonym, &held.pseudonym)?;
-        let epoch = whole(&begun.own.epoch, &peer.epoch, &held.epoch)?;
+        let pseudonym = whole(&begun.own.evaluation.pseudonym, theirs.0)?;
+        let epoch = whole(&begun.own.evaluation.epoch, theirs.1)?;
         let agreed = &begun.consent;
         Ok(IdToken {
             iss: self.trust.issuer.clone(),

@@ -24,8 +24,8 @@ proptest! {
         prop_assert_eq!(Intl::compress(&Intl::add(&p, &p)), IntlPure::compress(&IntlPure::add(&q, &q)));
         let (b, c) = (Intl::hash_to_scalar(&a), IntlPure::hash_to_scalar(&a));
         prop_assert_eq!(
-            Intl::compress(&Intl::double_mul_public(&b, &p, &x, &xp)),
-            IntlPure::compress(&IntlPure::double_mul_public(&c, &q, &y, &yq))
+            Intl::compress(&Intl::sum_mul_public([(&b, &p), (&x, &xp)])),
+            IntlPure::compress(&IntlPure::sum_mul_public([(&c, &q), (&y, &yq)]))
         );
         prop_assert_eq!(Intl::compress(&Intl::mul_generator(&x)), IntlPure::compress(&IntlPure::mul_generator(&y)));
     }
@@ -44,7 +44,7 @@ fn double_multiplication_agrees_with_two_single_ones_on_edge_cases() {
         for b in [&zero, &one, &minus_one] {
             for p in points {
                 for q in points {
-                    assert_eq!(Intl::double_mul_public(a, p, b, q), Intl::add(&Intl::mul(a, p), &Intl::mul(b, q)));
+                    assert_eq!(Intl::sum_mul_public([(a, p), (b, q)]), Intl::add(&Intl::mul(a, p), &Intl::mul(b, q)));
                 }
             }
         }

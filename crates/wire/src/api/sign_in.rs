@@ -1,7 +1,7 @@
 //! Sign-in at level direct (flows 7).
 
 use crate::webauthn::Assertion;
-use hufu_kernel::{Answer, Bytes, Octets, Pair, Partial, Strength, Timestamp};
+use hufu_kernel::{Answer, BothPartials, Bytes, Octets, Pair, Partial, Strength, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// What the front tells the wallet about one sign-in: the payload of a JWS with `typ` [`Transaction::TYP`], signed by the front.
@@ -130,10 +130,8 @@ pub struct RowState {
 pub struct SignInOffer {
     /// Names the signing nonces in this node's memory.
     pub session: Octets<16>,
-    /// On `H2G(sector_id)` under the assigned e_A.
-    pub pseudonym: Partial,
-    /// The same under the epoch's sub-keys.
-    pub epoch: Partial,
+    /// On `H2G(sector_id)`: under the assigned e_A, and under the epoch's; one proof of both.
+    pub evaluation: BothPartials,
     /// FROST commitments (RFC 9591 round one); empty in one-key mode.
     pub commitments: Bytes,
     /// Whether the peers' rows agree.
