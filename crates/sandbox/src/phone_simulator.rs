@@ -290,8 +290,8 @@ mod tests {
     }
 
     fn request(n: u32, code: &str) -> SendRequest {
-        let params = BTreeMap::from([("code".to_owned(), code.to_owned()), ("minutes".to_owned(), "5".to_owned())]);
-        SendRequest { to: Phone::sandbox(n), template: "enrol_code".into(), params, lang: Lang::En }
+        let params = BTreeMap::from([("code".to_owned(), code.to_owned())]);
+        SendRequest { to: Phone::sandbox(n), template: "enrolment-code".into(), params, lang: Lang::En }
     }
 
     #[test]
@@ -305,7 +305,7 @@ mod tests {
             simulator.inbox(Some(&Phone::sandbox(1))).iter().map(|message| message.params["code"].clone()).collect();
         assert_eq!(codes, ["222222", "111111"]);
         assert_eq!(simulator.inbox(None).len(), 3);
-        assert!(simulator.inbox(Some(&Phone::sandbox(1)))[0].text.contains("222222, valid for 5 minutes"));
+        assert!(simulator.inbox(Some(&Phone::sandbox(1)))[0].text.contains("your code is 222222."));
     }
 
     #[test]
@@ -334,6 +334,6 @@ mod tests {
     #[test]
     fn an_unknown_template_is_shown_with_its_parameters() {
         let message = simulator().send(SendRequest { template: "later".into(), ..request(1, "9") }).unwrap();
-        assert_eq!(message.text, "later: code = 9, minutes = 5");
+        assert_eq!(message.text, "later: code = 9");
     }
 }

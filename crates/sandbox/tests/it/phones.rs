@@ -9,7 +9,7 @@ async fn start() -> (String, reqwest::Client) {
 }
 
 fn message(to: &str, code: &str) -> Value {
-    json!({ "to": to, "template": "enrol_code", "params": { "code": code, "minutes": "5" }, "lang": "zh-Hans" })
+    json!({ "to": to, "template": "enrolment-code", "params": { "code": code }, "lang": "zh-Hans" })
 }
 
 #[tokio::test]
