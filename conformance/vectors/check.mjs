@@ -59,6 +59,8 @@ function group(name, Point, hash, scalarBytes, scalarFrom) {
     mod: (n) => ((n % order) + order) % order,
     h2s: (msg) => field(msg, `HUFU-V1-H2S-${name}`),
     challenge: (msg) => field(msg, `HUFU-V1-DLEQ-${name}`),
+    weight: (msg) => field(msg, `HUFU-V1-DLEQ-WEIGHT-${name}`),
+    challengeBoth: (msg) => field(msg, `HUFU-V1-DLEQ-BOTH-${name}`),
   };
 }
 
@@ -182,6 +184,68 @@ function checkPseudonym(v) {
   holds("new keys are other keys", v.persons[2].keys["12"] !== v.persons[0].keys["12"]);
   for (const id of v.sector_ids.good) holds(`sector id ${id}`, sectorIdOk(id));
   for (const id of v.sector_ids.bad) holds(`no sector id ${id}`, !sectorIdOk(id));
+}
+
+// -- both.json
+
+/** The one proof that E1 = x1·base, E2 = x2·base for C1 = x1·G, C2 = x2·G: by the composites of RFC 9497, section 2.2. */
+function provesBoth(g, C1, C2, base, both) {
+  const [E1, E2] = [g.read(both.pseudonym), g.read(both.epoch)];
+  const [c, s] = [g.scalarFrom(both.c), g.scalarFrom(both.s)];
+  if (c >= g.order || s >= g.order) return { proven: false };
+  const points = [g.Point.BASE, C1, C2, base, E1, E2].map((p) => p.toBytes());
+  const transcript = framed("hufu-v1-dleq-both", g.name, ...points);
+  const w = g.weight(transcript);
+  const [M, Z] = [C1.add(C2.multiplyUnsafe(w)), E1.add(E2.multiplyUnsafe(w))];
+  const A1 = g.Point.BASE.multiplyUnsafe(s).add(M.multiplyUnsafe(c));
+  const A2 = base.multiplyUnsafe(s).add(Z.multiplyUnsafe(c));
+  const proven = g.challengeBoth(concatBytes(transcript, framed(A1.toBytes(), A2.toBytes()))) === c;
+  return { proven, transcript: hex(transcript), w };
+}
+
+function checkBoth(v, pseudonyms) {
+  const person = pseudonyms.persons[0];
+  const epoch = person.epochs[0];
+  same("both: suite", v.suite, "INTL");
+  same("both: generator", G1.Point.BASE.toHex(), v.generator);
+  same("both: root", v.root_u, person.root_u);
+  same("both: epoch", v.epoch, epoch.epoch);
+  same("both: commitments", JSON.stringify([v.c_pseudonym, v.c_epoch]), JSON.stringify([person.c, epoch.c]));
+  same("both: levels", v.cases.map((c) => c.level).join(), "direct,blind");
+  same("both: base at direct", v.cases[0].base, h2g(utf8(v.sector_id)).toHex());
+  same("both: base at blind", v.cases[1].base, person.blind.b);
+  for (const { level, base: at, pairs } of v.cases) {
+    const base = G1.read(at);
+    same(`both ${level}: pairs`, JSON.stringify(pairs.map((p) => p.pair)), "[[1,2],[1,3],[2,3]]");
+    for (const { pair, parts } of pairs) {
+      const sums = [G1.Point.ZERO, G1.Point.ZERO];
+      for (const part of parts) {
+        const name = `both ${level}: pair ${pair} node ${part.node}`;
+        const subsets = assigned(pair, part.node);
+        same(`${name}: assignment`, JSON.stringify(part.subsets), JSON.stringify(subsets));
+        const [C1, C2] = [person.c, epoch.c].map((c) => subsets.reduce((sum, a) => sum.add(G1.read(c[a])), G1.Point.ZERO));
+        const [x1, x2] = [person.e, epoch.e].map((e) => subsets.reduce((sum, a) => G1.mod(sum + fromBe(e[a])), 0n));
+        same(`${name}: pseudonym`, base.multiply(x1).toHex(), part.pseudonym);
+        same(`${name}: epoch`, base.multiply(x2).toHex(), part.epoch);
+        const { proven, transcript, w } = provesBoth(G1, C1, C2, base, part);
+        same(`${name}: transcript`, transcript, part.transcript);
+        same(`${name}: weight`, hex(be(w)), part.weight);
+        holds(`${name}: proof`, proven);
+        const refused = (what, C1, C2, base, part) => holds(`${name}: ${what} refused`, !provesBoth(G1, C1, C2, base, part).proven);
+        refused("another base", C1, C2, base.add(G1.Point.BASE), part);
+        refused("swapped elements", C1, C2, base, { ...part, pseudonym: part.epoch, epoch: part.pseudonym });
+        refused("swapped statements", C2, C1, base, { ...part, pseudonym: part.epoch, epoch: part.pseudonym });
+        // E1 + D, E2 − D/w: the composite under the honest weight does not change.
+        const [E1, E2] = [G1.read(part.pseudonym), G1.read(part.epoch)];
+        const cancelled = E2.subtract(base.multiply(G1.Point.Fn.inv(w)));
+        refused("cancelling errors", C1, C2, base, { ...part, pseudonym: E1.add(base).toHex(), epoch: cancelled.toHex() });
+        sums[0] = sums[0].add(E1);
+        sums[1] = sums[1].add(E2);
+      }
+      same(`both ${level}: pair ${pair}: sum`, sums[0].toHex(), base.multiply(fromBe(person.k_u)).toHex());
+      same(`both ${level}: pair ${pair}: sum of the epoch`, sums[1].toHex(), base.multiply(fromBe(epoch.k)).toHex());
+    }
+  }
 }
 
 // -- challenge.json
@@ -330,6 +394,7 @@ function checkFrost(v) {
 }
 
 checkPseudonym(vectors("pseudonym"));
+checkBoth(vectors("both"), vectors("pseudonym"));
 checkChallenge(vectors("challenge"));
 checkOprf(vectors("oprf"));
 checkPassword(vectors("password"));

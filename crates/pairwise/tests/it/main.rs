@@ -1,6 +1,7 @@
 //! What must hold of the constructions, what an attacker may try, and the frozen vectors.
 
 mod challenges;
+mod composites;
 mod frost;
 mod oprf;
 mod passwords;

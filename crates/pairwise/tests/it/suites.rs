@@ -27,12 +27,16 @@ proptest! {
             Intl::compress(&Intl::sum_mul_public([(&b, &p), (&x, &xp)])),
             IntlPure::compress(&IntlPure::sum_mul_public([(&c, &q), (&y, &yq)]))
         );
+        prop_assert_eq!(
+            Intl::compress(&Intl::sum_mul_public([(&b, &p), (&x, &xp), (&x, &p)])),
+            IntlPure::compress(&IntlPure::sum_mul_public([(&c, &q), (&y, &yq), (&y, &q)]))
+        );
         prop_assert_eq!(Intl::compress(&Intl::mul_generator(&x)), IntlPure::compress(&IntlPure::mul_generator(&y)));
     }
 }
 
 #[test]
-fn double_multiplication_agrees_with_two_single_ones_on_edge_cases() {
+fn a_sum_of_multiplications_agrees_with_single_ones_on_edge_cases() {
     let zero = Intl::scalar_from_bytes(&[0; 32]).expect("zero is canonical");
     let one = Intl::scalar_one();
     let g = Intl::generator();
@@ -44,7 +48,12 @@ fn double_multiplication_agrees_with_two_single_ones_on_edge_cases() {
         for b in [&zero, &one, &minus_one] {
             for p in points {
                 for q in points {
-                    assert_eq!(Intl::sum_mul_public([(a, p), (b, q)]), Intl::add(&Intl::mul(a, p), &Intl::mul(b, q)));
+                    let two = Intl::add(&Intl::mul(a, p), &Intl::mul(b, q));
+                    assert_eq!(Intl::sum_mul_public([(a, p), (b, q)]), two);
+                    for (c, r) in [(a, q), (b, p), (&minus_one, p)] {
+                        let three = Intl::add(&two, &Intl::mul(c, r));
+                        assert_eq!(Intl::sum_mul_public([(a, p), (b, q), (c, r)]), three);
+                    }
                 }
             }
         }

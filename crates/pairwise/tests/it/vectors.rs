@@ -1,6 +1,7 @@
 //! The frozen vectors: every formula of flows 1, 3 and 4 with its intermediate values. The files are what other languages'
 //! implementations read; `conformance/vectors/check.mjs` recomputes them with code that is not ours.
 
+mod both;
 mod challenge;
 mod frost;
 mod oprf;
