@@ -40,7 +40,4 @@ receipt-none = This device does not hold that receipt.
 receipt-who = Platform
 receipt-when = When
 receipt-what = You agreed to share
-receipt-check = Check
-receipt-sound = The signature on the platform's certificate is valid.
-receipt-unsound = The signature on the platform's certificate is not valid. Please contact help.
 receipt-save = Save the receipt as a file

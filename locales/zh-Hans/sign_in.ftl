@@ -40,7 +40,4 @@ receipt-none = 这台设备上没有这份凭据。
 receipt-who = 平台
 receipt-when = 时间
 receipt-what = 您同意提供
-receipt-check = 核对
-receipt-sound = 平台证书的签名有效。
-receipt-unsound = 平台证书的签名无效，请联系帮助。
 receipt-save = 保存凭据文件

@@ -1,0 +1,107 @@
+/** The consent page: what the platform asks for, checked before it is shown, and the person's yes or no. */
+
+import { Refused, Unreachable } from "../core/index.ts";
+import type { Agreed, Answer, Asked, CopyView } from "../core/index.ts";
+import { Island, lang, showErrors } from "./island.ts";
+import { wallet } from "./wallet.ts";
+
+/** A transaction is served once; a reload, for another language or larger text, must find it again. This tab alone has it. */
+const KEPT = "hufu-sign-in";
+
+class Consent extends Island {
+  protected async start(): Promise<void> {
+    const tx = this.getAttribute("tx");
+    if (!tx) return;
+    const status = await (await wallet()).status();
+    if (status.kind !== "enrolled") {
+      this.view("start", false);
+      return this.view("empty");
+    }
+    this.fill("[data-reading]", this.text("reading"));
+    const asked = await this.#asked(tx);
+    this.querySelector<HTMLElement>("[data-persona]")?.remove();
+    await this.#show(asked);
+    this.#answer(asked);
+    this.view("start", false);
+    this.view("consent");
+    this.ready();
+    document.title = `${this.find("h1[data-title]").textContent} — ${document.title.split(" — ").at(-1)}`;
+  }
+
+  async #asked(tx: string): Promise<Asked> {
+    const kept = sessionStorage.getItem(KEPT);
+    if (kept) {
+      const { tx: of, asked } = JSON.parse(kept) as { tx: string; asked: Asked };
+      if (of === tx) return asked;
+    }
+    const asked = await (await wallet()).signIn.openTransaction(tx);
+    sessionStorage.setItem(KEPT, JSON.stringify({ tx, asked }));
+    return asked;
+  }
+
+  async #show({ transaction, certificate, purpose }: Asked): Promise<void> {
+    this.fill("[data-name]", certificate.name[lang]);
+    this.fill("[data-host]", new URL(transaction.redirect_uri).host);
+    this.fill("[data-purpose]", purpose.text[lang]);
+    const [copy] = await (await wallet()).certificates.list();
+    const rows = transaction.answers.map((answer) => row(this.text(answer), this.#value(answer, copy)));
+    this.find("[data-answers]").replaceChildren(...rows, this.find("[data-answer='pseudonym']"));
+    this.view("password", transaction.strength === "certificate+password");
+  }
+
+  /** What the platform will read, from this device's own copy of the certificate. */
+  #value(answer: Answer, copy: CopyView | undefined): string {
+    if (!copy || answer === "guardian_consent") return this.text("unknown");
+    if (answer === "age_band") return this.text(copy.claims.age_band);
+    return this.text(copy.claims[answer] ? "yes" : "no");
+  }
+
+  #answer(asked: Asked): void {
+    const { tx } = asked.transaction;
+    this.onSubmit(this.find<HTMLFormElement>("form[data-view='consent']"), async () => {
+      const { signIn } = await wallet();
+      const password = asked.transaction.strength === "certificate+password" ? this.input("password").value.trim() : undefined;
+      if (password === "") return showErrors(["password_wrong"]);
+      const agreed = await signIn.agree(asked, asked.transaction.answers, password);
+      await this.#leave(() => signIn.complete(agreed), () => this.#post("[data-complete]", agreed));
+    }, "device");
+    this.onClick(this.find("[data-refuse]"), async () => {
+      const { signIn } = await wallet();
+      await this.#leave(() => signIn.refuse(tx), () => this.#post("[data-refusal]", { tx }));
+    });
+  }
+
+  /**
+   * Goes back to the platform. A browser that keeps the front's cookie from our script still sends it with a form that it posts
+   * itself, so that is the second way.
+   */
+  async #leave(byScript: () => Promise<string>, byForm: () => void): Promise<void> {
+    sessionStorage.removeItem(KEPT);
+    try {
+      const next = await byScript();
+      this.say("done");
+      location.assign(next);
+    } catch (error) {
+      const blocked = error instanceof Unreachable || (error instanceof Refused && error.code === "transaction_cookie");
+      if (!blocked) throw error;
+      byForm();
+    }
+  }
+
+  #post(selector: string, values: Partial<Agreed>): void {
+    const form = this.find<HTMLFormElement>(`form${selector}`);
+    for (const field of form.querySelectorAll("input")) field.value = String(values[field.name as keyof Agreed] ?? "");
+    form.submit();
+  }
+}
+
+function row(name: string, value: string): HTMLElement {
+  const line = document.createElement("div");
+  const term = line.appendChild(document.createElement("dt"));
+  term.textContent = name;
+  const told = line.appendChild(document.createElement("dd"));
+  told.textContent = value;
+  return line;
+}
+
+customElements.define("hufu-consent", Consent);
