@@ -4,8 +4,8 @@ import { bls12_381 } from "@noble/curves/bls12-381.js";
 import { ristretto255 } from "@noble/curves/ed25519.js";
 import { hash_to_field } from "@noble/curves/abstract/hash-to-curve.js";
 import { sha256, sha512 } from "@noble/hashes/sha2.js";
-import { framed, unb64 } from "./bytes.ts";
-import type { Partial } from "./wire.ts";
+import { concat, framed, unb64 } from "./bytes.ts";
+import type { BothPartials, Partial } from "./wire.ts";
 
 /** A point of either group. */
 interface PointOf<P> {
@@ -107,6 +107,30 @@ export function verifyPartial<P extends PointOf<P>>(group: Group<P>, part: Parti
   const expected = group.hashToField(framed("hufu-v1-dleq", group.name, ...transcript), `HUFU-V1-DLEQ-${group.name}`);
   if (expected !== c) throw new Error("the proof of the partial evaluation does not verify");
   return element;
+}
+
+/**
+ * Checks a node's two parts of a sign-in, pseudonym and epoch, under their one proof (crates/pairwise/src/composite.rs): a
+ * combination of both statements, whose weight is a hash of all their points, is proven instead of each.
+ */
+export function verifyBoth<P extends PointOf<P>>(
+  group: Group<P>,
+  both: BothPartials,
+  commitments: { pseudonym: readonly string[]; epoch: readonly string[] },
+  base: P,
+): { pseudonym: P; epoch: P } {
+  const [e1, e2] = [group.point(read(both.pseudonym)), group.point(read(both.epoch))];
+  const [c1, c2] = [notIdentity(sum(group, commitments.pseudonym)), notIdentity(sum(group, commitments.epoch))];
+  const [c, s] = [group.scalar(read(both.proof.c)), group.scalar(read(both.proof.s))];
+  const transcript = framed("hufu-v1-dleq-both", group.name, ...[group.base, c1, c2, base, e1, e2].map((point) => point.toBytes()));
+  const weight = (c * group.hashToField(transcript, `HUFU-V1-DLEQ-WEIGHT-${group.name}`)) % group.order;
+  const a1 = group.base.multiplyUnsafe(s).add(c1.multiplyUnsafe(c)).add(c2.multiplyUnsafe(weight));
+  const a2 = base.multiplyUnsafe(s).add(e1.multiplyUnsafe(c)).add(e2.multiplyUnsafe(weight));
+  const whole = concat(transcript, framed(a1.toBytes(), a2.toBytes()));
+  if (group.hashToField(whole, `HUFU-V1-DLEQ-BOTH-${group.name}`) !== c) {
+    throw new Error("the proof of the partial evaluations does not verify");
+  }
+  return { pseudonym: e1, epoch: e2 };
 }
 
 /** The whole evaluation: the sum of the parts; throws for a sum that is the identity. */

@@ -2,9 +2,9 @@
 
 import { b64, random, unb64, utf8, type Bytes } from "./bytes.ts";
 import { challenge, context, hashOf, requestDirect } from "./challenge.ts";
-import { assignedTo, type Commitments, type Held } from "./commitments.ts";
+import { assignedTo, type Commitments } from "./commitments.ts";
 import { isAboutOneNode, NotNow, Refused, trusted, Unreachable, Untrusted } from "./error.ts";
-import { combine, G1, type G1Point, verifyPartial } from "./group.ts";
+import { combine, G1, type G1Point, verifyBoth } from "./group.ts";
 import { assemble, parse, payloadOf, verify } from "./jws.ts";
 import { verifyOneKey } from "./one_key.ts";
 import * as oprf from "./oprf.ts";
@@ -13,7 +13,7 @@ import { harden, type PasswordKey } from "./password.ts";
 import { Receipts } from "./receipts.ts";
 import type { Core, RegisteredDevice } from "./state.ts";
 import {
-  type Assertion, type Consent, idToken, type IdToken, type Partial, passwordEvaluation, platformCertificate,
+  type Assertion, type Consent, idToken, type IdToken, passwordEvaluation, platformCertificate,
   type PlatformCertificate, proceed, type SignInOffer, signInOffer, signInShare, transaction, type Transaction,
 } from "./wire.ts";
 import { type Answer, type NodeIndex, type Pair, PAIRS, type Strength } from "./words.ts";
@@ -171,10 +171,7 @@ export class SignIn {
     const begin = { pair, consent, assertion, ...(password !== undefined && { password }) };
     const offers = await both(pair, (node) => this.#core.api.post(node, "/v1/sign-in/begin", begin, signInOffer));
     const base = sectorPoint(asked.certificate.sector_id);
-    const expected = {
-      sub: sub(whole(pair, [offers[0].pseudonym, offers[1].pseudonym], commitments.pseudonym, base)),
-      ep: ep(whole(pair, [offers[0].epoch, offers[1].epoch], commitments.epoch, base)),
-    };
+    const expected = evaluated(pair, offers, commitments, base);
     const finish = (node: NodeIndex, at: 0 | 1) =>
       this.#core.api.post(node, "/v1/sign-in/finish", { session: offers[at].session, peer: offers[at === 0 ? 1 : 0] }, signInShare);
     const shares = await both(pair, finish);
@@ -223,11 +220,16 @@ function webAddress(text: string): string {
   return text;
 }
 
-/** The sum of both nodes' parts, each proved against its commitments. */
-function whole(pair: Pair, parts: readonly [Partial, Partial], held: Held, base: G1Point): G1Point {
-  return trusted("a partial evaluation", () =>
-    combine(parts.map((part, at) => verifyPartial(G1, part, assignedTo(held, pair, pair[at]!), base))),
-  );
+/** The sums of both nodes' parts, each proved against its commitments. */
+function evaluated(pair: Pair, offers: Offers, held: Commitments, base: G1Point): { sub: string; ep: string } {
+  return trusted("a partial evaluation", () => {
+    const parts = offers.map(({ evaluation }, at) => {
+      const node = pair[at]!;
+      const committed = { pseudonym: assignedTo(held.pseudonym, pair, node), epoch: assignedTo(held.epoch, pair, node) };
+      return verifyBoth(G1, evaluation, committed, base);
+    });
+    return { sub: sub(combine(parts.map((part) => part.pseudonym))), ep: ep(combine(parts.map((part) => part.epoch))) };
+  });
 }
 
 /** The device's context commitment (flows 4). */

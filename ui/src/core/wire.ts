@@ -40,6 +40,10 @@ export const partial = s.record({ element: bytes, proof: s.record({ c: b32, s: b
 /** One node's part of an evaluation, with its proof. */
 export type Partial = Read<typeof partial>;
 
+export const bothPartials = s.record({ pseudonym: bytes, epoch: bytes, proof: s.record({ c: b32, s: b32 }) });
+/** One node's part of the two evaluations of a sign-in, with one proof of both. */
+export type BothPartials = Read<typeof bothPartials>;
+
 export const signed = s.record({ office: s.text, payload: bytes, signature: b64 });
 /** The exact bytes that an office signed. */
 export type Signed = Read<typeof signed>;
@@ -140,7 +144,7 @@ export type Consent = Read<typeof consent>;
 export const passwordEvaluation = s.record({ partial, salt: b32, params_id: s.int });
 
 const rowState = s.record({ digest: b32, code: b32 });
-export const signInOffer = s.record({ session: b16, pseudonym: partial, epoch: partial, commitments: bytes, state: rowState });
+export const signInOffer = s.record({ session: b16, evaluation: bothPartials, commitments: bytes, state: rowState });
 export type SignInOffer = Read<typeof signInOffer>;
 
 export const signInShare = s.record({ signing_input: s.text, share: bytes });

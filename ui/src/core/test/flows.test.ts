@@ -1,0 +1,307 @@
+/** Flows against offices that lie: what a wallet must refuse, and what it must survive. */
+
+import { deepStrictEqual as equal, notDeepStrictEqual as differ, ok, rejects } from "node:assert";
+import { ed25519 } from "@noble/curves/ed25519.js";
+import { b64, random, unb64, utf8 } from "../bytes.ts";
+import { Refused, Untrusted, Wallet } from "../index.ts";
+import { payloadOf } from "../jws.ts";
+import { anything } from "../shape.ts";
+import type { NodeIndex } from "../words.ts";
+import { FakeOffices, ORIGIN, SECTOR } from "./fake_offices.ts";
+import { MemoryDatabase, SoftPasskeys } from "./soft_device.mjs";
+
+const PASSWORD = "19283746";
+const DETAILS = { documentType: "resident_identity_card", documentNumber: "1", name: "王小明", noticeVersion: "1" } as const;
+
+async function empty(offices = new FakeOffices()) {
+  const [passkeys, database] = [new SoftPasskeys(ORIGIN), new MemoryDatabase()];
+  const open = () => Wallet.open(offices.trust, offices.offices, { clock: () => offices.now, fetch: offices.fetch as typeof fetch, passkeys, database });
+  return { offices, passkeys, database, open, wallet: await open() };
+}
+
+async function enrolled(offices = new FakeOffices()) {
+  const made = await empty(offices);
+  const { wallet } = made;
+  await wallet.enrol.start(DETAILS);
+  await wallet.enrol.registerDevice("me");
+  await wallet.enrol.secure(PASSWORD, []);
+  await wallet.enrol.confirm();
+  offices.seen.length = 0;
+  made.passkeys.prompts = 0;
+  return made;
+}
+
+const untrusted = { kind: "untrusted" };
+const refused = (code: string) => ({ kind: "refused", code });
+
+/** Changes the node's answer on one path. */
+function lies(offices: FakeOffices, path: string, change: (answer: any, to: NodeIndex) => any): void {
+  offices.lie = (to, at, answer) => (at === path ? change(answer, to as NodeIndex) : answer);
+}
+
+const otherPoint = "l_HTpzGX15QmlWOMT6msD8NojE-XdLkFoU46PxcbrFhsVeg_-XoarvszrwCtsixr";
+
+export default {
+  async "enrolment survives a reload, and ends with a number and masked name"() {
+    const { offices, passkeys, open, wallet } = await empty();
+    equal(await wallet.status(), { kind: "empty" });
+    await rejects(wallet.enrol.face(utf8("pass")), { kind: "state" });
+    await wallet.enrol.start(DETAILS);
+    equal((await (await open()).status()).kind, "enrolling");
+    await (await open()).enrol.registerDevice("me");
+    await (await open()).enrol.registerDevice("me");
+    equal(passkeys.prompts, 1, "a repeated step makes no second passkey");
+    await rejects(wallet.enrol.secure("12345678", []), refused("weak_password"));
+    await rejects(wallet.enrol.secure("19900307", [[1990, 3, 7]]), refused("weak_password"));
+    await rejects(wallet.enrol.confirm(), { kind: "state" });
+    await (await open()).enrol.secure(PASSWORD, [[1990, 3, 7]]);
+    await (await open()).enrol.confirm();
+    const status = await (await open()).status();
+    equal([status.kind, status.kind === "enrolled" && [status.number, status.maskedName]], ["enrolled", ["KQ7MX3RT2C", "王**"]]);
+    await rejects(wallet.enrol.start(DETAILS), { kind: "state" });
+    ok(!JSON.stringify(offices.seen.filter((one) => one.to !== "registrar")).includes("王小明"), "no node hears the name");
+    ok(!JSON.stringify(offices.seen).includes(PASSWORD), "nobody hears the password");
+  },
+
+  async "different reports on one sub-key, foreign reports and too few are refused"() {
+    const change = (at: number, make: (offices: FakeOffices) => any) => async () => {
+      const { offices, wallet } = await empty();
+      offices.lie = (_to, path, answer) => {
+        if (!path.endsWith("/enrol/device")) return answer;
+        answer.reports[at] = make(offices);
+        return answer;
+      };
+      await wallet.enrol.start(DETAILS);
+      await rejects(wallet.enrol.registerDevice("me"), untrusted);
+    };
+    const element = (report: any) => ((report.commitments["12"].pseudonym = otherPoint), report);
+    const foreign = (report: any) => ((report.commitments["23"] = report.commitments["12"]), report);
+    await change(1, (offices) => offices.report(2, element))();
+    await change(0, (offices) => offices.report(1, foreign))();
+    await change(0, (offices) => offices.report(1, (report) => ({ ...report, node: 2 })))();
+    await change(0, (offices) => offices.report(1, (report) => ({ ...report, enrolment_id: b64(random(16)) })))();
+    await change(0, (offices) => ({ ...offices.report(1), signature: b64(random(64)) }))();
+    await change(0, (offices) => offices.sign(1, "epoch-report", {}))();
+    const { offices, wallet } = await empty();
+    offices.lie = (_to, path, answer) => (path.endsWith("/enrol/device") ? { ...answer, reports: [answer.reports[0], answer.reports[0]] } : answer);
+    await wallet.enrol.start(DETAILS);
+    await rejects(wallet.enrol.registerDevice("me"), untrusted);
+  },
+
+  async "sign-in: one prompt, an ID token under the group key, and a receipt"() {
+    const { offices, passkeys, wallet } = await enrolled();
+    const asked = await wallet.signIn.openTransaction(offices.tx);
+    equal([asked.certificate.name.en, asked.purpose.id, asked.transaction.answers], ["Shop", "login", ["real", "age_over_18"]]);
+    const agreed = await wallet.signIn.agree(asked, ["real"]);
+    equal(passkeys.prompts, 1);
+    const [header, payload, signature] = agreed.id_token.split(".");
+    ok(ed25519.verify(unb64(signature!)!, utf8(`${header}.${payload}`), unb64(offices.trust.group_key)!));
+    equal(payloadOf(agreed.id_token, anything), agreed.payload);
+    equal(agreed.payload.hufu.answers, { real: true });
+    equal(await wallet.signIn.complete(agreed), `${SECTOR}/cb?code=1`);
+    const [receipt] = await wallet.receipts();
+    equal([receipt!.platform.client_id, receipt!.sub, receipt!.consent.answers], ["shop", agreed.payload.sub, ["real"]]);
+    const again = await wallet.signIn.agree(asked, []);
+    equal(again.payload.sub, agreed.payload.sub);
+    differ(again.s, agreed.s);
+    equal((await wallet.receipts()).length, 2);
+  },
+
+  async "sign-in with the password: nobody hears it, two nodes harden it"() {
+    const { offices, passkeys, wallet } = await enrolled();
+    const asked = await wallet.signIn.openTransaction(offices.tx);
+    const agreed = await wallet.signIn.agree(asked, ["real"], PASSWORD);
+    equal([agreed.payload.acr, passkeys.prompts], ["urn:hufu:acr:certificate+password", 1]);
+    const begin = offices.seen.find((one) => one.path === "/v1/sign-in/begin");
+    equal(unb64(begin!.body.password)!.length, 64);
+    ok(!JSON.stringify(offices.seen).includes(PASSWORD));
+    lies(offices, "/v1/sign-in/password", (answer, to) => (to === 1 ? { ...answer, salt: b64(random(32)) } : answer));
+    const survived = await wallet.signIn.agree(asked, [], PASSWORD);
+    equal(survived.pair, [2, 3]);
+    lies(offices, "/v1/sign-in/password", (answer) => ({ ...answer, partial: { ...answer.partial, proof: { c: b64(random(32).fill(1)), s: b64(random(32).fill(1)) } } }));
+    await rejects(wallet.signIn.agree(asked, [], PASSWORD), untrusted);
+    lies(offices, "/v1/sign-in/password", (answer) => ({ ...answer, params_id: 9 }));
+    await rejects(wallet.signIn.agree(asked, [], PASSWORD), untrusted);
+    offices.forge.transaction = (transaction) => ({ ...transaction, strength: "certificate+password" });
+    const strong = await wallet.signIn.openTransaction(offices.tx);
+    await rejects(wallet.signIn.agree(strong, []), { kind: "state" });
+  },
+
+  async "a dead or lying node is passed over without another prompt"() {
+    const { offices, passkeys, wallet } = await enrolled();
+    const asked = await wallet.signIn.openTransaction(offices.tx);
+    for (const node of [1, 2, 3] as const) {
+      offices.down = new Set([node]);
+      const before = passkeys.prompts;
+      const { pair } = await wallet.signIn.agree(asked, ["real"]);
+      ok(!pair.includes(node));
+      equal(passkeys.prompts - before, 1);
+    }
+    offices.down = new Set();
+    const fakes: ((answer: any) => any)[] = [
+      (answer) => ({ ...answer, evaluation: { ...answer.evaluation, pseudonym: otherPoint } }),
+      (answer) => ({ ...answer, evaluation: { ...answer.evaluation, epoch: answer.evaluation.pseudonym, pseudonym: answer.evaluation.epoch } }),
+      (answer) => ({ ...answer, commitments: b64(random(64)) }),
+      (answer) => ({ ...answer, more: 1 }),
+      () => offices.refusal("nodes_disagree", 503),
+      () => new Response("<html>", { status: 502 }),
+      () => "not JSON",
+    ];
+    for (const fake of fakes) {
+      lies(offices, "/v1/sign-in/begin", (answer, to) => (to === 2 ? fake(answer) : answer));
+      equal((await wallet.signIn.agree(asked, ["real"])).pair, [1, 3]);
+    }
+    lies(offices, "/v1/sign-in/finish", (answer, to) => (to === 3 ? { ...answer, share: b64(random(32)) } : answer));
+    equal((await wallet.signIn.agree(asked, ["real"])).pair, [1, 2]);
+    lies(offices, "/v1/sign-in/finish", (answer, to) => (to === 3 ? { ...answer, signing_input: `${answer.signing_input}A` } : answer));
+    equal((await wallet.signIn.agree(asked, ["real"])).pair, [1, 2]);
+    offices.lie = (_to, _path, answer) => answer;
+    offices.down = new Set([1, 2]);
+    await rejects(wallet.signIn.agree(asked, ["real"]), refused("nodes_unavailable"));
+    offices.down = new Set();
+    lies(offices, "/v1/sign-in/begin", () => offices.refusal("locked", 403));
+    await rejects(wallet.signIn.agree(asked, ["real"]), (error: any) => {
+      equal([error instanceof Refused, error.code, error.sentences.en, error.errorId, error.retryAfter], [true, "locked", "No.", "0", 2]);
+      return true;
+    });
+  },
+
+  async "two nodes together cannot sign what was not agreed"() {
+    const { offices, wallet } = await enrolled();
+    const asked = await wallet.signIn.openTransaction(offices.tx);
+    const hufu = (change: object) => (token: any) => ({ ...token, hufu: { ...token.hufu, ...change } });
+    const other = b64(random(32));
+    const forgeries: ((token: any) => any)[] = [
+      (token) => ({ ...token, iss: "http://other.test" }),
+      (token) => ({ ...token, aud: "other" }),
+      (token) => ({ ...token, nonce: "other" }),
+      ({ nonce: _, ...token }) => token,
+      (token) => ({ ...token, iat: token.iat + 1 }),
+      (token) => ({ ...token, auth_time: token.iat - 1 }),
+      (token) => ({ ...token, exp: token.iat }),
+      (token) => ({ ...token, acr: "urn:hufu:acr:certificate+password" }),
+      (token) => ({ ...token, sub: other }),
+      (token) => ({ ...token, name: "王小明" }),
+      hufu({ ep: other }),
+      hufu({ ctx: other }),
+      hufu({ strength: "certificate+password" }),
+      hufu({ answers: { real: true, unique: true } }),
+      hufu({ answers: { real: true, name: "王小明" } }),
+    ];
+    for (const [at, forgery] of forgeries.entries()) {
+      offices.forge.token = forgery;
+      await rejects(wallet.signIn.agree(asked, ["real"]), untrusted, `forgery ${at}`);
+    }
+    offices.forge = { header: { alg: "none" } };
+    await rejects(wallet.signIn.agree(asked, ["real"]), untrusted);
+    offices.forge = { header: { alg: "EdDSA", crit: ["x"] } };
+    await rejects(wallet.signIn.agree(asked, ["real"]), untrusted);
+    equal(await wallet.receipts(), []);
+    offices.forge = {};
+    await wallet.signIn.agree(asked, ["real"]);
+  },
+
+  async "over-asking, foreign and stale requests never reach the person"() {
+    const { offices, wallet } = await enrolled();
+    const transaction = (change: object) => ({ transaction: (t: any) => ({ ...t, ...change }) });
+    const certificate = (change: object) => ({ certificate: (c: any) => ({ ...c, ...change }) });
+    const open = () => wallet.signIn.openTransaction(offices.tx);
+    const cases: [FakeOffices["forge"], object][] = [
+      [transaction({ answers: ["real", "unique"] }), refused("over_asking")],
+      [transaction({ answers: ["age_band"] }), refused("over_asking")],
+      [transaction({ answers: ["name"] }), untrusted],
+      [transaction({ tx: b64(random(32)) }), untrusted],
+      [transaction({ iss: "http://other.test" }), untrusted],
+      [transaction({ client_id: "other" }), untrusted],
+      [transaction({ redirect_uri: "https://thief.example/cb" }), untrusted],
+      [transaction({ purpose: "other" }), untrusted],
+      [transaction({ exp: offices.now }), untrusted],
+      [transaction({ certificate: offices.transaction() }), untrusted],
+      [certificate({ root: "production" }), untrusted],
+      [certificate({ exp: offices.now }), untrusted],
+      [certificate({ sector_id: "https://Shop.example/" }), untrusted],
+      [certificate({ more: 1 }), untrusted],
+    ];
+    for (const [forge, expected] of cases) {
+      offices.forge = forge;
+      await rejects(open(), expected, JSON.stringify(expected));
+    }
+    offices.forge = {};
+    const impostor = new FakeOffices();
+    lies(offices, `/tx/${offices.tx}`, () => impostor.transaction());
+    await rejects(open(), untrusted);
+    lies(offices, `/tx/${offices.tx}`, () => offices.refusal("transaction_gone", 410));
+    await rejects(open(), refused("transaction_gone"));
+    await rejects(wallet.signIn.openTransaction("../complete"), refused("transaction_gone"));
+    offices.lie = (_to, path, answer) => (path === "/complete" ? { redirect_to: "javascript:alert(1)" } : answer);
+    const agreed = await wallet.signIn.agree(await open(), ["real"]);
+    await rejects(wallet.signIn.complete(agreed), untrusted);
+    await rejects(wallet.signIn.agree(await open(), ["unique"]), refused("over_asking"));
+  },
+
+  async "a statement needs the row of two nodes, opens the window if it is over, and two nodes to take effect"() {
+    const { offices, passkeys, wallet } = await enrolled();
+    await wallet.statements.lock();
+    equal(passkeys.prompts, 1);
+    offices.windowOpen = false;
+    await wallet.statements.unlock();
+    equal(passkeys.prompts, 3);
+    offices.down = new Set([3]);
+    await wallet.statements.endSessions();
+    ok(offices.seen.some((one) => one.path === "/v1/reports"));
+    offices.down = new Set([2, 3]);
+    await rejects(wallet.statements.lock(), refused("nodes_unavailable"));
+    offices.down = new Set();
+    lies(offices, "/v1/row", (row, to) => ({ ...row, version: to, head: b64(random(32)) }));
+    await rejects(wallet.statements.lock(), refused("nodes_disagree"));
+    lies(offices, "/v1/statements", (answer, to) => (to === 1 ? answer : offices.refusal("version_conflict")));
+    await rejects(wallet.statements.lock(), refused("version_conflict"));
+    lies(offices, "/v1/statements", (answer, to) => (to === 3 && answer.report ? { ...answer, report: offices.sign(3, "report", {}) } : answer));
+    await rejects(wallet.statements.endSessions(), untrusted);
+  },
+
+  async "another device: offered, added, joined; a stranger's answer is refused"() {
+    const first = await enrolled();
+    const second = await empty(first.offices);
+    const offer = await second.wallet.statements.offerDevice("tablet");
+    await rejects(second.wallet.statements.joinDevice(offer), untrusted);
+    await rejects(first.wallet.statements.addDevice("nonsense"), untrusted);
+    const welcome = await first.wallet.statements.addDevice(` ${offer.slice(0, 20)}\n${offer.slice(20)}`);
+    const third = await empty(first.offices);
+    await third.wallet.statements.offerDevice("thief");
+    await rejects(third.wallet.statements.joinDevice(welcome), untrusted);
+    await second.wallet.statements.joinDevice(welcome);
+    const status = await second.wallet.status();
+    equal(status.kind === "enrolled" && status.number, "KQ7MX3RT2C");
+    const asked = await second.wallet.signIn.openTransaction(first.offices.tx);
+    const [a, b] = [await second.wallet.signIn.agree(asked, []), await first.wallet.signIn.agree(asked, [])];
+    equal(a.payload.sub, b.payload.sub);
+    await rejects(second.wallet.statements.offerDevice("again"), { kind: "state" });
+  },
+
+  async "leaving forgets everything; so does a trust root made anew"() {
+    const { offices, database, open, wallet } = await enrolled();
+    const kept = [...database.values.keys()];
+    ok(kept.includes("key/holder") && kept.includes("record/profile"));
+    await wallet.statements.leave();
+    equal([...database.values.keys()], ["root"]);
+    equal(await wallet.status(), { kind: "empty" });
+    const other = await enrolled(offices);
+    const anew = await Wallet.open({ ...offices.trust, root_id: b64(random(16)) }, offices.offices, { database: other.database });
+    equal(await anew.status(), { kind: "empty" });
+    equal((await open().then((one) => one.status())).kind, "empty");
+    await rejects(Wallet.open({ ...offices.trust, group_key: offices.trust.group_shares[0] }, offices.offices, { database }), untrusted);
+    await rejects(Wallet.open({}, offices.offices, { database }), (error: unknown) => error instanceof Untrusted);
+  },
+
+  async "the export says everything, and holds no key"() {
+    const { offices, wallet } = await enrolled();
+    await wallet.signIn.agree(await wallet.signIn.openTransaction(offices.tx), ["real"]);
+    offices.windowOpen = false;
+    const exported = await wallet.exportAll();
+    equal(exported.nodes.map((one) => one.row?.number), ["KQ7MX3RT2C", "KQ7MX3RT2C", "KQ7MX3RT2C"]);
+    equal(exported.receipts.length, 1);
+    const text = JSON.stringify(exported);
+    ok(!text.includes("privateKey") && !text.includes('"d":') && !text.includes(PASSWORD));
+  },
+};
