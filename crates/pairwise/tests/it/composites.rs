@@ -84,7 +84,7 @@ impl World {
 }
 
 fn zero() -> Scalar {
-    Intl::scalar_from_bytes(&[0; 32]).unwrap()
+    Intl::scalar_from_bytes(&[0; 32]).expect("zero is canonical")
 }
 
 #[test]
