@@ -6,7 +6,7 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { b64, framed, hex, unhex, utf8 } from "../bytes.ts";
 import { challenge, context, requestDirect, statementContext } from "../challenge.ts";
 import { GroupKey, verifyEd25519 } from "../frost.ts";
-import { combine, G1, type Group, RISTRETTO, verifyPartial } from "../group.ts";
+import { combine, G1, type Group, RISTRETTO, verifyBoth, verifyPartial } from "../group.ts";
 import * as oprf from "../oprf.ts";
 import { blinded, ep, hashToGroup, hashToScalar, isSectorId, sectorPoint, sub, unblind } from "../pairwise.ts";
 import { checkPassword, harden, stretch } from "../password.ts";
@@ -38,6 +38,7 @@ function pairs<P extends { toBytes(): Uint8Array; add(o: P): P }>(group: Group<a
 }
 
 const pseudonym = vectors("pseudonym");
+const both = vectors("both");
 const challenges = vectors("challenge");
 const oprfs = vectors("oprf");
 const password = vectors("password");
@@ -65,6 +66,32 @@ export default {
     }
   },
 
+  "one proof of both evaluations, at direct and at blind; lies in either are refused"() {
+    const given = vectors("both");
+    for (const { base: hexBase, pairs: listed } of given.cases) {
+      const base = G1.point(unhex(hexBase));
+      equal(listed.map((one: any) => one.pair), PAIRS);
+      for (const { pair, parts } of listed) {
+        for (const one of parts) {
+          const held = (of: any) => assigned(pair, one.node).map((subset) => t(of[subset]));
+          const commitments = { pseudonym: held(given.c_pseudonym), epoch: held(given.c_epoch) };
+          const both = one.both ?? one;
+          const proof = { c: t((both.proof ?? both).c), s: t((both.proof ?? both).s) };
+          const sent = { pseudonym: t(both.pseudonym), epoch: t(both.epoch), proof };
+          const read = verifyBoth(G1, sent, commitments, base);
+          equal([hex(read.pseudonym.toBytes()), hex(read.epoch.toBytes())], [both.pseudonym, both.epoch]);
+          const moved = (point: typeof base) => b64(point.add(G1.base).toBytes());
+          const swapped = { pseudonym: sent.epoch, epoch: sent.pseudonym };
+          for (const lie of [{ pseudonym: moved(read.pseudonym) }, { epoch: moved(read.epoch) }, swapped, { proof: { c: proof.s, s: proof.c } }]) {
+            throws(() => verifyBoth(G1, { ...sent, ...lie }, commitments, base), /proof/);
+          }
+          throws(() => verifyBoth(G1, sent, { pseudonym: commitments.epoch, epoch: commitments.pseudonym }, base), /proof/);
+          throws(() => verifyBoth(G1, sent, commitments, base.add(G1.base)), /proof/);
+        }
+      }
+    }
+  },
+
   "blind evaluation gives the same pseudonym as direct"() {
     for (const person of pseudonym.persons) {
       const given = person.blind;
@@ -75,6 +102,33 @@ export default {
       const unblinded = unblind(r, G1.point(unhex(given.e)));
       equal(hex(unblinded.toBytes()), given.p);
       equal(sub(unblinded), given.sub);
+    }
+  },
+
+  "both evaluations of a sign-in under one proof, and every lie about one of them"() {
+    for (const { base: at, pairs: given } of both.cases) {
+      const base = G1.point(unhex(at));
+      equal(given.map((one: any) => one.pair), PAIRS);
+      for (const { pair, parts } of given) {
+        for (const { node, subsets, pseudonym: first, epoch: second, c, s } of parts) {
+          equal(subsets, assigned(pair, node));
+          const commitments = {
+            pseudonym: subsets.map((subset: string) => t(both.c_pseudonym[subset])),
+            epoch: subsets.map((subset: string) => t(both.c_epoch[subset])),
+          };
+          const honest = { pseudonym: t(first), epoch: t(second), proof: { c: t(c), s: t(s) } };
+          const points = verifyBoth(G1, honest, commitments, base);
+          equal([hex(points.pseudonym.toBytes()), hex(points.epoch.toBytes())], [first, second]);
+          const other = b64(points.pseudonym.add(G1.base).toBytes());
+          const swapped = { ...honest, pseudonym: honest.epoch, epoch: honest.pseudonym };
+          throws(() => verifyBoth(G1, { ...honest, pseudonym: other }, commitments, base), /proof/);
+          throws(() => verifyBoth(G1, { ...honest, epoch: other }, commitments, base), /proof/);
+          throws(() => verifyBoth(G1, swapped, commitments, base), /proof/);
+          throws(() => verifyBoth(G1, swapped, { pseudonym: commitments.epoch, epoch: commitments.pseudonym }, base), /proof/);
+          throws(() => verifyBoth(G1, honest, commitments, base.add(G1.base)), /proof/);
+          throws(() => verifyBoth(G1, honest, { ...commitments, epoch: [] }, base));
+        }
+      }
     }
   },
 
