@@ -1,0 +1,213 @@
+//! The front over HTTP: cookies, origins, content types, pages. What it decides is tested with the office.
+
+use crate::fixture::*;
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Method, Request, Response, StatusCode, header};
+use hufu_oidc::client::Wish;
+use hufu_web::front::router;
+use hufu_web::reply::Edge;
+use hufu_web::serve::finished;
+use serde_json::Value;
+use std::sync::Arc;
+use tower::ServiceExt;
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+fn app(world: &World) -> Router {
+    let edge = Edge::new("front", WALLET);
+    finished(&edge, router(&edge, &Arc::clone(&world.front)))
+}
+
+fn request(method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Request<Body> {
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(Body::from(body.to_owned())).unwrap()
+}
+
+async fn send(app: &Router, request: Request<Body>) -> Response<Body> {
+    app.clone().oneshot(request).await.unwrap()
+}
+
+async fn text(response: Response<Body>) -> String {
+    String::from_utf8(to_bytes(response.into_body(), 1 << 20).await.unwrap().into()).unwrap()
+}
+
+fn header_of<'a>(response: &'a Response<Body>, name: &str) -> &'a str {
+    response.headers().get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
+}
+
+fn form_of(world: &World, at: &AtWallet) -> String {
+    let answer = serde_json::to_value(world.answer(&at.transaction)).unwrap();
+    let field = |name: &str| format!("{name}={}", answer[name].as_str().unwrap());
+    [field("tx"), field("id_token"), field("s")].join("&")
+}
+
+#[tokio::test]
+async fn the_whole_flow_runs_over_http() {
+    let world = World::new();
+    let (app, shop) = (app(&world), world.fapi("shop"));
+    let pending = shop.begin(&Wish::default(), &*world.rng);
+    let push = world.push_request(&shop, &pending);
+    let headers: Vec<(&str, &str)> = push.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let pushed = send(&app, request(Method::POST, "/par", &headers, &push.body)).await;
+    assert_eq!(pushed.status(), StatusCode::CREATED);
+    let url = shop.pushed(201, &text(pushed).await).unwrap();
+
+    let sent = send(&app, request(Method::GET, url.strip_prefix(ISSUER).unwrap(), &[], "")).await;
+    assert_eq!(sent.status(), StatusCode::SEE_OTHER);
+    let cookies: Vec<_> = sent.headers().get_all(header::SET_COOKIE).iter().map(|c| c.to_str().unwrap()).collect();
+    assert!(cookies.iter().any(|c| c.starts_with("hufu-front-tx=") && c.contains("; Secure; SameSite=None")));
+    let cookie = cookies[0].split(';').next().unwrap().to_owned();
+    let tx = header_of(&sent, "location").split_once("tx=").unwrap().1.to_owned();
+
+    let served = send(&app, request(Method::GET, &format!("/tx/{tx}"), &[("origin", WALLET)], "")).await;
+    assert_eq!(served.status(), StatusCode::OK);
+    assert_eq!(header_of(&served, "access-control-allow-origin"), WALLET);
+    assert_eq!(header_of(&served, "access-control-allow-credentials"), "true");
+    let jws = hufu_wire::jose::Compact::parse(&text(served).await).unwrap();
+    let at = AtWallet { pending, url, begun: Begun { tx, cookie }, transaction: jws.unverified().json().unwrap() };
+
+    let post = [("origin", WALLET), ("content-type", FORM), ("cookie", at.begun.cookie.as_str())];
+    let done = send(&app, request(Method::POST, "/complete", &post, &form_of(&world, &at))).await;
+    assert_eq!(done.status(), StatusCode::SEE_OTHER);
+    let code = shop.callback(&at.pending, query(header_of(&done, "location"))).unwrap();
+
+    let redeem = world.token_request(&shop, &at.pending, &code);
+    let headers: Vec<(&str, &str)> = redeem.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let redeemed = send(&app, request(Method::POST, "/token", &headers, &redeem.body)).await;
+    assert_eq!(header_of(&redeemed, "cache-control"), "no-store");
+    let signed_in = shop.redeemed(&at.pending, redeemed.status().as_u16(), &text(redeemed).await, world.now()).unwrap();
+
+    let told = shop.userinfo(&signed_in.access_token, world.now(), &*world.rng).unwrap();
+    let headers: Vec<(&str, &str)> = told.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    assert_eq!(send(&app, request(Method::GET, "/userinfo", &headers, "")).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_script_of_the_wallet_gets_json() {
+    let world = World::new();
+    let (app, shop) = (app(&world), world.fapi("shop"));
+    let at = world.at_wallet(&shop, &Wish::default()).await;
+    let body = serde_json::to_string(&world.answer(&at.transaction)).unwrap();
+    let headers = [("origin", WALLET), ("content-type", "application/json"), ("cookie", at.begun.cookie.as_str())];
+    let done = send(&app, request(Method::POST, "/complete", &headers, &body)).await;
+    assert_eq!(done.status(), StatusCode::OK);
+    let next: Value = serde_json::from_str(&text(done).await).unwrap();
+    assert!(next["redirect_to"].as_str().unwrap().starts_with("https://shop.example/cb?code="));
+}
+
+/// Cross-site request forgery on completion.
+#[tokio::test]
+async fn a_post_of_another_page_or_another_browser_is_refused_and_costs_the_person_nothing() {
+    let world = World::new();
+    let (app, shop) = (app(&world), world.fapi("shop"));
+    let at = world.at_wallet(&shop, &Wish::default()).await;
+    let body = form_of(&world, &at);
+    let cookie = ("cookie", at.begun.cookie.as_str());
+    let typed = ("content-type", FORM);
+    for (path, form) in [("/complete", body.as_str()), ("/refuse", body.split('&').next().unwrap())] {
+        for origin in ["https://evil.example", "null", "http://wallet.localhost", "http://localhost:7000"] {
+            let headers = [("origin", origin), typed, cookie];
+            let done = send(&app, request(Method::POST, path, &headers, form)).await;
+            assert_eq!(done.status(), StatusCode::FORBIDDEN, "{path} from {origin}");
+        }
+        let done = send(&app, request(Method::POST, path, &[("origin", WALLET), typed], form)).await;
+        assert_eq!(done.status(), StatusCode::FORBIDDEN, "{path} without the cookie");
+    }
+    let headers = [("origin", AGENT), typed, cookie];
+    let done = send(&app, request(Method::POST, "/complete", &headers, &body)).await;
+    assert_eq!(done.status(), StatusCode::SEE_OTHER, "the sandbox's agent may post");
+}
+
+#[tokio::test]
+async fn scripts_of_other_pages_may_read_public_documents_only() {
+    let world = World::new();
+    let (app, shop) = (app(&world), world.fapi("shop"));
+    let at = world.at_wallet(&shop, &Wish::default()).await;
+    let foreign = ("origin", "https://evil.example");
+    for path in [format!("/tx/{}", at.begun.tx), "/userinfo".to_owned()] {
+        let response = send(&app, request(Method::GET, &path, &[foreign], "")).await;
+        assert!(!response.headers().contains_key("access-control-allow-origin"), "{path}");
+    }
+    let asked = ("access-control-request-method", "POST");
+    for (origin, allowed) in [(WALLET, WALLET), ("https://evil.example", "")] {
+        let preflight = request(Method::OPTIONS, "/complete", &[("origin", origin), asked], "");
+        assert_eq!(header_of(&send(&app, preflight).await, "access-control-allow-origin"), allowed);
+    }
+    for path in ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server", "/jwks.json"] {
+        let response = send(&app, request(Method::GET, path, &[foreign], "")).await;
+        assert_eq!(header_of(&response, "access-control-allow-origin"), "*");
+        assert_eq!(header_of(&response, "content-type"), "application/json");
+        assert!(header_of(&response, "cache-control").starts_with("public"));
+    }
+}
+
+#[tokio::test]
+async fn a_person_without_a_way_back_reads_a_page_in_their_language() {
+    let world = World::new();
+    let app = app(&world);
+    let path = "/authorize?client_id=%3Cscript%3Ealert(1)%3C/script%3E&redirect_uri=https://evil.example";
+    for (language, sentence) in [("en", "This platform is not registered."), ("zh-CN", "该平台未登记。")] {
+        let shown = send(&app, request(Method::GET, path, &[("accept-language", language)], "")).await;
+        assert_eq!(shown.status(), StatusCode::BAD_REQUEST);
+        assert!(!shown.headers().contains_key("location"));
+        assert!(header_of(&shown, "content-security-policy").starts_with("default-src 'none'"));
+        assert_eq!(header_of(&shown, "referrer-policy"), "no-referrer");
+        assert_eq!(header_of(&shown, "x-content-type-options"), "nosniff");
+        assert_eq!(header_of(&shown, "cache-control"), "no-store");
+        let page = text(shown).await;
+        assert!(page.contains(sentence), "{page}");
+        assert!(!page.contains("script") && !page.contains("evil"), "nothing of the request is repeated");
+    }
+}
+
+#[tokio::test]
+async fn authorize_takes_a_post_as_well() {
+    let world = World::new();
+    let (app, judge) = (app(&world), world.basic("judge"));
+    let pending = judge.begin(&Wish::default(), &*world.rng);
+    let sent = send(&app, request(Method::POST, "/authorize", &[("content-type", FORM)], &pending.query)).await;
+    assert_eq!(sent.status(), StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn bodies_of_the_wrong_kind_or_size_are_refused_in_the_endpoints_own_form() {
+    let world = World::new();
+    let app = app(&world);
+    for path in ["/par", "/token"] {
+        let json = send(&app, request(Method::POST, path, &[("content-type", "application/json")], "{}")).await;
+        assert_eq!(json.status(), StatusCode::BAD_REQUEST, "{path}");
+        let body: Value = serde_json::from_str(&text(json).await).unwrap();
+        assert_eq!(body["error"], "invalid_request");
+        let large = "a=".to_owned() + &"x".repeat(70_000);
+        let response = send(&app, request(Method::POST, path, &[("content-type", FORM)], &large)).await;
+        assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE, "{path}");
+    }
+    let typed = [("content-type", "application/json")];
+    for body in ["{}", r#"{"tx":"x"}"#, r#"{"tx":"AA","tx":"AA"}"#, "["] {
+        let response = send(&app, request(Method::POST, "/complete", &typed, body)).await;
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST, "{body}");
+    }
+    assert_eq!(send(&app, request(Method::GET, "/tx/x", &[], "")).await.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(send(&app, request(Method::GET, "/nothing", &[], "")).await.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_refused_client_and_a_refused_token_are_challenged() {
+    let world = World::new();
+    let app = app(&world);
+    let headers = [("content-type", FORM), ("authorization", "Basic eDp5")];
+    let response = send(&app, request(Method::POST, "/token", &headers, "grant_type=authorization_code")).await;
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert!(header_of(&response, "www-authenticate").starts_with("Basic "));
+    for (authorization, scheme) in [("DPoP x", "DPoP "), ("Bearer x", "Bearer ")] {
+        let response = send(&app, request(Method::GET, "/userinfo", &[("authorization", authorization)], "")).await;
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+        assert!(header_of(&response, "www-authenticate").starts_with(scheme));
+    }
+    let response = send(&app, request(Method::GET, "/userinfo", &[("authorization", "\u{e9}")], "")).await;
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+}

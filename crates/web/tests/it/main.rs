@@ -1,0 +1,6 @@
+//! The HTTP edge, driven without sockets.
+
+#[expect(dead_code, reason = "the office's tests use more of their fixture than these do")]
+#[path = "../../../offices/tests/it/front/fixture.rs"]
+mod fixture;
+mod front;
