@@ -66,32 +66,6 @@ export default {
     }
   },
 
-  "one proof of both evaluations, at direct and at blind; lies in either are refused"() {
-    const given = vectors("both");
-    for (const { base: hexBase, pairs: listed } of given.cases) {
-      const base = G1.point(unhex(hexBase));
-      equal(listed.map((one: any) => one.pair), PAIRS);
-      for (const { pair, parts } of listed) {
-        for (const one of parts) {
-          const held = (of: any) => assigned(pair, one.node).map((subset) => t(of[subset]));
-          const commitments = { pseudonym: held(given.c_pseudonym), epoch: held(given.c_epoch) };
-          const both = one.both ?? one;
-          const proof = { c: t((both.proof ?? both).c), s: t((both.proof ?? both).s) };
-          const sent = { pseudonym: t(both.pseudonym), epoch: t(both.epoch), proof };
-          const read = verifyBoth(G1, sent, commitments, base);
-          equal([hex(read.pseudonym.toBytes()), hex(read.epoch.toBytes())], [both.pseudonym, both.epoch]);
-          const moved = (point: typeof base) => b64(point.add(G1.base).toBytes());
-          const swapped = { pseudonym: sent.epoch, epoch: sent.pseudonym };
-          for (const lie of [{ pseudonym: moved(read.pseudonym) }, { epoch: moved(read.epoch) }, swapped, { proof: { c: proof.s, s: proof.c } }]) {
-            throws(() => verifyBoth(G1, { ...sent, ...lie }, commitments, base), /proof/);
-          }
-          throws(() => verifyBoth(G1, sent, { pseudonym: commitments.epoch, epoch: commitments.pseudonym }, base), /proof/);
-          throws(() => verifyBoth(G1, sent, commitments, base.add(G1.base)), /proof/);
-        }
-      }
-    }
-  },
-
   "blind evaluation gives the same pseudonym as direct"() {
     for (const person of pseudonym.persons) {
       const given = person.blind;
