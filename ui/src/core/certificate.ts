@@ -3,6 +3,7 @@
 import { b64, be8, framed, random, utf8, type Bytes } from "./bytes.ts";
 import { isAboutOneNode, NotNow, Refused, trusted, Unreachable, Untrusted } from "./error.ts";
 import type { Holder } from "./holder.ts";
+import { isTyp, parse } from "./jws.ts";
 import { PASS_LIFE, verifyPass } from "./pass.ts";
 import * as sdJwt from "./sd_jwt.ts";
 import { flag, int, oneOf, text } from "./shape.ts";
@@ -116,12 +117,14 @@ export function framedStatement(version: number, head: string, t: number, change
 
 /** A copy is bound to the key that was sent, and says this person's number. */
 function checkCopy(copy: string, publicKey: Uint8Array, number: string): void {
-  const claims = trusted("a copy of the certificate", () => sdJwt.claims(copy));
+  const what = "a copy of the certificate";
+  const { header } = trusted(what, () => parse(sdJwt.parse(copy).jws));
+  const claims = trusted(what, () => sdJwt.claims(copy));
   const jwk = (claims["cnf"] as { jwk?: Record<string, unknown> } | undefined)?.jwk;
   const [x, y] = [b64(publicKey.subarray(1, 33)), b64(publicKey.subarray(33))];
   const bound = jwk?.["kty"] === "EC" && jwk["crv"] === "P-256" && jwk["x"] === x && jwk["y"] === y;
-  if (!bound || claims["number"] !== number) throw new Untrusted("a copy of the certificate");
-  trusted("a copy of the certificate", () => view(copy));
+  if (!isTyp(header, "dc+sd-jwt") || !bound || claims["number"] !== number) throw new Untrusted(what);
+  trusted(what, () => view(copy));
 }
 
 function view(copy: string): CopyView {

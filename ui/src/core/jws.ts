@@ -28,9 +28,9 @@ export function parse(text: string): Compact {
 }
 
 /** Whether the header's `typ` is this media type (RFC 7515 section 4.1.9). */
-function isTyp(header: Record<string, unknown>, expected: string): boolean {
+export function isTyp(header: Record<string, unknown>, expected: string): boolean {
   const typ = typeof header["typ"] === "string" ? header["typ"].toLowerCase() : "";
-  return typ === expected || typ === `application/${expected}`;
+  return typ === expected.toLowerCase() || typ === `application/${expected.toLowerCase()}`;
 }
 
 /** The payload, if the JWS is of this `typ`, EdDSA, and signed by `key`; throws {@link Untrusted} naming `what` otherwise. */

@@ -5,7 +5,7 @@ import { challenge, context, hashOf, requestDirect } from "./challenge.ts";
 import { assignedTo, type Commitments } from "./commitments.ts";
 import { isAboutOneNode, NotNow, Refused, trusted, Unreachable, Untrusted } from "./error.ts";
 import { combine, G1, type G1Point, verifyBoth } from "./group.ts";
-import { assemble, parse, payloadOf, verify } from "./jws.ts";
+import { assemble, isTyp, parse, payloadOf, verify } from "./jws.ts";
 import { verifyOneKey } from "./one_key.ts";
 import * as oprf from "./oprf.ts";
 import { ep, isSectorId, sectorPoint, sub } from "./pairwise.ts";
@@ -252,8 +252,11 @@ export function checkPayload(input: string, alg: string, agreed: Consent, ctx: s
   // The signature is still to be made; any stands in for it.
   const unsigned = `${input}.AA`;
   const token = trusted(wrong, () => payloadOf(unsigned, idToken));
+  const { header } = parse(unsigned);
   const right =
-    parse(unsigned).header["alg"] === alg &&
+    header["alg"] === alg &&
+    // The group key signs certificates and passes too; typ keeps them apart.
+    isTyp(header, "JWT") &&
     token.iss === agreed.iss &&
     token.aud === agreed.client_id &&
     (token.nonce ?? "") === agreed.nonce &&

@@ -194,7 +194,9 @@ export default {
     }
     offices.forge = { header: { alg: "none" } };
     await rejects(wallet.signIn.agree(asked, ["real"]), untrusted);
-    offices.forge = { header: { alg: "EdDSA", crit: ["x"] } };
+    offices.forge = { header: { alg: "EdDSA", typ: "dc+sd-jwt" } };
+    await rejects(wallet.signIn.agree(asked, ["real"]), untrusted);
+    offices.forge = { header: { alg: "EdDSA", typ: "JWT", crit: ["x"] } };
     await rejects(wallet.signIn.agree(asked, ["real"]), untrusted);
     equal(await wallet.receipts(), []);
     offices.forge = {};
