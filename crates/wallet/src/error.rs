@@ -34,14 +34,16 @@ impl From<Refusal> for WalletError {
 }
 
 impl WalletError {
-    /// Whether another pair of nodes might serve.
+    /// Whether another pair of nodes might serve: a node may be down, lying, behind, or not have the row yet.
     #[must_use]
     pub fn is_about_one_node(&self) -> bool {
-        matches!(
-            self,
-            Self::Unreachable { .. }
-                | Self::Untrusted(_)
-                | Self::Refused(Refusal::NodesDisagree | Refusal::SignatureRefused | Refusal::Internal | Refusal::Busy)
-        )
+        use Refusal::{Busy, Internal, NodesDisagree, NotActive, SignatureRefused, UnknownDevice};
+        match self {
+            Self::Unreachable { .. } | Self::Untrusted(_) => true,
+            Self::Refused(refusal) => {
+                matches!(refusal, NodesDisagree | SignatureRefused | Internal | Busy | NotActive | UnknownDevice)
+            }
+            Self::Device(_) | Self::State(_) => false,
+        }
     }
 }

@@ -1,3 +1,4 @@
 //! Use cases against their attackers.
 
 mod front;
+mod people;

@@ -1,0 +1,182 @@
+use super::world::{PASSWORD, When, World};
+use hufu_domain::eligibility::Standing;
+use hufu_kernel::{Answer, Lang, NodeIndex, Pair, Refusal, Strength};
+use hufu_wallet::WalletError;
+use jiff::civil::date;
+
+fn refused(error: WalletError) -> Refusal {
+    match error {
+        WalletError::Refused(refusal) => refusal,
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn a_person_enrols_and_three_nodes_hold_one_active_row_each() {
+    let world = World::new(1);
+    let wallet = world.enrolled(1).await;
+    assert!(wallet.state.number.is_some());
+    for index in NodeIndex::ALL {
+        assert_eq!(world.rows(index).await, (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn the_same_document_makes_no_second_identity() {
+    let world = World::new(2);
+    world.enrolled(1).await;
+    let details = world.person(1);
+    let mut second = world.wallet();
+    assert_eq!(refused(world.enrol(&mut second, &details).await.unwrap_err()), Refusal::AlreadyEnrolled);
+    assert_eq!(world.rows(NodeIndex::ALL[0]).await, (1, 1));
+}
+
+#[tokio::test]
+async fn before_the_phone_is_proven_every_cause_gives_one_answer() {
+    let world = World::new(3);
+    let known = world.person(1);
+    let mut stranger = known.clone();
+    stranger.name = "别人".into();
+    let dead = world.person_of(2, date(1950, 1, 1), Standing::Deceased);
+    let child = world.person_of(3, date(2020, 1, 1), Standing::Valid);
+    let mut shapes = Vec::new();
+    for details in [&known, &stranger, &dead, &child] {
+        let mut wallet = world.wallet();
+        let start = wallet.start(details).await.unwrap();
+        let face = wallet.face(b"pass").await.unwrap();
+        let phone = wallet.phone("19990000009", Lang::En).await.unwrap();
+        shapes.push((start.view.next, face.view.next, phone.view.next));
+    }
+    assert!(shapes.iter().all(|shape| *shape == shapes[0]));
+    // Only the face-matched person is told why.
+    for (details, evidence, expected) in [
+        (&stranger, b"pass".as_slice(), Refusal::NotConfirmed),
+        (&known, b"fail", Refusal::NotConfirmed),
+        (&dead, b"fail", Refusal::NotConfirmed),
+        (&dead, b"pass", Refusal::Deceased),
+        (&child, b"pass", Refusal::GuardianNeeded),
+    ] {
+        let mut wallet = world.wallet();
+        wallet.start(details).await.unwrap();
+        wallet.face(evidence).await.unwrap();
+        wallet.phone("19990000009", Lang::En).await.unwrap();
+        let code = world.phones.0.lock().unwrap()["+8619990000009"].clone();
+        assert_eq!(refused(wallet.code(&code).await.unwrap_err()), expected);
+    }
+}
+
+#[tokio::test]
+async fn guessing_a_code_ends_after_five_tries() {
+    let world = World::new(4);
+    let mut wallet = world.wallet();
+    wallet.start(&world.person(1)).await.unwrap();
+    wallet.face(b"pass").await.unwrap();
+    wallet.phone("19990000001", Lang::En).await.unwrap();
+    let right = world.phones.0.lock().unwrap()["+8619990000001"].clone();
+    let wrong = if right == "000000" { "000001" } else { "000000" };
+    for _ in 0..5 {
+        let _ = wallet.code(wrong).await;
+    }
+    assert_eq!(refused(wallet.code(&right).await.unwrap_err()), Refusal::PhoneCodeTries);
+}
+
+#[tokio::test]
+async fn another_persons_ticket_key_does_not_open_a_draft() {
+    let world = World::new(5);
+    let mut wallet = world.wallet();
+    wallet.start(&world.person(1)).await.unwrap();
+    let mut ticket = wallet.state.ticket.clone().unwrap();
+    ticket.key.0[0] ^= 1;
+    wallet.state.ticket = Some(ticket);
+    assert_eq!(refused(wallet.face(b"pass").await.unwrap_err()), Refusal::EnrolmentGone);
+}
+
+#[tokio::test]
+async fn with_one_node_down_enrolment_works_and_with_two_it_refuses_and_leaves_nothing_half_done() {
+    let world = World::new(6);
+    world.faults.down.lock().unwrap().insert(NodeIndex::ALL[2]);
+    let mut wallet = world.wallet();
+    world.enrol(&mut wallet, &world.person(1)).await.unwrap();
+    assert!(world.sign_in(&mut wallet, "https://a.example", Pair::ALL[0]).await.is_ok());
+    world.faults.down.lock().unwrap().insert(NodeIndex::ALL[1]);
+    let mut other = world.wallet();
+    let details = world.person(2);
+    assert_eq!(refused(world.enrol(&mut other, &details).await.unwrap_err()), Refusal::NodesUnavailable);
+    assert_eq!(world.rows(NodeIndex::ALL[0]).await.1, 1);
+    // The nodes come back, and the very same enrolment goes on.
+    world.faults.down.lock().unwrap().clear();
+    let view = other.register_device().await.unwrap().view;
+    let ready = other.secure(&view, PASSWORD, &details, Pair::ALL[0]).await.unwrap();
+    other.confirm(ready).await.unwrap();
+    assert_eq!(world.rows(NodeIndex::ALL[0]).await, (2, 2));
+}
+
+/// Breaks every call between offices in turn, before it is carried out and after; the registrar starts anew with nothing in
+/// memory, and the wallet goes on with what it has. A complete person or none, and never two.
+#[tokio::test]
+async fn a_crash_between_any_two_steps_leaves_a_complete_person_or_none() {
+    let calls = {
+        let world = World::new(7);
+        world.enrolled(1).await;
+        let calls = *world.faults.calls.lock().unwrap();
+        calls
+    };
+    assert!(calls > 8, "the saga speaks to taggers, uniqueness, post and nodes");
+    for when in [When::Before, When::After] {
+        for at in 1..=calls {
+            let mut world = World::new(7);
+            *world.faults.break_at.lock().unwrap() = Some((at, when));
+            let details = world.person(1);
+            let mut wallet = world.wallet();
+            let first = world.enrol(&mut wallet, &details).await;
+            world.restart_registrar();
+            if first.is_err() {
+                finish(&world, &mut wallet, &details).await;
+            }
+            let mut active = 0;
+            for index in NodeIndex::ALL {
+                let (rows, in_use) = world.rows(index).await;
+                assert!(rows <= 1, "call {at} {when:?} at node {index}");
+                active += in_use;
+            }
+            // Two nodes suffice; a third whose message was lost has it from the outbox and waits to catch up.
+            assert!(active >= 2, "call {at} {when:?}: {active} active rows");
+            let asked = world.ask("https://a.example", &[Answer::Real], Strength::Certificate);
+            let signed = wallet.sign_in(&asked, &[Answer::Real], None, Pair::ALL[0]).await;
+            assert!(signed.is_ok(), "call {at} {when:?}: {:?}", signed.err());
+            let mut again = world.wallet();
+            assert_eq!(refused(world.enrol(&mut again, &details).await.unwrap_err()), Refusal::AlreadyEnrolled, "call {at} {when:?}");
+        }
+    }
+}
+
+/// What a person does whose page showed an error: the same step again, with the wallet they have.
+async fn finish(world: &World, wallet: &mut super::world::TestWallet, details: &hufu_wallet::Details) {
+    let Some(ticket) = wallet.state.ticket.clone() else { return };
+    let view = world.registrar.status(&ticket).await.unwrap();
+    if view.next == hufu_wire::api::enrolment::NextStep::Code || view.next == hufu_wire::api::enrolment::NextStep::Phone {
+        world.enrol(wallet, details).await.unwrap();
+        return;
+    }
+    if let Ok(registered) = wallet.register_device().await {
+        let ready = wallet.secure(&registered.view, PASSWORD, details, Pair::ALL[0]).await.unwrap();
+        wallet.confirm(ready).await.unwrap();
+    } else if wallet.state.ticket.is_some() {
+        resume(world, wallet, details).await;
+    }
+}
+
+async fn resume(world: &World, wallet: &mut super::world::TestWallet, details: &hufu_wallet::Details) {
+    use hufu_wire::api::enrolment::NextStep;
+    let ticket = wallet.state.ticket.clone().unwrap();
+    let view = world.registrar.status(&ticket).await.unwrap();
+    match view.next {
+        NextStep::Confirm => {
+            let ready = wallet.secure(&view, PASSWORD, details, Pair::ALL[0]).await.unwrap_or_default();
+            wallet.confirm(ready).await.unwrap();
+        }
+        _ => {
+            world.enrol(wallet, details).await.unwrap();
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Persons and nodes: the real wallet against the real offices in one process, with stores in memory and a network that fails
+//! and lies on demand.
+
+mod changes;
+mod enrolment;
+mod sign_in;
+mod world;
