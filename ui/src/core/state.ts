@@ -5,7 +5,7 @@ import { Api, type Offices } from "./api.ts";
 import { b64, unb64, type Bytes } from "./bytes.ts";
 import type { Commitments } from "./commitments.ts";
 import { environment, type Environment } from "./environment.ts";
-import { DeviceError, NotNow, trusted } from "./error.ts";
+import { DeviceError, NotNow, Refused, trusted } from "./error.ts";
 import { GroupKey } from "./frost.ts";
 import { Keys, SealedRecords } from "./keys.ts";
 import type { Status } from "./wallet.ts";
@@ -62,18 +62,26 @@ export class Core {
     this.#environment = given;
   }
 
-  /** Reads trust.json and looks whether this browser's memory belongs to that root; another root's is not opened. */
+  /**
+   * Reads trust.json and looks whether this browser's memory belongs to that root. A sandbox that was made anew begins
+   * empty, since the rows of the old one are gone; anything else under another root is refused and stays as it is.
+   */
   static async open(trust: unknown, offices: Offices, given?: Partial<Environment>): Promise<Core> {
     const pinned = trusted("trust.json", () => trustShape(trust, "trust"));
-    const parts = environment(given);
-    const root = await parts.database.get("root");
-    if (root === undefined) await parts.database.put("root", pinned.root_id);
-    else if (root !== pinned.root_id) {
-      // A sandbox that was made anew: its rows are gone, and this memory is about them.
-      await parts.database.clear();
-      await parts.database.put("root", pinned.root_id);
-    }
-    return new Core(pinned, offices, parts);
+    const core = new Core(pinned, offices, environment(given));
+    const { database } = core.#environment;
+    const held = await database.get("root");
+    if (held === core.#root) return core;
+    const bothSandboxes = typeof held === "string" && held.startsWith("sandbox:") && pinned.root === "sandbox";
+    if (held !== undefined && !bothSandboxes) throw new Refused("wrong_root");
+    await database.clear();
+    await database.put("root", core.#root);
+    return core;
+  }
+
+  /** Which root this memory is about. */
+  get #root(): string {
+    return `${this.trust.root}:${this.trust.root_id}`;
   }
 
   /** Unix seconds. */
@@ -152,7 +160,7 @@ export class Core {
   async forget(): Promise<void> {
     await this.exclusively(async () => {
       await this.#environment.database.clear();
-      await this.#environment.database.put("root", this.trust.root_id);
+      await this.#environment.database.put("root", this.#root);
     });
   }
 }

@@ -281,7 +281,7 @@ export default {
     await rejects(second.wallet.statements.offerDevice("again"), { kind: "state" });
   },
 
-  async "leaving forgets everything; so does a trust root made anew"() {
+  async "leaving forgets everything; so does a sandbox made anew, and production does not mix with it"() {
     const { offices, database, open, wallet } = await enrolled();
     const kept = [...database.values.keys()];
     ok(kept.includes("key/holder") && kept.includes("record/profile"));
@@ -292,6 +292,13 @@ export default {
     const anew = await Wallet.open({ ...offices.trust, root_id: b64(random(16)) }, offices.offices, { database: other.database });
     equal(await anew.status(), { kind: "empty" });
     equal((await open().then((one) => one.status())).kind, "empty");
+    const third = await enrolled(offices);
+    const production = { ...offices.trust, root: "production" };
+    await rejects(Wallet.open(production, offices.offices, { database: third.database }), refused("wrong_root"));
+    equal((await third.wallet.status()).kind, "enrolled");
+    const real = new MemoryDatabase();
+    await Wallet.open(production, offices.offices, { database: real });
+    await rejects(Wallet.open({ ...production, root_id: b64(random(16)) }, offices.offices, { database: real }), refused("wrong_root"));
     await rejects(Wallet.open({ ...offices.trust, group_key: offices.trust.group_shares[0] }, offices.offices, { database }), untrusted);
     await rejects(Wallet.open({}, offices.offices, { database }), (error: unknown) => error instanceof Untrusted);
   },
