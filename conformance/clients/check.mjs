@@ -1,0 +1,16 @@
+// Usage: hufu demo --ready-file ready.json --platform platforms/judge-basic.toml (and its two siblings);
+//        HUFU_READY=ready.json npm run check
+import { BASIC, BASIC_REDIRECT, personas, ready, report } from './sandbox.mjs'
+import { send } from './persona.mjs'
+import * as openidClient from './with-openid-client.mjs'
+import * as oauth4webapi from './with-oauth4webapi.mjs'
+
+for (const clientId of Object.keys(BASIC)) {
+  const query = new URLSearchParams({ client_id: clientId, redirect_uri: BASIC_REDIRECT, response_type: 'code', scope: 'openid' })
+  const answer = await send(`${ready.issuer}/authorize?${query}`)
+  if (answer.status !== 303) throw new Error(`start the sandbox with --platform conformance/clients/platforms/${clientId}.toml`)
+}
+const people = await personas()
+await openidClient.checks(people)
+await oauth4webapi.checks(people)
+report()

@@ -1,0 +1,120 @@
+// openid-client, a certified relying party: high-level use, as a platform's engineer would write it.
+import assert from 'node:assert/strict'
+import * as client from 'openid-client'
+import { BASIC, BASIC_REDIRECT, SECRET, check, fapi, ready } from './sandbox.mjs'
+import { signIn } from './persona.mjs'
+
+const issuer = new URL(ready.issuer)
+
+async function configured(clientId, alg, authentication) {
+  const metadata = { id_token_signed_response_alg: alg }
+  const config = await client.discovery(issuer, clientId, metadata, authentication, {
+    execute: [client.allowInsecureRequests],
+  })
+  client.enableNonRepudiationChecks(config)
+  return config
+}
+
+/** Push, sign in, redeem, userinfo. */
+async function fapiSignIn(platform, person, extra = {}) {
+  const config = await configured(platform.clientId, 'EdDSA', client.PrivateKeyJwt(platform.key))
+  const DPoP = client.getDPoPHandle(config, await client.randomDPoPKeyPair('ES256'))
+  const verifier = client.randomPKCECodeVerifier()
+  const [expectedState, expectedNonce] = [client.randomState(), client.randomNonce()]
+  const parameters = {
+    redirect_uri: platform.redirectUri,
+    scope: 'openid',
+    state: expectedState,
+    nonce: expectedNonce,
+    code_challenge: await client.calculatePKCECodeChallenge(verifier),
+    code_challenge_method: 'S256',
+    ...extra,
+  }
+  const url = await client.buildAuthorizationUrlWithPAR(config, parameters, { DPoP })
+  const answer = await signIn(url, ready.wallet, person)
+  const checks = { pkceCodeVerifier: verifier, expectedState, expectedNonce, idTokenExpected: true }
+  const redeem = () => client.authorizationCodeGrant(config, answer, checks, undefined, { DPoP })
+  const tokens = await redeem()
+  const claims = tokens.claims()
+  const told = await client.fetchUserInfo(config, tokens.access_token, claims.sub, { DPoP })
+  assert.deepEqual(told.hufu, claims.hufu)
+  return { claims, tokens, config, DPoP, redeem }
+}
+
+async function basicSignIn(clientId, authentication, person, extra = {}) {
+  const config = await configured(clientId, BASIC[clientId], authentication)
+  const verifier = client.randomPKCECodeVerifier()
+  const [expectedState, expectedNonce] = [client.randomState(), client.randomNonce()]
+  const url = client.buildAuthorizationUrl(config, {
+    redirect_uri: BASIC_REDIRECT,
+    scope: 'openid profile email',
+    state: expectedState,
+    nonce: expectedNonce,
+    code_challenge: await client.calculatePKCECodeChallenge(verifier),
+    code_challenge_method: 'S256',
+    max_age: '0',
+    ...extra,
+  })
+  const answer = await signIn(url, ready.wallet, person)
+  const checks = { pkceCodeVerifier: verifier, expectedState, expectedNonce, idTokenExpected: true, maxAge: 300 }
+  const tokens = await client.authorizationCodeGrant(config, answer, checks)
+  await client.fetchUserInfo(config, tokens.access_token, tokens.claims().sub)
+  return tokens.claims()
+}
+
+const refusedWith = (error) => (thrown) => {
+  assert.equal(thrown.error ?? thrown.cause?.error, error)
+  return true
+}
+
+export async function checks({ adult, password }) {
+  const person = { persona: adult }
+  const [hall, tax] = [await fapi('yunzhou-hall'), await fapi('yunzhou-tax')]
+  let first
+
+  await check('openid-client: FAPI 2.0 with PAR, private_key_jwt, DPoP, iss, EdDSA', async () => {
+    first = (await fapiSignIn(hall, person)).claims
+    assert.equal(first.acr, 'urn:hufu:acr:certificate')
+    assert.deepEqual(first.hufu.answers, { real: true, unique: true })
+  })
+  await check('openid-client: the same person at the same platform keeps sub, at another has another', async () => {
+    assert.equal((await fapiSignIn(hall, person)).claims.sub, first.sub)
+    assert.notEqual((await fapiSignIn(tax, person)).claims.sub, first.sub)
+  })
+  await check('openid-client: acr_values asks for the password too', async () => {
+    const extra = { acr_values: 'urn:hufu:acr:certificate+password' }
+    const { claims } = await fapiSignIn(hall, { ...person, password }, extra)
+    assert.equal(claims.acr, 'urn:hufu:acr:certificate+password')
+    assert.ok(claims.amr.includes('pwd'))
+  })
+  await check('openid-client: a person who does not agree is access_denied', async () => {
+    await assert.rejects(fapiSignIn(hall, { ...person, decision: 'refuse' }), refusedWith('access_denied'))
+  })
+  await check('openid-client: over-asking is invalid_scope before anybody is asked', async () => {
+    await assert.rejects(fapiSignIn(hall, person, { scope: 'openid hufu:age_over_18' }), refusedWith('invalid_scope'))
+  })
+  await check('openid-client: a replayed code is invalid_grant and its access token is revoked', async () => {
+    const { redeem, config, tokens, claims, DPoP } = await fapiSignIn(hall, person)
+    await assert.rejects(redeem(), refusedWith('invalid_grant'))
+    await assert.rejects(client.fetchUserInfo(config, tokens.access_token, claims.sub, { DPoP }))
+  })
+  await check('openid-client: prompt=none is login_required', async () => {
+    const authentication = client.ClientSecretBasic(SECRET)
+    await assert.rejects(basicSignIn('judge-basic', authentication, person, { prompt: 'none' }), refusedWith('login_required'))
+  })
+  for (const [clientId, alg] of Object.entries(BASIC)) {
+    await check(`openid-client: plain OpenID Connect, client_secret_basic, ${alg}`, async () => {
+      await basicSignIn(clientId, client.ClientSecretBasic(SECRET), person)
+    })
+  }
+  await check('openid-client: plain OpenID Connect, client_secret_post', async () => {
+    await basicSignIn('judge-basic', client.ClientSecretPost(SECRET), person)
+  })
+  await check('openid-client: a wrong secret is challenged with 401', async () => {
+    const wrong = basicSignIn('judge-basic', client.ClientSecretBasic('wrong'), person)
+    await assert.rejects(wrong, (thrown) => {
+      assert.equal(thrown.status ?? thrown.cause?.status, 401)
+      return true
+    })
+  })
+}
