@@ -33,6 +33,7 @@ macro_rules! suite {
             concurrent_writers_count_exactly
             concurrent_claims_of_one_value_have_one_winner
             batches_in_opposite_orders_all_end
+            values_claimed_in_opposite_orders_have_one_winner
             a_batch_has_one_partition
             partitions_do_not_share_rows
             undeclared_names_are_refused
@@ -437,6 +438,32 @@ pub async fn batches_in_opposite_orders_all_end(place: &impl Place) {
         }
         assert_eq!(won.len(), 1);
         at = won[0];
+    }
+}
+
+/// On a server with locks they wait for each other, some are thrown out, and their next attempt finds the values taken.
+pub async fn values_claimed_in_opposite_orders_have_one_winner(place: &impl Place) {
+    let store = place.node().await;
+    for round in 0..3 {
+        let claims = (0..3).map(|side| {
+            let mut all = Batch::new();
+            for n in 0..20 {
+                let value = if side % 2 == 0 { n } else { 19 - n };
+                let row =
+                    Account { names: vec![format!("{round}/{value}")], ..account(&format!("{side}/{n:02}/{round}")) };
+                all.put(&row, Expect::Absent);
+            }
+            let store = store.clone();
+            tokio::spawn(async move { store.commit(all, fresh()).await })
+        });
+        let mut won = 0;
+        for claim in claims.collect::<Vec<_>>() {
+            match claim.await.unwrap() {
+                Ok(_) => won += 1,
+                Err(error) => assert_eq!(error, StoreError::Duplicate("name")),
+            }
+        }
+        assert_eq!(won, 1);
     }
 }
 
