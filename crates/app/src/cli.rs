@@ -66,7 +66,7 @@ struct Demo {
     command: Option<DemoCommand>,
     #[command(flatten)]
     data: Data,
-    /// The first of eight ports; 0 lets the system choose them all.
+    /// The first of eleven ports; 0 lets the system choose them all.
     #[arg(long, default_value_t = 8420, value_name = "PORT")]
     port: u16,
     /// Write all addresses to FILE, as JSON, once everything answers; removed when the demo ends.

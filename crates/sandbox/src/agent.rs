@@ -1,6 +1,7 @@
 //! The persona agent: a wallet in software for the sandbox's personas, behind plain forms without JavaScript. It signs with
 //! software device keys through the very same checks of the very same nodes; there is no second path (design 3).
 
+use crate::html::{STYLE_PATH, escape, language, page, say, style};
 use crate::persons::{Person, Situation};
 use crate::robot::{Robot, World};
 use axum::extract::{Form, Query, State};
@@ -72,9 +73,9 @@ impl Agent {
     /// The agent's pages, for the wallet's own origin.
     pub fn router(&self) -> Router {
         Router::new()
-            .route("/sandbox/sign-in", get(page).post(answer))
+            .route("/sandbox/sign-in", get(show).post(answer))
             .route("/sandbox/personas.json", get(list))
-            .route("/sandbox/agent.css", get(style))
+            .route(STYLE_PATH, get(style))
             .with_state(self.clone())
     }
 
@@ -163,15 +164,11 @@ struct Answered {
     decision: String,
 }
 
-fn language(headers: &HeaderMap) -> Lang {
-    headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).and_then(Lang::negotiate).unwrap_or_default()
-}
-
 fn transaction(text: &str) -> Result<Octets<32>, Trouble> {
     unb64(text).and_then(|bytes| Octets::try_from(bytes.as_slice()).ok()).ok_or(Trouble::Refused(Refusal::Malformed))
 }
 
-async fn page(State(agent): State<Agent>, headers: HeaderMap, Query(ask): Query<Ask>) -> Response {
+async fn show(State(agent): State<Agent>, headers: HeaderMap, Query(ask): Query<Ask>) -> Response {
     let lang = language(&headers);
     let asked = match transaction(&ask.tx) {
         Ok(tx) => agent.asked(&tx).await,
@@ -237,28 +234,6 @@ fn troubled(agent: &Agent, lang: Lang, trouble: Trouble) -> Response {
     let heading = say(lang, "无法继续", "This cannot go on");
     let body = format!("<h1>{heading}</h1><p role=\"alert\">{}</p>", escape(&sentence));
     html(agent, lang, StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), &body)
-}
-
-fn say(lang: Lang, zh: &'static str, en: &'static str) -> &'static str {
-    match lang {
-        Lang::ZhHans => zh,
-        Lang::En => en,
-    }
-}
-
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 /// Who asks, why, what; the personas; both buttons alike.
@@ -329,34 +304,10 @@ fn leave(agent: &Agent, asked: &Asked, lang: Lang, tx: &str, hidden: Option<&Hid
 
 fn html(agent: &Agent, lang: Lang, status: StatusCode, body: &str) -> Response {
     let title = say(lang, "虎符沙箱：角色代理", "Hufu sandbox: persona agent");
-    let band = say(lang, "沙箱：合成人物，不是真实身份", "Sandbox: synthetic persons, no real identity");
-    let page = format!(
-        "<!doctype html><html lang=\"{}\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <title>{title}</title><link rel=\"stylesheet\" href=\"/sandbox/agent.css\"></head><body><p class=\"band\">{band}</p><main>{body}</main></body></html>",
-        lang.tag()
-    );
     // Chromium applies form-action to the redirect after a POST: the front sends the browser on to the platform.
-    let policy = format!(
-        "default-src 'none'; style-src 'self'; form-action 'self' {} http: https:; base-uri 'none'; frame-ancestors 'none'",
-        agent.0.world.trust.issuer
-    );
-    let mut response = (status, page).into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("origin"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if let Ok(policy) = HeaderValue::from_str(&policy) {
-        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
-    }
+    let forms = format!("{} http: https:", agent.0.world.trust.issuer);
+    let mut response = page(lang, status, title, body, &forms);
+    // The front looks at the Origin of the POST that follows.
+    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("origin"));
     response
-}
-
-async fn style() -> Response {
-    const STYLE: &str = "body{margin:0;font:1.125rem/1.7 system-ui,'Noto Sans CJK SC','PingFang SC','Microsoft YaHei',sans-serif;color:#1c1a17;background:#faf7f1}\
-main{max-width:40rem;margin:0 auto;padding:1rem}.band{margin:0;padding:.5rem 1rem;background:#1c1a17;color:#faf7f1}\
-label{display:block;font-weight:600}select,input,button{font:inherit;min-height:44px;padding:.25rem .75rem;border:2px solid #1c1a17;border-radius:4px;background:#fff;color:inherit;max-width:100%;box-sizing:border-box}\
-.choice button{min-width:12rem}dt{font-weight:600}dd{margin:0 0 .75rem}[role=alert]{border-left:6px solid #b3261e;padding-left:.75rem}\
-:focus-visible{outline:3px solid #b3261e;outline-offset:2px}";
-    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE).into_response()
 }

@@ -4,10 +4,12 @@
 
 pub mod adapters;
 pub mod agent;
+mod html;
 pub mod http;
 pub mod persons;
 pub mod phone_simulator;
 pub mod platforms;
 pub mod register;
 pub mod robot;
+pub mod sample_platform;
 pub mod tour;

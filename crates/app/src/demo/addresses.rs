@@ -11,8 +11,19 @@ use std::path::{Path, PathBuf};
 const FLAG: &str = "--port";
 
 /// What listens, in the order of the ports from `--port` on.
-const PLACES: [&str; 8] =
-    ["front", "wallet", "registrar", "node 1", "node 2", "node 3", "phone simulator", "register simulator"];
+const PLACES: [&str; 11] = [
+    "front",
+    "wallet",
+    "registrar",
+    "node 1",
+    "node 2",
+    "node 3",
+    "phone simulator",
+    "register simulator",
+    "sample platform 1",
+    "sample platform 2",
+    "sample platform 3",
+];
 
 /// Every port of the demo, listened on and not served yet.
 #[derive(Debug)]
@@ -29,6 +40,8 @@ pub struct Ports {
     pub phone: Listening,
     /// The civil register.
     pub register: Listening,
+    /// Sample platforms.
+    pub platforms: [Listening; 3],
 }
 
 /// Listens on `first` and the ports after it; 0 lets the system choose each.
@@ -42,13 +55,14 @@ pub async fn claim(first: u16) -> Result<Ports, Failure> {
             0 => 0,
             first => first
                 .checked_add(offset)
-                .ok_or_else(|| Failure::other(format!("{FLAG} {first} leaves no room for eight ports")))?,
+                .ok_or_else(|| Failure::other(format!("{FLAG} {first} leaves no room for eleven ports")))?,
         };
         claimed.push(listen(Place { what, port, flag: FLAG }).await?);
     }
-    let claimed: [Listening; 8] = claimed.try_into().map_err(|_| Failure::other("eight ports"))?;
-    let [front, wallet, registrar, one, two, three, phone, register] = claimed;
-    Ok(Ports { front, wallet, registrar, nodes: [one, two, three], phone, register })
+    let claimed: [Listening; 11] = claimed.try_into().map_err(|_| Failure::other("eleven ports"))?;
+    let [front, wallet, registrar, one, two, three, phone, register, first, second, third] = claimed;
+    let (nodes, platforms) = ([one, two, three], [first, second, third]);
+    Ok(Ports { front, wallet, registrar, nodes, phone, register, platforms })
 }
 
 impl Ports {
@@ -67,11 +81,17 @@ impl Ports {
         }
     }
 
+    /// Where the sample platforms are served, in order.
+    #[must_use]
+    pub fn sample_addresses(&self) -> [String; 3] {
+        self.platforms.each_ref().map(|listening| format!("http://localhost:{}", listening.port))
+    }
+
     /// Addresses to ask for `/livez`, by name: the wallet's by number, since not every resolver knows `wallet.localhost`.
     #[must_use]
     pub fn probes(&self) -> Vec<String> {
         let listening = [&self.front, &self.wallet, &self.registrar, &self.phone, &self.register];
-        listening.into_iter().chain(&self.nodes).map(|one| format!("http://127.0.0.1:{}/livez", one.port)).collect()
+        listening.into_iter().chain(&self.nodes).chain(&self.platforms).map(|one| format!("http://127.0.0.1:{}/livez", one.port)).collect()
     }
 }
 

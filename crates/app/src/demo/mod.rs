@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::offices::{self, Offices, Surroundings};
 use crate::platform_file::PlatformFile;
 use crate::root::{self, NODES, Origins, SandboxRoot};
-use addresses::{Ports, Ready, ReadyFile, claim};
+use addresses::{Ports, Ready, ReadyFile, ServedPlatform, claim};
 use control::Control;
 use hufu_domain::rules::Rules;
 use hufu_kernel::{Clock, NodeIndex, OsRng, Rng, Root, ShiftedClock};
@@ -23,6 +23,7 @@ use hufu_sandbox::persons::{Person, persons};
 use hufu_sandbox::phone_simulator::{self, PhoneSimulator};
 use hufu_sandbox::register;
 use hufu_sandbox::robot::World;
+use hufu_sandbox::sample_platform::SamplePlatform;
 use hufu_web::health::{self, Probe};
 use hufu_web::pages::{self, Help, PagesConfig};
 use hufu_web::reply::Edge;
@@ -36,6 +37,7 @@ use tokio::task::JoinSet;
 
 /// Everything answers by then, or something is wrong.
 const READY_WITHIN: Duration = Duration::from_secs(30);
+
 
 /// How the demo is started.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -78,23 +80,25 @@ pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
     for file in files {
         platforms::admit(&demo.offices, &file.certificate(Root::Sandbox, demo.now()))?;
     }
-    let invented = platforms::invented(demo.root.path(), demo.now(), demo.rng.as_ref(), &BTreeMap::new())?;
+    let served: BTreeMap<String, String> = platforms::SAMPLES.iter().map(|id| (*id).to_owned()).zip(ports.sample_addresses()).collect();
+    let mut invented = platforms::invented(demo.root.path(), demo.now(), demo.rng.as_ref(), &served)?;
     for platform in &invented {
         platforms::admit(&demo.offices, &platform.certificate)?;
     }
     let (stopper, inner) = Stopper::new();
     let probes = ports.probes();
     let control = listen(Place { what: "control", port: 0, flag: "--port" }).await?;
-    let mut serving = demo.serve(ports, control, &inner)?;
+    let samples = platforms::samples(&mut invented, &platforms::SAMPLES, &demo.world)?;
+    let mut serving = demo.serve(ports, samples, control, &inner)?;
     answered(&probes).await?;
-    let ready = demo.ready();
+    let ready = demo.ready(&served);
     if let Some(file) = &ready_file {
         file.announce(&ready)?;
     }
     let ended = if options.tour {
         demo.tour(invented, options.json, stop).await
     } else {
-        banner(&demo.addresses, &demo.root);
+        banner(&demo.addresses, &served, &demo.root);
         let mut stop = stop;
         stop.stopped().await;
         Ok(Ended::Well)
@@ -159,7 +163,13 @@ impl Demo {
     }
 
     /// Serves everything until `stop`.
-    fn serve(&self, ports: Ports, control: Listening, stop: &Stop) -> Result<JoinSet<()>, Failure> {
+    fn serve(
+        &self,
+        ports: Ports,
+        samples: Vec<SamplePlatform>,
+        control: Listening,
+        stop: &Stop,
+    ) -> Result<JoinSet<()>, Failure> {
         let mut serving = JoinSet::new();
         let mut start = |listening: Listening, edge: &Edge, probe: Probe, routes: axum::Router| {
             let routes = routes.merge(health::router(edge.office, probe));
@@ -187,6 +197,9 @@ impl Demo {
             always(),
             register::router(register::Register::new(&self.persons)),
         );
+        for (listening, sample) in ports.platforms.into_iter().zip(samples) {
+            start(listening, &self.edge("platform"), always(), sample.router());
+        }
         let edge = self.edge("control");
         let routes = Control::open(self.root.path(), control.port, Arc::clone(&self.clock), self.rng.as_ref())?;
         start(control, &edge, always(), routes.router(&edge));
@@ -209,11 +222,12 @@ impl Demo {
         pages.merge(agent.router())
     }
 
-    fn ready(&self) -> Ready {
+    fn ready(&self, served: &BTreeMap<String, String>) -> Ready {
+        let served = served.iter().map(|(client_id, url)| ServedPlatform { client_id: client_id.clone(), url: url.clone() });
         Ready {
             addresses: self.addresses.clone(),
             trust: self.root.trust_path(),
-            platforms: Vec::new(),
+            platforms: served.collect(),
             pid: std::process::id(),
             data: self.root.path().to_owned(),
         }
@@ -259,7 +273,8 @@ async fn answered(probes: &[String]) -> Result<(), Failure> {
     tokio::time::timeout(READY_WITHIN, all).await.map_err(|_| Failure::other("a part of the demo does not answer"))
 }
 
-fn banner(addresses: &Addresses, root: &SandboxRoot) {
+fn banner(addresses: &Addresses, served: &BTreeMap<String, String>, root: &SandboxRoot) {
+    let samples: Vec<String> = served.iter().map(|(client_id, url)| format!("{url}   ({client_id})")).collect();
     println!(
         "\
 Hufu 虎符 · SANDBOX 沙箱
@@ -268,6 +283,7 @@ Hufu 虎符 · SANDBOX 沙箱
   One operator runs all offices, so the separation between them does not hold here.
   所有人员、证件和平台均为虚构。各机构由同一方运行，机构之间的隔离在此不成立。
 
+  try it      {samples}
   wallet      {wallet}
   phones      {phone}   (codes arrive here)
   issuer      {issuer}   (/.well-known/openid-configuration)
@@ -281,6 +297,7 @@ Hufu 虎符 · SANDBOX 沙箱
   Explain an error:   hufu explain CODE-OR-NUMBER
 
 Ctrl-C ends it; what was enrolled stays.",
+        samples = samples.join("\n              "),
         wallet = addresses.wallet,
         phone = addresses.phone,
         issuer = addresses.issuer,

@@ -6,11 +6,15 @@ use crate::offices::Offices;
 use crate::platform_file::PlatformFile;
 use hufu_kernel::{Rng, Root, Timestamp};
 use hufu_offices::registry;
+use hufu_platform::client::{ClientAuth, RelyingParty};
 use hufu_sandbox::platforms::{Platform, platforms};
+use hufu_sandbox::robot::World;
+use hufu_sandbox::sample_platform::SamplePlatform;
 use hufu_wire::api::platform::{PlatformCertificate, Profile};
 use hufu_wire::jose::{Alg, Jwks, SoftKey};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The folder of the invented platforms' private keys: platforms are parties of their own, so it is no office's.
 const FOLDER: &str = "platforms";
@@ -21,6 +25,45 @@ pub struct Invented {
     pub certificate: PlatformCertificate,
     /// Its private key.
     pub key: SoftKey,
+}
+
+/// The three with pages.
+pub const SAMPLES: [&str; 3] = ["yunzhou-library", "blue-jar", "clay-jar-bank"];
+
+impl Invented {
+    /// Its OpenID Connect client, with keys pinned from the trust root's public half and never from the front.
+    ///
+    /// # Errors
+    /// [`Failure::Other`] if a key cannot be made.
+    pub fn client(self, world: &World) -> Result<RelyingParty, Failure> {
+        let group = world.trust.group_jwk().ok_or_else(|| Failure::other("the group key is no key"))?;
+        Ok(RelyingParty {
+            client_id: self.certificate.client_id.clone(),
+            redirect_uri: self.certificate.redirect_uris.first().cloned().unwrap_or_default(),
+            issuer: world.trust.issuer.clone(),
+            auth: ClientAuth::PrivateKeyJwt(self.key),
+            dpop: Some(SoftKey::generate(Alg::ES256, world.rng.as_ref()).map_err(Failure::other)?),
+            keys: Jwks { keys: vec![group] },
+            alg: self.certificate.id_token_signed_response_alg,
+        })
+    }
+}
+
+/// Takes the named platforms out of `invented` and gives them pages.
+///
+/// # Errors
+/// [`Failure::Other`] if one of them is not invented.
+pub fn samples(invented: &mut Vec<Invented>, names: &[&str], world: &World) -> Result<Vec<SamplePlatform>, Failure> {
+    names
+        .iter()
+        .map(|name| {
+            let place = invented.iter().position(|platform| platform.certificate.client_id == *name);
+            let platform = invented.swap_remove(place.ok_or_else(|| Failure::other(format!("no platform {name}")))?);
+            let certificate = platform.certificate.clone();
+            let client = platform.client(world)?;
+            Ok(SamplePlatform::new(certificate, client, Arc::clone(&world.clock), Arc::clone(&world.rng)))
+        })
+        .collect()
 }
 
 /// The invented platforms. `at` says where one of them is served; the others' addresses lead nowhere, on purpose.

@@ -4,13 +4,9 @@ use super::platforms::Invented;
 use crate::failure::Failure;
 use crate::files;
 use crate::root::{OFFICES, SandboxRoot};
-use hufu_kernel::Rng;
-use hufu_platform::client::{ClientAuth, RelyingParty};
 use hufu_sandbox::persons::Person;
 use hufu_sandbox::robot::World;
 use hufu_sandbox::tour::{Plan, Report, Step, Stop, run};
-use hufu_wire::api::trust::Trust;
-use hufu_wire::jose::{Alg, Jwks, SoftKey};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -88,28 +84,10 @@ fn somebody_new(data: &Path, persons: &[Person]) -> Result<Person, Failure> {
 }
 
 fn stop(platform: Invented, world: &World) -> Result<Stop, Failure> {
-    let Invented { certificate, key } = platform;
-    let client = RelyingParty {
-        client_id: certificate.client_id.clone(),
-        redirect_uri: certificate.redirect_uris.first().cloned().unwrap_or_default(),
-        issuer: world.trust.issuer.clone(),
-        auth: ClientAuth::PrivateKeyJwt(key),
-        dpop: Some(dpop_key(world.rng.as_ref())?),
-        keys: pinned(&world.trust)?,
-        alg: certificate.id_token_signed_response_alg,
-    };
+    let certificate = platform.certificate.clone();
+    let client = platform.client(world)?;
     let answers = certificate.purposes.first().map(|purpose| purpose.answers.clone()).unwrap_or_default();
     Ok(Stop { certificate, client, answers })
-}
-
-fn dpop_key(rng: &dyn Rng) -> Result<SoftKey, Failure> {
-    SoftKey::generate(Alg::ES256, rng).map_err(Failure::other)
-}
-
-/// The keys a platform pins, from the trust root's public half and never from the front.
-fn pinned(trust: &Trust) -> Result<Jwks, Failure> {
-    let group = trust.group_jwk().ok_or_else(|| Failure::other("the group key is no key"))?;
-    Ok(Jwks { keys: vec![group] })
 }
 
 /// An office's files at rest: the database, its log and its index, whatever they are called.

@@ -1,0 +1,276 @@
+//! A sample platform with pages: it signs people in, knows them by `sub`, and drops older sessions when a person ends them.
+
+use crate::html::{STYLE_PATH, escape, language, page, say, style};
+use crate::http::{client, send};
+use crate::robot::Failure;
+use axum::Router;
+use axum::extract::{Form, RawQuery, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use hufu_kernel::{Clock, Lang, Rng, Strength, Timestamp, b64, random};
+use hufu_platform::client::{Pending, RelyingParty, SignedIn, Wish};
+use hufu_platform::sessions::{Older, Seen, observe};
+use hufu_wire::api::platform::PlatformCertificate;
+use serde::Deserialize;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Browsers remembered at once; the oldest go first.
+const BROWSERS: usize = 10_000;
+
+/// Sessions of this platform end by themselves after a day.
+const SESSION: i64 = 86_400;
+
+/// A platform that is served.
+#[derive(Clone)]
+pub struct SamplePlatform(Arc<Inner>);
+
+struct Inner {
+    certificate: PlatformCertificate,
+    client: RelyingParty,
+    clock: Arc<dyn Clock>,
+    rng: Arc<dyn Rng>,
+    state: Mutex<Memory>,
+}
+
+/// What a platform keeps: accounts by `sub`, and browsers.
+#[derive(Default)]
+struct Memory {
+    accounts: HashMap<String, Account>,
+    browsers: HashMap<String, Browser>,
+}
+
+struct Account {
+    seen: Seen,
+    visits: u32,
+    answers: String,
+    strength: Strength,
+}
+
+enum Browser {
+    Away(Box<Pending>, Timestamp),
+    Here { sub: String, since: Timestamp },
+}
+
+impl Browser {
+    fn since(&self) -> Timestamp {
+        match self {
+            Self::Away(_, since) | Self::Here { since, .. } => *since,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Start {
+    #[serde(default)]
+    purpose: String,
+    #[serde(default)]
+    password: String,
+}
+
+impl SamplePlatform {
+    /// A platform with its certificate and client.
+    #[must_use]
+    pub fn new(certificate: PlatformCertificate, client: RelyingParty, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Self {
+        Self(Arc::new(Inner { certificate, client, clock, rng, state: Mutex::default() }))
+    }
+
+    /// Its pages.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/", get(home))
+            .route("/sign-in", post(sign_in))
+            .route("/callback", get(callback))
+            .route("/sign-out", post(sign_out))
+            .route(STYLE_PATH, get(style))
+            .with_state(self.clone())
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ports of one host share cookies, so the name carries the platform's.
+    fn cookie_name(&self) -> String {
+        format!("{}-session", self.0.certificate.client_id)
+    }
+
+    fn browser(&self, headers: &HeaderMap) -> Option<String> {
+        let name = format!("{}=", self.cookie_name());
+        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        cookies.flat_map(|cookies| cookies.split("; ")).find_map(|cookie| cookie.strip_prefix(&name)).map(str::to_owned)
+    }
+
+    fn remember(&self, browser: Browser) -> String {
+        let name = b64(&random::<32>(self.0.rng.as_ref()));
+        let mut memory = self.memory();
+        if memory.browsers.len() >= BROWSERS {
+            let oldest = memory.browsers.iter().min_by_key(|(_, browser)| browser.since()).map(|(name, _)| name.clone());
+            if let Some(oldest) = oldest {
+                memory.browsers.remove(&oldest);
+            }
+        }
+        memory.browsers.insert(name.clone(), browser);
+        name
+    }
+
+    fn with_cookie(&self, name: &str, to: &str) -> Response {
+        let cookie = format!("{}={name}; HttpOnly; SameSite=Lax; Path=/", self.cookie_name());
+        let mut response = Redirect::to(to).into_response();
+        if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+            response.headers_mut().insert(header::SET_COOKIE, cookie);
+        }
+        response
+    }
+
+    /// Takes a verified sign-in into the account; older sessions go if the person ended them.
+    fn welcome(&self, known: &SignedIn) -> String {
+        let token = &known.token;
+        let mut memory = self.memory();
+        let account = memory.accounts.get(&token.sub);
+        let (seen, older) = observe(account.map(|account| &account.seen), token);
+        let visits = account.map_or(0, |account| account.visits) + 1;
+        if older == Older::End {
+            memory.browsers.retain(|_, browser| !matches!(browser, Browser::Here { sub, .. } if *sub == token.sub));
+        }
+        let answers = serde_json::to_string(&token.hufu.answers).unwrap_or_default();
+        let account = Account { seen, visits, answers, strength: token.hufu.strength };
+        memory.accounts.insert(token.sub.clone(), account);
+        token.sub.clone()
+    }
+
+    async fn begin(&self, start: &Start) -> Result<(Pending, String), Failure> {
+        let inner = &self.0;
+        let known = inner.certificate.purpose(Some(&start.purpose)).or(inner.certificate.purposes.first());
+        let purpose = known.ok_or("this platform has no purpose")?;
+        let wish = Wish {
+            answers: purpose.answers.clone(),
+            purpose: Some(purpose.id.clone()),
+            strength: (start.password == "yes").then_some(Strength::CertificatePassword),
+            ui_locales: None,
+        };
+        let now = inner.clock.now();
+        let pending = inner.client.begin(&wish, inner.rng.as_ref());
+        let push = inner.client.push(&pending, now, inner.rng.as_ref()).map_err(|error| error.to_string())?;
+        let (status, body) = send(&client()?, push).await?;
+        let url = inner.client.pushed(status, &body).map_err(|error| error.to_string())?;
+        Ok((pending, url))
+    }
+
+    async fn redeem(&self, pending: &Pending, query: &str) -> Result<SignedIn, Failure> {
+        let inner = &self.0;
+        let text = |error: hufu_platform::client::ClientError| error.to_string();
+        let code = inner.client.callback(pending, query).map_err(text)?;
+        let now = inner.clock.now();
+        let request = inner.client.redeem(pending, &code, now, inner.rng.as_ref()).map_err(text)?;
+        let (status, body) = send(&client()?, request).await?;
+        inner.client.redeemed(pending, status, &body, now).map_err(text)
+    }
+
+    fn page(&self, lang: Lang, status: StatusCode, body: &str) -> Response {
+        let issuer = &self.0.client.issuer;
+        page(lang, status, self.0.certificate.name.get(lang), body, &format!("{issuer} http://*.localhost:* http://localhost:*"))
+    }
+
+    fn trouble(&self, lang: Lang, cause: &str) -> Response {
+        let heading = say(lang, "没有登录", "Not signed in");
+        let back = say(lang, "返回首页", "Back to the start");
+        let body = format!("<h1>{heading}</h1><p role=\"alert\">{}</p><p><a href=\"/\">{back}</a></p>", escape(cause));
+        self.page(lang, StatusCode::BAD_REQUEST, &body)
+    }
+}
+
+async fn home(State(platform): State<SamplePlatform>, headers: HeaderMap) -> Response {
+    let lang = language(&headers);
+    let name = escape(platform.0.certificate.name.get(lang));
+    let now = platform.0.clock.now();
+    let known = {
+        let memory = platform.memory();
+        let here = platform.browser(&headers).and_then(|browser| match memory.browsers.get(&browser) {
+            Some(Browser::Here { sub, since }) if now < *since + SESSION => Some(sub.clone()),
+            _ => None,
+        });
+        here.and_then(|sub| memory.accounts.get(&sub).map(|account| (signed_in(lang, &sub, account), ())))
+    };
+    let body = match known {
+        Some((account, ())) => format!("<h1>{name}</h1>{account}"),
+        None => format!("<h1>{name}</h1>{}", offers(&platform, lang)),
+    };
+    platform.page(lang, StatusCode::OK, &body)
+}
+
+fn signed_in(lang: Lang, sub: &str, account: &Account) -> String {
+    format!(
+        "<p>{welcome}</p><dl><dt>{id}</dt><dd><code id=\"sub\">{sub}</code></dd><dt>{answers}</dt><dd><code id=\"answers\">{values}</code></dd>\
+         <dt>{strength}</dt><dd><code>{how}</code></dd><dt>{visits}</dt><dd id=\"visits\">{count}</dd></dl>\
+         <form method=\"post\" action=\"/sign-out\"><p><button>{out}</button></p></form>",
+        welcome = say(lang, "您已登录。本平台不知道您的姓名和证件号码。", "You are signed in. This platform knows neither your name nor a document number."),
+        id = say(lang, "本平台的标识（sub）", "This platform's identifier (sub)"),
+        sub = escape(sub),
+        answers = say(lang, "得到的答案", "Answers received"),
+        values = escape(&account.answers),
+        strength = say(lang, "认证强度", "Strength"),
+        how = account.strength.as_str(),
+        visits = say(lang, "登录次数", "Visits"),
+        count = account.visits,
+        out = say(lang, "退出", "Sign out"),
+    )
+}
+
+fn offers(platform: &SamplePlatform, lang: Lang) -> String {
+    let form = |purpose: &hufu_wire::api::platform::Purpose, password: &str, label: &str| {
+        format!(
+            "<form method=\"post\" action=\"/sign-in\"><input type=\"hidden\" name=\"purpose\" value=\"{}\"><input type=\"hidden\" name=\"password\" value=\"{password}\"><p><button>{}</button></p></form>",
+            escape(&purpose.id),
+            escape(label),
+        )
+    };
+    let purposes: String = platform
+        .0
+        .certificate
+        .purposes
+        .iter()
+        .map(|purpose| {
+            let text = escape(purpose.text.get(lang));
+            let plain = form(purpose, "no", say(lang, "用网证登录", "Sign in with the network certificate"));
+            let strong = form(purpose, "yes", say(lang, "用网证和口令登录", "Sign in with certificate and password"));
+            format!("<h2>{text}</h2>{plain}{strong}")
+        })
+        .collect();
+    format!("<p>{}</p>{purposes}", say(lang, "示例平台。", "A sample platform."))
+}
+
+async fn sign_in(State(platform): State<SamplePlatform>, headers: HeaderMap, Form(start): Form<Start>) -> Response {
+    match platform.begin(&start).await {
+        Ok((pending, url)) => {
+            let browser = platform.remember(Browser::Away(Box::new(pending), platform.0.clock.now()));
+            platform.with_cookie(&browser, &url)
+        }
+        Err(cause) => platform.trouble(language(&headers), &cause),
+    }
+}
+
+async fn callback(State(platform): State<SamplePlatform>, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
+    let lang = language(&headers);
+    let away = platform.browser(&headers).and_then(|browser| platform.memory().browsers.remove(&browser));
+    let Some(Browser::Away(pending, _)) = away else {
+        return platform.trouble(lang, say(lang, "这个浏览器没有发起登录。", "This browser did not begin a sign-in."));
+    };
+    match platform.redeem(&pending, &query.unwrap_or_default()).await {
+        Ok(known) => {
+            let sub = platform.welcome(&known);
+            // A new name after signing in: what somebody may have planted before is worth nothing.
+            let browser = platform.remember(Browser::Here { sub, since: platform.0.clock.now() });
+            platform.with_cookie(&browser, "/")
+        }
+        Err(cause) => platform.trouble(lang, &cause),
+    }
+}
+
+async fn sign_out(State(platform): State<SamplePlatform>, headers: HeaderMap) -> Response {
+    if let Some(browser) = platform.browser(&headers) {
+        platform.memory().browsers.remove(&browser);
+    }
+    Redirect::to("/").into_response()
+}
