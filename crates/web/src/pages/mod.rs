@@ -26,8 +26,11 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use hufu_kernel::{Clock, Refusal, Root};
+use hufu_kernel::{Clock, Refusal};
+use hufu_wire::api::platform::Bilingual;
 use hufu_wire::api::trust::Trust;
+use hufu_wire::documents::DocumentType;
+use serde::Serialize;
 use std::sync::Arc;
 
 /// What the pages are told when the server starts.
@@ -66,16 +69,49 @@ impl Help {
     }
 }
 
-/// The pages, `/trust.json`, `/services.json` and the files under `/assets/`; everything else on this origin is a page that says
-/// that there is none. Under a sandbox root `/__routes.json` lists every page and every error state with an address.
+/// A synthetic person, as the sandbox's page of persons shows it: without it nobody could know what to type.
+#[derive(Clone, Debug, Serialize)]
+pub struct SandboxPerson {
+    /// Stable: `lin-xiaoyu`.
+    pub id: String,
+    /// As on every document.
+    pub name: String,
+    /// In Latin letters.
+    pub latin: String,
+    /// The documents.
+    pub documents: Vec<SandboxDocument>,
+    /// The simulated phone.
+    pub phone: String,
+    /// Who this is, for personas.
+    pub story: Option<Bilingual>,
+    /// What to try, for personas.
+    pub try_this: Option<Bilingual>,
+}
+
+/// A synthetic person's document.
+#[derive(Clone, Debug, Serialize)]
+pub struct SandboxDocument {
+    /// One of seven types.
+    pub document_type: DocumentType,
+    /// Its number, in the sandbox's range.
+    pub number: String,
+}
+
+/// The pages, `/trust.json`, `/services.json` and the files under `/assets/`; every other GET on this origin is a page that says
+/// that there is none.
 pub fn router(config: PagesConfig) -> Router {
+    sandbox_router(config, Vec::new())
+}
+
+/// The same with `/sandbox/persons` (also as `/sandbox/persons.json`), which tells a visitor whom one can enrol as. Under a sandbox
+/// root `/__routes.json` lists every page and every error state with an address; a production root has none of the three.
+pub fn sandbox_router(config: PagesConfig, persons: Vec<SandboxPerson>) -> Router {
     let documents = health::public_document(health::TRUST_PATH, &config.trust)
         .merge(health::public_document("/services.json", &page::Services::of(&config)));
-    let sandbox = config.trust.root == Root::Sandbox;
-    let site = Arc::new(page::Site::new(config));
+    let site = Arc::new(page::Site::new(config, persons));
     let mut pages = table::ROUTES.iter().fold(Router::new(), |router, row| router.route(row.path, get(show(row))));
-    if sandbox {
-        pages = pages.route("/__routes.json", get(async || axum::Json(table::addresses())));
+    if site.sandbox() {
+        pages = pages.route("/__routes.json", get(listed)).route("/sandbox/persons.json", get(persons_document));
     }
     pages
         .route("/language", post(preferences::language))
@@ -86,6 +122,14 @@ pub fn router(config: PagesConfig) -> Router {
         .route("/{*anything}", get(missing))
         .with_state(site)
         .merge(documents)
+}
+
+async fn listed(State(site): Shared) -> Response {
+    axum::Json(table::addresses(!site.persons.is_empty())).into_response()
+}
+
+async fn persons_document(State(site): Shared) -> Response {
+    axum::Json(&site.persons).into_response()
 }
 
 type Shared = State<Arc<page::Site>>;

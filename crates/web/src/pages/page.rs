@@ -4,10 +4,11 @@ use super::preferences::Preferences;
 use super::refused::{self, Told};
 use super::table::{self, FieldError, Row, Sentence};
 use super::verify::Outcome;
-use super::{PagesConfig, headers, text};
+use super::{PagesConfig, SandboxPerson, headers, text};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hufu_kernel::{Lang, Refusal, Root, unb64};
+use hufu_wire::api::platform::Bilingual;
 use hufu_wire::documents::DocumentType;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -32,11 +33,14 @@ impl Services {
 /// What all pages share.
 pub(super) struct Site {
     pub config: PagesConfig,
+    pub persons: Vec<SandboxPerson>,
 }
 
 impl Site {
-    pub(super) fn new(config: PagesConfig) -> Self {
-        Self { config }
+    /// Persons exist in a sandbox only; a production root drops them.
+    pub(super) fn new(config: PagesConfig, persons: Vec<SandboxPerson>) -> Self {
+        let persons = if config.trust.root == Root::Sandbox { persons } else { Vec::new() };
+        Self { config, persons }
     }
 
     pub(super) fn sandbox(&self) -> bool {
@@ -81,6 +85,9 @@ impl<'a> Page<'a> {
         let field = |wanted: &str| {
             form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == wanted).map(|(_, value)| value)
         };
+        if row.path == table::PERSONS_PATH && site.persons.is_empty() {
+            return None;
+        }
         let told = match part {
             Some(code) => Some(refused::told_of(code)?),
             None => None,
@@ -273,6 +280,24 @@ impl<'a> Page<'a> {
     #[must_use]
     pub fn documents(&self) -> Vec<(&'static str, &'static str)> {
         DocumentType::ALL.iter().map(|kind| (kind.code(), kind.name(self.preferences.lang))).collect()
+    }
+
+    /// Sandbox only: the synthetic persons.
+    #[must_use]
+    pub fn persons(&self) -> &[SandboxPerson] {
+        &self.site.persons
+    }
+
+    /// A text in the page's language.
+    #[must_use]
+    pub fn of<'t>(&self, text: &'t Bilingual) -> &'t str {
+        text.get(self.preferences.lang)
+    }
+
+    /// The name of a type of document.
+    #[must_use]
+    pub fn document(&self, kind: &DocumentType) -> &'static str {
+        kind.name(self.preferences.lang)
     }
 
     /// The transaction, as it stands in the address.

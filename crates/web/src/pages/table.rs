@@ -86,6 +86,7 @@ templates! {
     Left "left.html";
     HelpPage "help.html";
     Verify "verify.html";
+    Persons "persons.html";
     Refused "refused.html";
 }
 
@@ -103,6 +104,9 @@ const WRONG_PASSWORD: FieldError = refusal(Refusal::PasswordWrong, "password_wro
 
 /// The sign-in page: the only one that names its origin and may post to the front.
 pub(super) const SIGN_IN_PATH: &str = "/sign-in";
+
+/// Sandbox only: whom one can be.
+pub(super) const PERSONS_PATH: &str = "/sandbox/persons";
 
 const NONE: &[FieldError] = &[];
 const ASKS_DEVICE: &[FieldError] = &[DEVICE];
@@ -171,6 +175,7 @@ pub(super) const ROUTES: &[Row] = &[
     own("/leave", "leave-title", &[text("sure", "sure", "error-sure"), DEVICE], Leave::page),
     row("/left", "left-title", Left::page),
     row("/help", "help-title", HelpPage::page),
+    row(PERSONS_PATH, "persons-title", Persons::page),
     Row { island: true, errors: &[text("pass", "pass", "error-pass")], ..row("/verify", "verify-title", Verify::page) },
     row("/refused/{code}", "refused-title", Refused::page),
 ];
@@ -210,10 +215,10 @@ pub(super) struct Address {
     pub address: String,
 }
 
-/// Every page and every error state.
-pub(super) fn addresses() -> Vec<Address> {
+/// Every page and every error state of a site, with or without synthetic persons.
+pub(super) fn addresses(persons: bool) -> Vec<Address> {
     let mut out = Vec::new();
-    for row in ROUTES {
+    for row in ROUTES.iter().filter(|row| persons || row.path != PERSONS_PATH) {
         if row.path == REFUSED.path {
             let codes = refused::ALL.iter().map(|told| told.refusal.code());
             out.extend(codes.map(|code| Address {

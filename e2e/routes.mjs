@@ -1,0 +1,56 @@
+// Every page and every error state of the service's own table, in every way of reading; a row that nobody visited fails.
+
+import { Device, WAYS } from "./browser.mjs";
+
+/** Also in the dark theme, where only contrast can differ. */
+const ALL = [...WAYS, { ...WAYS[0], scheme: "dark" }, { ...WAYS[3], scheme: "dark" }];
+
+export async function routes(browser, ready, report) {
+  for (const way of ALL) {
+    const device = await Device.make(browser, ready, way, report);
+    // The server's markup as it is: a device without a certificate would be led away from steps it has not reached.
+    await device.context.route("**/assets/elements.js", (route) => route.abort());
+    await report.journey(`every page [${way.lang} ${way.size}${way.scheme ? ` ${way.scheme}` : ""}]`, async () => {
+      await device.go("/help");
+      const table = await device.page.evaluate(async () => (await fetch("/__routes.json")).json());
+      report.check(table.length > 50, "the table of pages");
+      for (const { path, error, address } of table) await visit(device, path, error, address);
+      const missed = table.filter(({ path, error }) => !report.seen.has(`${path} ${error ?? ""}`.trim()));
+      report.check(missed.length === 0, `visited: all but ${missed.map((row) => row.address).join(", ") || "none"}`);
+    });
+    await device.close();
+  }
+}
+
+async function visit(device, path, error, address) {
+  const answer = await device.go(address);
+  device.report.check(answer.status() === (path === "404" ? 404 : 200), `${address}: status ${answer.status()}`);
+  await device.look(address);
+  device.report.visited(path, error);
+}
+
+/** Without scripts every page is there, says what to do, and plain forms work. */
+export async function withoutScripts(browser, ready, report) {
+  for (const way of WAYS.slice(0, 2)) {
+    const device = await Device.make(browser, ready, way, report, { javaScriptEnabled: false });
+    const { page } = device;
+    await report.journey(`without scripts [${way.lang}]`, async () => {
+      for (const path of ["/enrol/details", "/enrol/face", "/enrol/phone", "/enrol/code", "/enrol/device", "/enrol/password", "/home", "/devices", "/devices/new", "/devices/add", "/lock", "/leave", "/activity", "/hold"]) {
+        await device.go(path);
+        report.check(/JavaScript/.test(await page.locator("main").innerText()), `${path} says what to do without scripts`);
+        report.equal(await page.locator("main form:visible").count(), 0, `${path} shows no form that cannot work`);
+      }
+      await device.go("/enrol");
+      await page.check("#notice");
+      await device.submit("form[action='/enrol/notice'] button");
+      report.equal(new URL(page.url()).pathname, "/enrol/details", "the notice is accepted by a plain form");
+      await device.go("/enrol");
+      await page.locator("form[action='/language'] button").click();
+      report.equal(await page.locator("html").getAttribute("lang"), way.lang === "en" ? "zh-Hans" : "en", "the language changes");
+      report.equal(new URL(page.url()).pathname, "/enrol", "and the page stays");
+      await device.go(`/sign-in?tx=${"A".repeat(43)}`);
+      report.check((await page.locator("a[href^='/sandbox/sign-in']").count()) === 1, "the persona agent is a link away");
+    });
+    await device.close();
+  }
+}

@@ -1,0 +1,29 @@
+// Every page and every journey against a running sandbox, whose addresses are in the file named by HUFU_READY.
+
+import { readFileSync } from "node:fs";
+import { launch, WAYS } from "./browser.mjs";
+import { journeys } from "./journeys.mjs";
+import { Report } from "./report.mjs";
+import { routes, withoutScripts } from "./routes.mjs";
+
+if (!process.env.HUFU_READY) {
+  console.error("HUFU_READY names no file: start `hufu demo --port 0 --ready-file FILE` first, or run ./test e2e");
+  process.exit(2);
+}
+const ready = JSON.parse(readFileSync(process.env.HUFU_READY, "utf8"));
+const report = new Report();
+const browser = await launch();
+const only = process.argv[2];
+try {
+  if (!only || only === "journeys") {
+    for (const [position, way] of WAYS.entries()) await journeys(browser, ready, way, report, position);
+  }
+  if (!only || only === "routes") {
+    await routes(browser, ready, report);
+    await withoutScripts(browser, ready, report);
+  }
+} finally {
+  await browser.close();
+}
+console.log(`${report.passed} passed, ${report.failures.length} failed`);
+process.exit(report.failures.length === 0 ? 0 : 1);
