@@ -2,6 +2,7 @@
 //! person; the events themselves are written so (design 3).
 
 use crate::failure::Failure;
+use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 
 /// Starts logging. `RUST_LOG` goes before `filter`.
@@ -15,7 +16,8 @@ pub fn start(filter: &str, json: bool) -> Result<(), Failure> {
     };
     let filter =
         EnvFilter::try_new(&filter).map_err(|error| Failure::other(format!("the log filter {filter:?}: {error}")))?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     let started = if json { logs.json().try_init() } else { logs.try_init() };
     started.map_err(Failure::other)
 }

@@ -136,3 +136,108 @@ fn allow_wallet(edge: &Edge, origin: Option<&HeaderValue>, headers: &mut HeaderM
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{node, registrar};
+    use serde::Deserialize;
+    use std::collections::BTreeSet;
+    use tower::ServiceExt as _;
+
+    const WALLET: &str = "http://wallet.localhost:8421";
+
+    /// An office that gives back what it is told.
+    struct Echo;
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Word {
+        word: String,
+    }
+
+    impl Echo {
+        async fn say(&self, word: &Word) -> Result<String, Refusal> {
+            if word.word == "refuse" { Err(Refusal::Locked) } else { Ok(word.word.clone()) }
+        }
+    }
+
+    const TABLE: &[Route<Echo>] = posts! { Echo { "/v1/say" Word => say, "gives a word back"; } };
+
+    async fn ask(request: axum::http::request::Builder, body: &'static str) -> Response<Body> {
+        let router = router(&Edge::new("echo", WALLET), &Arc::new(Echo), TABLE);
+        router.oneshot(request.body(Body::from(body)).unwrap()).await.unwrap()
+    }
+
+    fn post() -> axum::http::request::Builder {
+        Request::post("/v1/say").header(header::CONTENT_TYPE, "application/json")
+    }
+
+    #[test]
+    fn tables_are_posts_under_v1_each_path_once_each_explained() {
+        fn rows<O>(routes: &'static [Route<O>]) -> Vec<(&'static str, &'static str, &'static str)> {
+            routes.iter().map(|route| (route.method, route.path, route.what)).collect()
+        }
+        for table in [rows(node::routes()), rows(registrar::routes())] {
+            let paths: BTreeSet<_> = table.iter().map(|(_, path, _)| *path).collect();
+            assert_eq!(paths.len(), table.len());
+            assert!(table.iter().all(|(method, path, what)| *method == "POST" && path.starts_with("/v1/") && !what.is_empty()));
+        }
+        assert_eq!((node::routes().len(), registrar::routes().len()), (11, 7));
+    }
+
+    #[tokio::test]
+    async fn the_wallets_scripts_may_call_and_read_the_answer_refusals_included() {
+        for (body, status) in [(r#"{"word":"hello"}"#, 200), (r#"{"word":"refuse"}"#, 403), ("{}", 400)] {
+            let answer = ask(post().header(header::ORIGIN, WALLET), body).await;
+            assert_eq!(answer.status(), status, "{body}");
+            let headers = answer.headers();
+            assert_eq!(headers[header::ACCESS_CONTROL_ALLOW_ORIGIN], WALLET);
+            assert_eq!(headers[header::VARY], "origin");
+            assert!(!headers.contains_key(header::ACCESS_CONTROL_ALLOW_CREDENTIALS));
+        }
+    }
+
+    #[tokio::test]
+    async fn scripts_of_every_other_page_are_refused_before_anything_is_read() {
+        let others = ["http://wallet.localhost:8421.evil.example", "http://wallet.localhost", "https://wallet.localhost:8421", "null", ""];
+        for origin in others {
+            let answer = ask(post().header(header::ORIGIN, origin), r#"{"word":"hello"}"#).await;
+            assert_eq!(answer.status(), 403, "{origin}");
+            assert!(!answer.headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN), "{origin}");
+        }
+        let both = post().header(header::ORIGIN, WALLET).header(header::ORIGIN, "https://evil.example");
+        assert_eq!(ask(both, r#"{"word":"hello"}"#).await.status(), 403);
+    }
+
+    #[tokio::test]
+    async fn a_preflight_allows_this_method_and_this_header_to_the_wallet_and_nothing_else() {
+        let preflight = |origin: &'static str, method: &'static str, headers: &'static str| {
+            let request = Request::options("/v1/say").header(header::ORIGIN, origin);
+            let request = request.header(header::ACCESS_CONTROL_REQUEST_METHOD, method);
+            ask(request.header(header::ACCESS_CONTROL_REQUEST_HEADERS, headers), "")
+        };
+        let allowed = preflight(WALLET, "POST", "content-type").await;
+        assert_eq!(allowed.status(), 204);
+        assert_eq!(allowed.headers()[header::ACCESS_CONTROL_ALLOW_METHODS], "POST");
+        assert_eq!(allowed.headers()[header::ACCESS_CONTROL_ALLOW_HEADERS], "content-type");
+        assert!(!allowed.headers().contains_key(header::ACCESS_CONTROL_ALLOW_CREDENTIALS));
+        for (origin, method, headers) in [
+            ("https://evil.example", "POST", "content-type"),
+            (WALLET, "PUT", "content-type"),
+            (WALLET, "POST", "content-type, authorization"),
+        ] {
+            assert_eq!(preflight(origin, method, headers).await.status(), 403, "{origin} {method} {headers}");
+        }
+    }
+
+    #[tokio::test]
+    async fn forms_and_other_methods_reach_no_office() {
+        let form = Request::post("/v1/say").header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        assert_eq!(ask(form, r#"{"word":"hello"}"#).await.status(), 400);
+        let text = Request::post("/v1/say").header(header::CONTENT_TYPE, "text/plain");
+        assert_eq!(ask(text, r#"{"word":"hello"}"#).await.status(), 400);
+        let get = Request::get("/v1/say").header(header::CONTENT_TYPE, "application/json");
+        assert_eq!(ask(get, r#"{"word":"hello"}"#).await.status(), 404);
+    }
+}

@@ -212,3 +212,110 @@ fn connect(server: &auto::Builder<TokioExecutor>, graceful: &GracefulShutdown, s
         }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::Request as HttpRequest;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tower::ServiceExt as _;
+
+    const ANY: Place = Place { what: "test", port: 0, flag: "--port" };
+
+    fn app() -> Router {
+        #[expect(clippy::panic, reason = "what a handler must not do")]
+        async fn broken() -> &'static str {
+            panic!("a secret of the handler")
+        }
+        let slow = || async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            "done"
+        };
+        let own = || async { ([(header::CACHE_CONTROL, "public")], "own") };
+        let routes = Router::new().route("/broken", get(broken)).route("/slow", get(slow)).route("/own", get(own));
+        finished(&Edge::new("test", "http://wallet.localhost:1"), routes)
+    }
+
+    async fn text(response: Response<Body>) -> String {
+        String::from_utf8(axum::body::to_bytes(response.into_body(), 65_536).await.unwrap().to_vec()).unwrap()
+    }
+
+    async fn ask(path: &str) -> Response<Body> {
+        app().oneshot(HttpRequest::get(path).body(Body::empty()).unwrap()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_internal_error_that_tells_nothing() {
+        let response = ask("/broken").await;
+        assert_eq!(response.status(), 500);
+        assert_eq!(response.headers()[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
+        let text = text(response).await;
+        assert!(text.contains("\"internal\"") && !text.contains("secret"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn unknown_addresses_get_the_same_json_as_every_refusal() {
+        let response = ask("/nowhere").await;
+        assert_eq!(response.status(), 404);
+        assert!(text(response).await.contains("\"not_found\""));
+    }
+
+    #[tokio::test]
+    async fn security_headers_are_on_every_answer_and_a_handlers_own_stay() {
+        for path in ["/own", "/nowhere", "/broken"] {
+            let response = ask(path).await;
+            assert!(HEADERS.iter().all(|(name, _)| response.headers().contains_key(name)), "{path}");
+        }
+        assert_eq!(ask("/own").await.headers()[header::CACHE_CONTROL], "public");
+    }
+
+    #[tokio::test]
+    async fn a_busy_port_is_named_with_its_flag() {
+        let taken = listen(ANY).await.unwrap();
+        let message = listen(Place { port: taken.port, ..ANY }).await.unwrap_err().to_string();
+        assert!(message.contains(&taken.port.to_string()) && message.contains("--port"), "{message}");
+    }
+
+    #[tokio::test]
+    async fn both_addresses_of_localhost_answer() {
+        let (stopper, stop) = Stopper::new();
+        let listening = listen(ANY).await.unwrap();
+        let (port, families) = (listening.port, listening.listeners.len());
+        let serving = tokio::spawn(serve(listening, app(), stop));
+        let hosts = ["127.0.0.1", "::1"];
+        for host in &hosts[..families] {
+            let mut stream = TcpStream::connect((*host, port)).await.unwrap();
+            stream.write_all(b"GET /own HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200"), "{host}: {answer}");
+        }
+        stopper.stop();
+        serving.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_under_way_is_finished_and_nothing_new_is_taken() {
+        let (stopper, stop) = Stopper::new();
+        let listening = listen(ANY).await.unwrap();
+        let port = listening.port;
+        let serving = tokio::spawn(serve(listening, app(), stop));
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        stream.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        stopper.stop();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("done"), "{answer}");
+        serving.await.unwrap();
+        assert!(TcpStream::connect(("127.0.0.1", port)).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_dropped_stopper_stops() {
+        let (stopper, mut stop) = Stopper::new();
+        drop(stopper);
+        stop.stopped().await;
+    }
+}

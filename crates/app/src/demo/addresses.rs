@@ -91,7 +91,12 @@ impl Ports {
     #[must_use]
     pub fn probes(&self) -> Vec<String> {
         let listening = [&self.front, &self.wallet, &self.registrar, &self.phone, &self.register];
-        listening.into_iter().chain(&self.nodes).chain(&self.platforms).map(|one| format!("http://127.0.0.1:{}/livez", one.port)).collect()
+        listening
+            .into_iter()
+            .chain(&self.nodes)
+            .chain(&self.platforms)
+            .map(|one| format!("http://127.0.0.1:{}/livez", one.port))
+            .collect()
     }
 }
 

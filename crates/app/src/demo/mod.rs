@@ -38,7 +38,6 @@ use tokio::task::JoinSet;
 /// Everything answers by then, or something is wrong.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
-
 /// How the demo is started.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Options {
@@ -80,7 +79,8 @@ pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
     for file in files {
         platforms::admit(&demo.offices, &file.certificate(Root::Sandbox, demo.now()))?;
     }
-    let served: BTreeMap<String, String> = platforms::SAMPLES.iter().map(|id| (*id).to_owned()).zip(ports.sample_addresses()).collect();
+    let served: BTreeMap<String, String> =
+        platforms::SAMPLES.iter().map(|id| (*id).to_owned()).zip(ports.sample_addresses()).collect();
     let mut invented = platforms::invented(demo.root.path(), demo.now(), demo.rng.as_ref(), &served)?;
     for platform in &invented {
         platforms::admit(&demo.offices, &platform.certificate)?;
@@ -223,7 +223,8 @@ impl Demo {
     }
 
     fn ready(&self, served: &BTreeMap<String, String>) -> Ready {
-        let served = served.iter().map(|(client_id, url)| ServedPlatform { client_id: client_id.clone(), url: url.clone() });
+        let served =
+            served.iter().map(|(client_id, url)| ServedPlatform { client_id: client_id.clone(), url: url.clone() });
         Ready {
             addresses: self.addresses.clone(),
             trust: self.root.trust_path(),

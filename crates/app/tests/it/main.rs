@@ -1,0 +1,9 @@
+//! The binary and its wiring, from outside.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
+
+mod architecture;
+mod demo;
+mod documents;
+mod root;
+mod source;
+mod trust;
