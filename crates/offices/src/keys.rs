@@ -23,8 +23,8 @@ pub enum SoftwareKey {
 }
 
 enum Loaded {
-    Hmac(hmac::Key),
-    Seal(LessSafeKey),
+    Hmac(Box<hmac::Key>),
+    Seal(Box<LessSafeKey>),
     Ed25519(Ed25519KeyPair),
     Es256(EcdsaKeyPair),
     Share(Zeroizing<Vec<u8>>),
@@ -61,9 +61,9 @@ impl SoftwareKeys {
 fn load(name: &str, key: SoftwareKey) -> Result<Loaded, KeyError> {
     let broken = || KeyError::Device(format!("{name} does not load"));
     Ok(match key {
-        SoftwareKey::Hmac(bytes) => Loaded::Hmac(hmac::Key::new(hmac::HMAC_SHA256, &bytes)),
+        SoftwareKey::Hmac(bytes) => Loaded::Hmac(Box::new(hmac::Key::new(hmac::HMAC_SHA256, &bytes))),
         SoftwareKey::Seal(bytes) => {
-            Loaded::Seal(LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| broken())?))
+            Loaded::Seal(Box::new(LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| broken())?)))
         }
         SoftwareKey::Ed25519(seed) => {
             Loaded::Ed25519(Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|_| broken())?)

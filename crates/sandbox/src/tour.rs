@@ -296,8 +296,9 @@ fn at_rest(guide: &mut Guide<'_>, robot: &Robot, subs: &Subs) -> Result<(), Fail
     Ok(())
 }
 
-/// Raw, hexadecimal, base64url, and base64url shifted by one and two bytes.
-fn found(bytes: &[u8], needle: &str) -> bool {
+/// Whether `needle` is in `bytes`: raw, hexadecimal, base64url, and base64url shifted by one and two bytes.
+#[must_use]
+pub fn found(bytes: &[u8], needle: &str) -> bool {
     let raw = needle.as_bytes();
     let inner = |shift: usize| {
         let mut padded = vec![0; shift];

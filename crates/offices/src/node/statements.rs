@@ -92,10 +92,10 @@ impl Node {
             Err(StoreError::Duplicate(_)) => return Err(Refusal::Replayed),
             Err(other) => return Err(other.into()),
         }
-        if let (Some(copies), Some(pair)) = (certificates, request.pair) {
-            if pair.members().contains(&self.index) {
-                accepted.offer = Some(self.begin_signing(&row, pair, copies.into_signing())?);
-            }
+        if let (Some(copies), Some(pair)) = (certificates, request.pair)
+            && pair.members().contains(&self.index)
+        {
+            accepted.offer = Some(self.begin_signing(&row, pair, copies.into_signing())?);
         }
         Ok(accepted)
     }

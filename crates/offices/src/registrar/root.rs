@@ -240,11 +240,11 @@ impl Registrar {
             if enrolment.active.contains(&outgoing.node) {
                 continue;
             }
-            if !outgoing.delivered {
-                if let Ok(HolderReply::Pending(report)) = self.node(outgoing.node).new_holder(&outgoing.message).await {
-                    outgoing.delivered = true;
-                    enrolment.reports.push(report);
-                }
+            if !outgoing.delivered
+                && let Ok(HolderReply::Pending(report)) = self.node(outgoing.node).new_holder(&outgoing.message).await
+            {
+                outgoing.delivered = true;
+                enrolment.reports.push(report);
             }
             if self.node(outgoing.node).activate(&activate).await.is_ok() {
                 enrolment.active.push(outgoing.node);

@@ -118,8 +118,7 @@ async fn a_crash_between_any_two_steps_leaves_a_complete_person_or_none() {
     let calls = {
         let world = World::new(7);
         world.enrolled(1).await;
-        let calls = *world.faults.calls.lock().unwrap();
-        calls
+        *world.faults.calls.lock().unwrap()
     };
     assert!(calls > 8, "the saga speaks to taggers, uniqueness, post and nodes");
     for when in [When::Before, When::After] {

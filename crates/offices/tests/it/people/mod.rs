@@ -1,6 +1,8 @@
 //! Persons and nodes: the real wallet against the real offices in one process, with stores in memory and a network that fails
 //! and lies on demand.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by stopping")]
+
 mod changes;
 mod enrolment;
 mod sign_in;

@@ -161,7 +161,6 @@ pub struct World {
     pub rng: Arc<dyn Rng>,
     pub nodes: [Arc<Node>; 3],
     pub node_stores: [Store<hufu_kernel::offices::Node>; 3],
-    pub uniqueness_store: Store<hufu_kernel::offices::Uniqueness>,
     pub registrar: Arc<Registrar>,
     pub faults: Arc<Faults>,
     pub register: Arc<Register>,
@@ -256,7 +255,7 @@ impl World {
         let uniqueness_office = Arc::new(Uniqueness::new(
             Arc::clone(&trust),
             uniqueness_keys.keys as Arc<dyn KeyStore>,
-            uniqueness_store.clone(),
+            uniqueness_store,
             Arc::clone(&dyn_clock),
         ));
         let phones = Arc::new(Phones::default());
@@ -322,7 +321,6 @@ impl World {
             rng,
             nodes,
             node_stores,
-            uniqueness_store,
             faults,
             register,
             phones,
