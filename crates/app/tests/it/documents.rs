@@ -117,6 +117,9 @@ fn output(program: &str, arguments: &[&str]) -> Vec<u8> {
 fn licence_expressions_are_read_as_written() {
     let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<String>>();
     assert_eq!(alternatives("MIT/Apache-2.0"), [set(&["MIT"]), set(&["Apache-2.0"])]);
-    assert_eq!(alternatives("(MIT OR ISC) AND Unicode-3.0"), [set(&["MIT", "Unicode-3.0"]), set(&["ISC", "Unicode-3.0"])]);
+    assert_eq!(
+        alternatives("(MIT OR ISC) AND Unicode-3.0"),
+        [set(&["MIT", "Unicode-3.0"]), set(&["ISC", "Unicode-3.0"])]
+    );
     assert_eq!(alternatives("GPL-3.0-only"), [set(&["GPL-3.0-only"])]);
 }

@@ -62,7 +62,8 @@ pub fn structs(text: &str) -> BTreeMap<String, Vec<Field>> {
         } else if code.starts_with("#[serde(skip)]") {
             skipped = true;
         } else if let (Some(of), Some((name, of_type))) = (&of, code.split_once(": ")) {
-            let name = name.trim_start_matches("pub ").trim_start_matches("pub(super) ").trim_start_matches("pub(crate) ");
+            let name =
+                name.trim_start_matches("pub ").trim_start_matches("pub(super) ").trim_start_matches("pub(crate) ");
             if name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit()) {
                 let field = Field { name: name.to_owned(), of_type: of_type.trim_end_matches(',').to_owned(), skipped };
                 structs.entry(of.clone()).or_default().push(field);

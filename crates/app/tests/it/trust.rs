@@ -47,7 +47,7 @@ fn lines(page: &str) -> Vec<Line> {
         if let Some(title) = text.strip_prefix("## ") {
             section = title.to_owned();
         } else if text.starts_with("| `") {
-            let cells: Vec<String> = text.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect();
+            let cells: Vec<String> = text.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
             let names = quoted(&cells[0]).iter().flat_map(|name| expand(name)).collect();
             found.push(Line { section: section.clone(), names, cells });
         }
@@ -78,7 +78,9 @@ fn findings(page: &str, world: &World) -> Vec<String> {
         }
     }
     for (name, (columns, indexes)) in &world.tables {
-        let Some(line) = lines.iter().find(|line| line.section == "Tables" && line.names.contains(name)) else { continue };
+        let Some(line) = lines.iter().find(|line| line.section == "Tables" && line.names.contains(name)) else {
+            continue;
+        };
         for (what, told, real) in
             [("columns", quoted(&line.cells[1]), columns), ("indexes", quoted(&line.cells[2]), indexes)]
         {
@@ -155,7 +157,9 @@ fn tables() -> BTreeMap<String, Table> {
     for (_, text) in source::rust("crates/store/src/sqlite") {
         for part in text.split("CREATE TABLE ").skip(1) {
             let (name, rest) = part.trim_start_matches("IF NOT EXISTS ").split_once([' ', '(']).unwrap();
-            let Some(body) = rest.split_once(") STRICT").map(|(body, _)| body.trim_matches(['(', ' ', '\n'])) else { continue };
+            let Some(body) = rest.split_once(") STRICT").map(|(body, _)| body.trim_matches(['(', ' ', '\n'])) else {
+                continue;
+            };
             if name.starts_with("store__") {
                 let columns = body.split(',').map(|column| column.split_whitespace().next().unwrap().to_owned());
                 tables.insert(format!("store/{name}"), (columns.collect(), BTreeSet::new()));
@@ -167,7 +171,16 @@ fn tables() -> BTreeMap<String, Table> {
 
 /// Types whose values outlive a request, or are keys.
 const LASTING: [&str; 11] = [
-    "Mutex<", "RwLock<", "OnceLock<", "LazyLock<", "MemoryOnce", "dyn Once", "Sessions<", "Transactions", "Sealer", "Loaded",
+    "Mutex<",
+    "RwLock<",
+    "OnceLock<",
+    "LazyLock<",
+    "MemoryOnce",
+    "dyn Once",
+    "Sessions<",
+    "Transactions",
+    "Sealer",
+    "Loaded",
     "Secret<",
 ];
 /// Whole types of the same kind; as a part of a longer name they mean something else.
@@ -180,7 +193,8 @@ fn memory() -> BTreeSet<String> {
             // What an office is started with is handed over, not kept.
             for (of, fields) in source::structs(&text).into_iter().filter(|(of, _)| !of.ends_with("Parts")) {
                 let lasting = fields.iter().filter(|field| field.of_type != "Mutex<()>").filter(|field| {
-                    LASTING.iter().any(|part| field.of_type.contains(part)) || LASTING_WHOLE.contains(&field.of_type.as_str())
+                    LASTING.iter().any(|part| field.of_type.contains(part))
+                        || LASTING_WHOLE.contains(&field.of_type.as_str())
                 });
                 names.extend(lasting.map(|field| format!("{of}.{}", field.name)));
             }
@@ -257,12 +271,7 @@ fn every_key_table_file_and_memory_has_one_line_and_no_line_is_about_nothing() {
     drop(demo);
     files.extend(LATER.map(str::to_owned));
     let tables = tables();
-    let names = [
-        ("Keys", keys),
-        ("Tables", tables.keys().cloned().collect()),
-        ("Files", files),
-        ("Memory", memory()),
-    ];
+    let names = [("Keys", keys), ("Tables", tables.keys().cloned().collect()), ("Files", files), ("Memory", memory())];
     let world = World { names: names.into(), tables };
     let page = std::fs::read_to_string(source::project().join("docs/trust.md")).unwrap();
     let found = findings(&page, &world);
