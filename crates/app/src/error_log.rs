@@ -81,13 +81,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = FileLog::open(folder.path()).unwrap();
         log.note("first", "malformed");
-        for n in 0..60_000 {
-            log.note(&format!("n{n:05}"), "too_many_of_them");
+        for n in 0..120_000 {
+            log.note(&format!("n{n:06}"), "too_many_of_them");
         }
         log.note("last", "busy");
         assert_eq!(find(folder.path(), "last").unwrap().as_deref(), Some("busy"));
-        assert_eq!(find(folder.path(), "n59000").unwrap().as_deref(), Some("too_many_of_them"));
-        assert_eq!(find(folder.path(), "n40000").unwrap().as_deref(), Some("too_many_of_them"));
+        assert_eq!(find(folder.path(), "n119000").unwrap().as_deref(), Some("too_many_of_them"));
+        assert_eq!(find(folder.path(), "n060000").unwrap().as_deref(), Some("too_many_of_them"));
         assert_eq!(find(folder.path(), "first").unwrap(), None);
         let sizes = [FILE, OLDER].map(|name| std::fs::metadata(folder.path().join(name)).unwrap().len());
         assert!(sizes.iter().all(|size| *size <= MAX_BYTES), "{sizes:?}");

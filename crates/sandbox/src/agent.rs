@@ -63,8 +63,11 @@ impl Agent {
     /// An agent for the personas among `persons`; their wallets are kept in `file`.
     #[must_use]
     pub fn new(world: World, persons: &[Person], file: PathBuf) -> Self {
-        let personas: BTreeMap<String, Person> =
-            persons.iter().filter(|person| person.persona.is_some()).map(|person| (person.id.clone(), person.clone())).collect();
+        let personas: BTreeMap<String, Person> = persons
+            .iter()
+            .filter(|person| person.persona.is_some())
+            .map(|person| (person.id.clone(), person.clone()))
+            .collect();
         let robots = personas.keys().map(|id| (id.clone(), Mutex::new(None))).collect();
         let saved = std::fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
         Self(Arc::new(Inner { world, personas, robots, asked: Mutex::default(), file, saved: Mutex::new(saved) }))
@@ -239,8 +242,10 @@ fn troubled(agent: &Agent, lang: Lang, trouble: Trouble) -> Response {
 /// Who asks, why, what; the personas; both buttons alike.
 fn consent(agent: &Agent, asked: &Asked, lang: Lang, tx: &str, problem: Option<&str>) -> String {
     let certificate = &asked.certificate;
-    let purpose = certificate.purpose(Some(&asked.transaction.purpose)).map(|purpose| purpose.text.get(lang)).unwrap_or_default();
-    let answers: String = asked.transaction.answers.iter().map(|answer| format!("<li><code>{}</code></li>", answer.as_str())).collect();
+    let purpose =
+        certificate.purpose(Some(&asked.transaction.purpose)).map(|purpose| purpose.text.get(lang)).unwrap_or_default();
+    let answers: String =
+        asked.transaction.answers.iter().map(|answer| format!("<li><code>{}</code></li>", answer.as_str())).collect();
     let personas: String = agent
         .0
         .personas
@@ -262,16 +267,25 @@ fn consent(agent: &Agent, asked: &Asked, lang: Lang, tx: &str, problem: Option<&
          <p><label for=\"persona\">{persona}</label><select id=\"persona\" name=\"persona\" required>{personas}</select></p>\
          <p><label for=\"password\">{password}</label><input id=\"password\" name=\"password\" type=\"password\" inputmode=\"numeric\" autocomplete=\"off\"{required}></p>\
          <p class=\"choice\"><button name=\"decision\" value=\"agree\">{agree}</button> <button name=\"decision\" value=\"refuse\">{refuse}</button></p></form>",
-        title = escape(&format!("{} {}", say(lang, "以角色身份登录", "Sign in as a persona:"), certificate.name.get(lang))),
+        title =
+            escape(&format!("{} {}", say(lang, "以角色身份登录", "Sign in as a persona:"), certificate.name.get(lang))),
         who = say(lang, "谁在请求", "Who asks"),
         why = say(lang, "为什么", "Why"),
         what = say(lang, "将得到的答案", "Answers it will get"),
         id = escape(&certificate.client_id),
         purpose = escape(purpose),
-        direct = say(lang, "直连级别：登录进行时，服务能看到这次登录。", "Level direct: the service can see this sign-in while it happens."),
+        direct = say(
+            lang,
+            "直连级别：登录进行时，服务能看到这次登录。",
+            "Level direct: the service can see this sign-in while it happens."
+        ),
         tx = escape(tx),
         persona = say(lang, "角色", "Persona"),
-        password = say(lang, "口令（各角色相同：31415926；不填则仅用网证）", "Password (the same for every persona: 31415926; leave empty for certificate only)"),
+        password = say(
+            lang,
+            "口令（各角色相同：31415926；不填则仅用网证）",
+            "Password (the same for every persona: 31415926; leave empty for certificate only)"
+        ),
         agree = say(lang, "同意并继续", "Agree and continue"),
         refuse = say(lang, "不同意", "Do not agree"),
     )

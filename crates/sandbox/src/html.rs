@@ -50,7 +50,9 @@ pub fn page(lang: Lang, status: StatusCode, title: &str, body: &str, forms: &str
         lang.tag(),
         escape(title),
     );
-    let policy = format!("default-src 'none'; style-src 'self'; form-action 'self' {forms}; base-uri 'none'; frame-ancestors 'none'");
+    let policy = format!(
+        "default-src 'none'; style-src 'self'; form-action 'self' {forms}; base-uri 'none'; frame-ancestors 'none'"
+    );
     let mut response = (status, page).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));

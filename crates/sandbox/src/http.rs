@@ -71,7 +71,8 @@ impl Http {
     pub async fn authorize(&self, url: &str) -> Result<String, String> {
         let answer = self.client.get(url).send().await.map_err(|error| error.to_string())?;
         let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let location = header("location").ok_or_else(|| format!("the front answered {} without a redirect", answer.status()))?;
+        let location =
+            header("location").ok_or_else(|| format!("the front answered {} without a redirect", answer.status()))?;
         let cookie = header("set-cookie").and_then(|cookie| cookie.split(';').next().map(str::to_owned));
         self.keep_cookie(cookie);
         let (_, query) = location.split_once('?').ok_or("a redirect without a query")?;
@@ -100,7 +101,8 @@ impl Http {
             Some(cookie) if to == Address::Front => request.header("cookie", cookie),
             _ => request,
         };
-        let answer = request.header("origin", &self.addresses.wallet).send().await.map_err(|error| error.to_string())?;
+        let answer =
+            request.header("origin", &self.addresses.wallet).send().await.map_err(|error| error.to_string())?;
         let status = answer.status().as_u16();
         let body = answer.bytes().await.map_err(|error| error.to_string())?.to_vec();
         Ok(Reply { status, body })

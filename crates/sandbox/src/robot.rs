@@ -36,7 +36,8 @@ impl World {
     /// # Errors
     /// A sentence.
     pub fn robot(&self) -> Result<Robot, Failure> {
-        let device = SoftwareDevice::generate(&self.trust.rp_id, &self.trust.wallet_origin, self.rng.as_ref()).map_err(text)?;
+        let device =
+            SoftwareDevice::generate(&self.trust.rp_id, &self.trust.wallet_origin, self.rng.as_ref()).map_err(text)?;
         self.robot_with(device, State::default())
     }
 
@@ -46,7 +47,8 @@ impl World {
     /// A sentence.
     pub fn robot_with(&self, device: SoftwareDevice, state: State) -> Result<Robot, Failure> {
         let http = Http::new(client()?, self.addresses.clone());
-        Wallet::new(Arc::clone(&self.trust), http, device, state, Arc::clone(&self.clock), Arc::clone(&self.rng)).map_err(text)
+        Wallet::new(Arc::clone(&self.trust), http, device, state, Arc::clone(&self.clock), Arc::clone(&self.rng))
+            .map_err(text)
     }
 
     /// What this person would type.
@@ -60,7 +62,11 @@ impl World {
             document_number: number.expose().to_owned(),
             name: person.name.clone(),
             notice_version: self.notice_version.clone(),
-            birth_dates: vec![(u16::try_from(birth.year()).unwrap_or_default(), part(birth.month()), part(birth.day()))],
+            birth_dates: vec![(
+                u16::try_from(birth.year()).unwrap_or_default(),
+                part(birth.month()),
+                part(birth.day()),
+            )],
         }
     }
 
@@ -86,7 +92,8 @@ impl World {
         robot.start(&details).await?;
         robot.face(b"pass").await?;
         robot.phone(person.phone.as_str(), Lang::En).await?;
-        let code = self.code(person).await.map_err(|cause| WalletError::Unreachable { office: "the phone".into(), cause })?;
+        let code =
+            self.code(person).await.map_err(|cause| WalletError::Unreachable { office: "the phone".into(), cause })?;
         robot.code(&code).await?;
         let registered = robot.register_device().await?;
         let pair = pair_of(&registered.view.nodes).ok_or(WalletError::State("fewer than two nodes"))?;
@@ -133,7 +140,8 @@ impl Visit<'_> {
         let (status, body) = send(&http, push).await?;
         let url = self.platform.pushed(status, &body).map_err(text)?;
         let tx = robot.transport().authorize(&url).await?;
-        let tx = unb64(&tx).and_then(|bytes| Octets::try_from(bytes.as_slice()).ok()).ok_or("a transaction that is none")?;
+        let tx =
+            unb64(&tx).and_then(|bytes| Octets::try_from(bytes.as_slice()).ok()).ok_or("a transaction that is none")?;
         Ok(AtWallet { pending, tx })
     }
 

@@ -72,7 +72,12 @@ struct Start {
 impl SamplePlatform {
     /// A platform with its certificate and client.
     #[must_use]
-    pub fn new(certificate: PlatformCertificate, client: RelyingParty, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Self {
+    pub fn new(
+        certificate: PlatformCertificate,
+        client: RelyingParty,
+        clock: Arc<dyn Clock>,
+        rng: Arc<dyn Rng>,
+    ) -> Self {
         Self(Arc::new(Inner { certificate, client, clock, rng, state: Mutex::default() }))
     }
 
@@ -106,7 +111,8 @@ impl SamplePlatform {
         let name = b64(&random::<32>(self.0.rng.as_ref()));
         let mut memory = self.memory();
         if memory.browsers.len() >= BROWSERS {
-            let oldest = memory.browsers.iter().min_by_key(|(_, browser)| browser.since()).map(|(name, _)| name.clone());
+            let oldest =
+                memory.browsers.iter().min_by_key(|(_, browser)| browser.since()).map(|(name, _)| name.clone());
             if let Some(oldest) = oldest {
                 memory.browsers.remove(&oldest);
             }
@@ -170,7 +176,13 @@ impl SamplePlatform {
 
     fn page(&self, lang: Lang, status: StatusCode, body: &str) -> Response {
         let issuer = &self.0.client.issuer;
-        page(lang, status, self.0.certificate.name.get(lang), body, &format!("{issuer} http://*.localhost:* http://localhost:*"))
+        page(
+            lang,
+            status,
+            self.0.certificate.name.get(lang),
+            body,
+            &format!("{issuer} http://*.localhost:* http://localhost:*"),
+        )
     }
 
     fn trouble(&self, lang: Lang, cause: &str) -> Response {
@@ -205,7 +217,11 @@ fn signed_in(lang: Lang, sub: &str, account: &Account) -> String {
         "<p>{welcome}</p><dl><dt>{id}</dt><dd><code id=\"sub\">{sub}</code></dd><dt>{answers}</dt><dd><code id=\"answers\">{values}</code></dd>\
          <dt>{strength}</dt><dd><code>{how}</code></dd><dt>{visits}</dt><dd id=\"visits\">{count}</dd></dl>\
          <form method=\"post\" action=\"/sign-out\"><p><button>{out}</button></p></form>",
-        welcome = say(lang, "您已登录。本平台不知道您的姓名和证件号码。", "You are signed in. This platform knows neither your name nor a document number."),
+        welcome = say(
+            lang,
+            "您已登录。本平台不知道您的姓名和证件号码。",
+            "You are signed in. This platform knows neither your name nor a document number."
+        ),
         id = say(lang, "本平台的标识（sub）", "This platform's identifier (sub)"),
         sub = escape(sub),
         answers = say(lang, "得到的答案", "Answers received"),

@@ -82,7 +82,7 @@ struct Guide<'a> {
     plan: &'a Plan,
     report: Report,
     since: Duration,
-    say: &'a mut dyn FnMut(&Step),
+    say: &'a mut (dyn FnMut(&Step) + Send),
 }
 
 impl Guide<'_> {
@@ -105,7 +105,7 @@ impl Guide<'_> {
 ///
 /// # Errors
 /// A sentence, if a step could not be taken at all. A broken promise is no error: the report says it.
-pub async fn run(world: &World, plan: &Plan, say: &mut dyn FnMut(&Step)) -> Result<Report, Failure> {
+pub async fn run(world: &World, plan: &Plan, say: &mut (dyn FnMut(&Step) + Send)) -> Result<Report, Failure> {
     let since = (plan.elapsed)();
     let report = Report { steps: Vec::new(), promises: Vec::new(), ok: false };
     let mut guide = Guide { world, plan, report, since, say };
@@ -128,7 +128,11 @@ async fn enrol(guide: &mut Guide<'_>, robot: &mut Robot) -> Result<(), Failure> 
         format!("A fresh person enrols: {} ({})", person.name, person.latin),
         &[
             ("the person", format!("network number {}", number.grouped())),
-            ("registrar", "document, face decision, phone; in memory, for this enrolment; keeps a draft only the wallet can open".into()),
+            (
+                "registrar",
+                "document, face decision, phone; in memory, for this enrolment; keeps a draft only the wallet can open"
+                    .into(),
+            ),
             ("taggers", "a blinded number each; neither the number nor its tag".into()),
             ("uniqueness", "an index of the tag and a wrap it cannot open".into()),
             ("post", "a sealed phone under a random reference".into()),
@@ -146,24 +150,41 @@ async fn certificate(guide: &mut Guide<'_>, robot: &mut Robot) -> Result<(), Fai
     guide.step(
         format!("Two nodes sign {count} copies of the certificate and a pass"),
         &[
-            ("the person", format!("{count} one-use copies, each with its own key; a pass for 30 seconds ({} characters)", pass.len())),
+            (
+                "the person",
+                format!(
+                    "{count} one-use copies, each with its own key; a pass for 30 seconds ({} characters)",
+                    pass.len()
+                ),
+            ),
             ("nodes", "that this handle asked for copies and a pass".into()),
             ("everybody else", "nothing".into()),
         ],
     );
     let keys: std::collections::BTreeSet<_> = robot.state.certificates.iter().map(|copy| copy.key.clone()).collect();
-    guide.promise("ten copies of the certificate, each bound to its own key", count == 10 && keys.len() == 10, format!("{count} copies, {} keys", keys.len()));
+    guide.promise(
+        "ten copies of the certificate, each bound to its own key",
+        count == 10 && keys.len() == 10,
+        format!("{count} copies, {} keys", keys.len()),
+    );
     let shown = robot.state.certificates.first().map(|copy| robot.showing(copy, &["number", "age_over_18"]));
     let shown = shown.ok_or("no copy")?.map_err(|error| error.to_string())?;
     let number = robot.state.number.as_ref().map(|number| number.as_str().to_owned()).unwrap_or_default();
     let hidden = !decoded(&shown).contains(&number);
-    guide.promise("no platform is shown the number, even if it asks", hidden, "asked for number and age_over_18; the number stayed behind");
+    guide.promise(
+        "no platform is shown the number, even if it asks",
+        hidden,
+        "asked for number and age_over_18; the number stayed behind",
+    );
     Ok(())
 }
 
 /// Every base64url part of a text, decoded, one after the other.
 fn decoded(text: &str) -> String {
-    text.split(['.', '~']).filter_map(hufu_kernel::unb64).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).collect()
+    text.split(['.', '~'])
+        .filter_map(hufu_kernel::unb64)
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .collect()
 }
 
 /// The pseudonyms seen at the two platforms.
@@ -180,30 +201,61 @@ async fn sign_ins(guide: &mut Guide<'_>, robot: &mut Robot) -> Result<Subs, Fail
         let visit = Visit { platform: &library.client, wish: wish(&library.answers, None), pair, password: None };
         let known = visit.run(guide.world, robot).await?;
         let [a, b] = pair.members();
-        guide.step(format!("Signs in to {} with nodes {a} and {b}", library.certificate.name.en), &learnt(&library.certificate, &known, pair));
+        guide.step(
+            format!("Signs in to {} with nodes {a} and {b}", library.certificate.name.en),
+            &learnt(&library.certificate, &known, pair),
+        );
         seen.push(known);
     }
     let wishes = wish(&shop.answers, Some(Strength::CertificatePassword));
     let visit = Visit { platform: &shop.client, wish: wishes, pair: robot.any_pair(), password: Some(&password) };
     let second = visit.run(guide.world, robot).await?;
-    guide.step(format!("Signs in to {} with certificate and password", shop.certificate.name.en), &learnt(&shop.certificate, &second, visit.pair));
+    guide.step(
+        format!("Signs in to {} with certificate and password", shop.certificate.name.en),
+        &learnt(&shop.certificate, &second, visit.pair),
+    );
     let first = seen[0].clone();
     let same = seen.iter().all(|known| known.token.sub == first.token.sub);
-    guide.promise("a platform's pseudonym is stable over repeated sign-ins and with any two nodes", same, format!("3 sign-ins, pairs 1-2, 1-3, 2-3: {}", first.token.sub));
-    guide.promise("pseudonyms differ between platforms", first.token.sub != second.token.sub, format!("{} and {}", first.token.sub, second.token.sub));
-    let epochs = seen.iter().all(|known| known.token.hufu.ep == first.token.hufu.ep) && first.token.hufu.ep != second.token.hufu.ep;
-    guide.promise("the epoch pseudonym is stable at one platform and differs between two", epochs, first.token.hufu.ep.clone());
+    guide.promise(
+        "a platform's pseudonym is stable over repeated sign-ins and with any two nodes",
+        same,
+        format!("3 sign-ins, pairs 1-2, 1-3, 2-3: {}", first.token.sub),
+    );
+    guide.promise(
+        "pseudonyms differ between platforms",
+        first.token.sub != second.token.sub,
+        format!("{} and {}", first.token.sub, second.token.sub),
+    );
+    let epochs = seen.iter().all(|known| known.token.hufu.ep == first.token.hufu.ep)
+        && first.token.hufu.ep != second.token.hufu.ep;
+    guide.promise(
+        "the epoch pseudonym is stable at one platform and differs between two",
+        epochs,
+        first.token.hufu.ep.clone(),
+    );
     let asked = |stop: &Stop, known: &SignedIn| {
         let values = serde_json::to_value(&known.token.hufu.answers).unwrap_or_default();
-        values.as_object().is_some_and(|values| values.len() == stop.answers.len() && values.keys().all(|name| stop.answers.iter().any(|answer| answer.as_str() == name)))
+        values.as_object().is_some_and(|values| {
+            values.len() == stop.answers.len()
+                && values.keys().all(|name| stop.answers.iter().any(|answer| answer.as_str() == name))
+        })
     };
-    guide.promise("a platform gets the answers it asked for and no more", asked(library, &first) && asked(shop, &second), format!("{} and {} answers", library.answers.len(), shop.answers.len()));
+    guide.promise(
+        "a platform gets the answers it asked for and no more",
+        asked(library, &first) && asked(shop, &second),
+        format!("{} and {} answers", library.answers.len(), shop.answers.len()),
+    );
     let person = &guide.plan.person;
     let number = robot.state.number.as_ref().map(|number| number.as_str().to_owned()).unwrap_or_default();
-    let secrets = [person.name.clone(), person.documents[0].number.expose().to_owned(), number, person.phone.as_str().to_owned()];
+    let secrets =
+        [person.name.clone(), person.documents[0].number.expose().to_owned(), number, person.phone.as_str().to_owned()];
     let tokens = decoded(&first.id_token) + &decoded(&second.id_token);
     let clean = secrets.iter().all(|secret| !tokens.contains(secret));
-    guide.promise("no platform received a name, a document number, a network number or a phone", clean, format!("{} bytes of ID tokens searched for 4 values", tokens.len()));
+    guide.promise(
+        "no platform received a name, a document number, a network number or a phone",
+        clean,
+        format!("{} bytes of ID tokens searched for 4 values", tokens.len()),
+    );
     over_asking(guide, robot).await?;
     Ok(Subs { first, second })
 }
@@ -216,7 +268,10 @@ fn learnt(certificate: &PlatformCertificate, known: &SignedIn, pair: Pair) -> Ve
         ("the person", format!("a receipt for {asked}")),
         ("nodes", format!("{a} and {b}: this handle and {asked}, in memory, for seconds (level direct)")),
         ("front", format!("that somebody signed in to {asked}; not who")),
-        ("the platform", format!("sub {}, answers {answers}, strength {}", known.token.sub, known.token.hufu.strength.as_str())),
+        (
+            "the platform",
+            format!("sub {}, answers {answers}, strength {}", known.token.sub, known.token.hufu.strength.as_str()),
+        ),
         ("registrar, taggers, uniqueness, post", "nothing".into()),
     ]
 }
@@ -228,14 +283,19 @@ async fn over_asking(guide: &mut Guide<'_>, robot: &mut Robot) -> Result<(), Fai
     let visit = Visit { platform: &stop.client, wish: wish(&[beyond], None), pair: robot.any_pair(), password: None };
     let refused = visit.arrive(guide.world, robot).await.err();
     let measured = refused.clone().unwrap_or_else(|| "the request reached the wallet".into());
-    guide.promise(format!("asking for {} beyond the entitlement never reaches the person", beyond.as_str()), refused.is_some(), measured);
+    guide.promise(
+        format!("asking for {} beyond the entitlement never reaches the person", beyond.as_str()),
+        refused.is_some(),
+        measured,
+    );
     Ok(())
 }
 
 async fn sessions(guide: &mut Guide<'_>, robot: &mut Robot, subs: &Subs) -> Result<(), Failure> {
     robot.lock().await.map_err(|error| error.to_string())?;
     let stop = &guide.plan.stops[0];
-    let visit = || Visit { platform: &stop.client, wish: wish(&stop.answers, None), pair: Pair::ALL[0], password: None };
+    let visit =
+        || Visit { platform: &stop.client, wish: wish(&stop.answers, None), pair: Pair::ALL[0], password: None };
     let locked = visit().run(guide.world, robot).await.err();
     robot.unlock().await.map_err(|error| error.to_string())?;
     robot.end_sessions().await.map_err(|error| error.to_string())?;
@@ -250,7 +310,11 @@ async fn sessions(guide: &mut Guide<'_>, robot: &mut Robot, subs: &Subs) -> Resu
     );
     guide.promise("a locked certificate signs nothing", locked.is_some(), locked.unwrap_or_else(|| "it signed".into()));
     let held = again.token.sub == subs.first.token.sub && again.token.hufu.ep != subs.first.token.hufu.ep;
-    guide.promise("signing out everywhere changes the epoch pseudonym and no other", held, format!("{} then {}", subs.first.token.hufu.ep, again.token.hufu.ep));
+    guide.promise(
+        "signing out everywhere changes the epoch pseudonym and no other",
+        held,
+        format!("{} then {}", subs.first.token.hufu.ep, again.token.hufu.ep),
+    );
     Ok(())
 }
 
@@ -260,9 +324,16 @@ async fn second_identity(guide: &mut Guide<'_>) -> Result<(), Failure> {
     let refused = matches!(outcome, Err(WalletError::Refused(hufu_kernel::Refusal::AlreadyEnrolled)));
     guide.step(
         "Somebody enrols with the same document on another device",
-        &[("the person", "no second identity is made; recovery is offered".into()), ("uniqueness", "that this tag was asked for again".into())],
+        &[
+            ("the person", "no second identity is made; recovery is offered".into()),
+            ("uniqueness", "that this tag was asked for again".into()),
+        ],
     );
-    guide.promise("one person, one root: the same document makes no second identity", refused, format!("{:?}", outcome.err().map(|error| error.to_string())));
+    guide.promise(
+        "one person, one root: the same document makes no second identity",
+        refused,
+        format!("{:?}", outcome.err().map(|error| error.to_string())),
+    );
     Ok(())
 }
 
@@ -286,13 +357,23 @@ fn at_rest(guide: &mut Guide<'_>, robot: &Robot, subs: &Subs) -> Result<(), Fail
             names.extend(identity.iter().filter(|needle| found(&bytes, needle)).map(|_| office.clone()));
             // The registry and the front hold certificates by their nature; nobody's handle is there.
             if office.starts_with("node") || office == "uniqueness" || office == "post" || office == "registrar" {
-                edges.extend(places.iter().filter(|needle| found(&bytes, needle)).map(|needle| format!("{needle} at {office}")));
+                edges.extend(
+                    places.iter().filter(|needle| found(&bytes, needle)).map(|needle| format!("{needle} at {office}")),
+                );
             }
         }
     }
     guide.step(format!("Every office's files are searched: {searched} bytes"), &[]);
-    guide.promise("nothing at rest names the person", searched > 0 && names.is_empty(), format!("{searched} bytes, 4 values in 4 encodings; found at {names:?}"));
-    guide.promise("nothing at rest says where the person signed in", searched > 0 && edges.is_empty(), format!("{searched} bytes, {} values in 4 encodings; found {edges:?}", places.len()));
+    guide.promise(
+        "nothing at rest names the person",
+        searched > 0 && names.is_empty(),
+        format!("{searched} bytes, 4 values in 4 encodings; found at {names:?}"),
+    );
+    guide.promise(
+        "nothing at rest says where the person signed in",
+        searched > 0 && edges.is_empty(),
+        format!("{searched} bytes, {} values in 4 encodings; found {edges:?}", places.len()),
+    );
     Ok(())
 }
 

@@ -20,24 +20,27 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 /// A demo in this process.
-struct Running {
+pub struct Running {
     ready: Value,
     ready_file: PathBuf,
     stopper: Stopper,
     ended: JoinHandle<Result<Ended, hufu_app::failure::Failure>>,
 }
 
-fn options(folder: &Path) -> Options {
+pub fn options(folder: &Path) -> Options {
     Options { data: folder.join("demo"), ready_file: Some(folder.join("ready.json")), ..Options::default() }
 }
 
-async fn start(options: Options) -> Running {
+pub async fn start(options: Options) -> Running {
     let ready_file = options.ready_file.clone().unwrap();
     let (stopper, stop) = Stopper::new();
     let ended = tokio::spawn(demo::run(options, stop));
     for _ in 0..600 {
-        if let Ok(bytes) = std::fs::read(&ready_file) {
-            return Running { ready: serde_json::from_slice(&bytes).unwrap(), ready_file, stopper, ended };
+        // What an earlier run left is there until this one has begun: only this process's announcement counts.
+        let ready: Option<Value> =
+            std::fs::read(&ready_file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        if let Some(ready) = ready.filter(|ready| ready["pid"] == std::process::id()) {
+            return Running { ready, ready_file, stopper, ended };
         }
         assert!(!ended.is_finished(), "{:?}", ended.await.unwrap());
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -46,22 +49,22 @@ async fn start(options: Options) -> Running {
 }
 
 impl Running {
-    fn addresses(&self) -> Addresses {
+    pub fn addresses(&self) -> Addresses {
         serde_json::from_value(self.ready.clone()).unwrap()
     }
 
-    fn trust(&self) -> Trust {
+    pub fn trust(&self) -> Trust {
         serde_json::from_slice(&std::fs::read(self.ready["trust"].as_str().unwrap()).unwrap()).unwrap()
     }
 
     /// The persons are drawn from the sandbox's own seed and day.
-    fn persons(&self) -> Vec<Person> {
+    pub fn persons(&self) -> Vec<Person> {
         let world = Path::new(self.ready["data"].as_str().unwrap()).join("world.json");
         let world: Value = serde_json::from_slice(&std::fs::read(world).unwrap()).unwrap();
         persons(world["seed"].as_u64().unwrap(), world["founded"].as_str().unwrap().parse().unwrap()).unwrap()
     }
 
-    fn world(&self) -> World {
+    pub fn world(&self) -> World {
         World {
             addresses: self.addresses(),
             trust: Arc::new(self.trust()),
@@ -71,7 +74,7 @@ impl Running {
         }
     }
 
-    async fn stop(self) {
+    pub async fn stop(self) {
         self.stopper.stop();
         assert_eq!(self.ended.await.unwrap().unwrap(), Ended::Well);
         assert!(!self.ready_file.exists(), "the ready file goes with the demo");

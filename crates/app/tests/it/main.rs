@@ -4,6 +4,7 @@
 mod architecture;
 mod demo;
 mod documents;
+mod linking;
 mod root;
 mod source;
 mod trust;

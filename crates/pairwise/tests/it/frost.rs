@@ -180,7 +180,8 @@ fn fuzz_shares_and_messages_of_round_one_and_two_never_panic() {
         commitments[1].1 = Bytes(a.clone());
         let (nonces, own) = honest.signers[0].commit(&rng(15)).unwrap();
         commitments[0].1 = own;
-        assert!(honest.signers[0].sign(nonces, b"m", &commitments).is_err());
+        // Sixty-four random bytes are two points now and then; what matters is that nothing panics.
+        let _ = honest.signers[0].sign(nonces, b"m", &commitments);
         let parts = [(node(1), Bytes(a.clone())), (node(2), Bytes(b.clone()))];
         assert!(prepared.aggregate(b"m", &honest.commitments, &parts).is_err());
     });
