@@ -1,9 +1,12 @@
-//! Measures the SQLite engine on this machine's disk: `cargo run --release -p hufu-store --example speed`.
+//! Measures the SQLite engine on this machine's disk: `cargo run --release -p hufu-store --example speed`. With a
+//! PostgreSQL connection string as argument it measures that server, in the schema `speed`, which must not be there yet.
 #![expect(clippy::disallowed_methods, reason = "a measurement reads the machine's clock")]
 
 use hufu_kernel::offices::Node;
 use hufu_kernel::{Index, Key, Octets, Record, Timestamp};
-use hufu_store::{Batch, Expect, IdempotencyKey, Root, Schema, SqliteOptions, Store, StoreError, TrustRoot};
+use hufu_store::{
+    Batch, Expect, IdempotencyKey, PostgresOptions, Root, Schema, SqliteOptions, Store, StoreError, TrustRoot,
+};
 use serde::{Deserialize, Serialize};
 use std::io::Write as _;
 use std::time::{Duration, Instant};
@@ -47,13 +50,37 @@ async fn insert(store: &Store<Node>, number: u64) -> Result<(), StoreError> {
     store.commit(batch, IdempotencyKey::of(&[&number.to_be_bytes()], NOW)).await.map(drop)
 }
 
-/// Runs `tasks` loops of `work` for a time; how many a second, and the median and 99th percentile in milliseconds.
-async fn measure<F, W>(tasks: u64, seconds: u64, first: u64, work: W) -> Result<(u64, f64, f64, f64), StoreError>
+/// Processor time of this process so far, in seconds; `None` where there is no /proc.
+fn processor_time() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let fields: Vec<_> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    // User and system time in ticks of 10 ms: fields 14 and 15 of proc_pid_stat(5).
+    Some((fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?) / 100.0)
+}
+
+/// What one measurement found.
+struct Found {
+    next: u64,
+    rate: f64,
+    median: f64,
+    slow: f64,
+    processor: f64,
+}
+
+impl std::fmt::Display for Found {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { rate, median, slow, processor, .. } = self;
+        write!(f, "{rate:8.0}/s   p50 {median:.3} ms   p99 {slow:.3} ms   {processor:.1} µs of processor each")
+    }
+}
+
+/// Runs `tasks` loops of `work` for a time; the median and the 99th percentile are in milliseconds.
+async fn measure<F, W>(tasks: u64, seconds: u64, first: u64, work: W) -> Result<Found, StoreError>
 where
     F: Future<Output = Result<(), StoreError>> + Send,
     W: Fn(u64) -> F + Clone + Send + 'static,
 {
-    let began = Instant::now();
+    let (began, before) = (Instant::now(), processor_time());
     let until = began + Duration::from_secs(seconds);
     let run = |task: u64| {
         let work = work.clone();
@@ -76,8 +103,10 @@ where
         next = next.max(number);
     }
     let rate = times.len() as f64 / began.elapsed().as_secs_f64();
+    let spent = processor_time().zip(before).map_or(f64::NAN, |(after, before)| after - before);
+    let processor = spent * 1e6 / times.len() as f64;
     times.sort_by(f64::total_cmp);
-    Ok((next, rate, times[times.len() / 2], times[times.len() * 99 / 100]))
+    Ok(Found { next, rate, median: times[times.len() / 2], slow: times[times.len() * 99 / 100], processor })
 }
 
 /// What one write and sync of the disk costs, to read the rest by.
@@ -96,7 +125,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let place = tempfile::tempdir()?;
     let trust = TrustRoot { root: Root::Sandbox, id: Octets([1; 16]) };
     let schema = Schema::<Node>::new(trust).record::<Row>();
-    let store = Store::sqlite(&place.path().join("store.sqlite"), &schema, SqliteOptions::default())?;
+    let store = match std::env::args().nth(1) {
+        None => Store::sqlite(&place.path().join("store.sqlite"), &schema, SqliteOptions::default())?,
+        Some(config) => {
+            let options = PostgresOptions { config: config.parse()?, schema: "speed".into(), connections: 16 };
+            Store::postgres(options, &schema).await?
+        }
+    };
     println!("4 KiB write and fdatasync: {:.2} ms", sync_cost()?);
     let mut next = 0;
     for writers in [1, 16, 64, 256] {
@@ -105,9 +140,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             let store = writing.clone();
             async move { insert(&store, number).await }
         };
-        let (after, rate, p50, p99) = measure(writers, 3, next, insert).await?;
-        println!("{writers:3} writers: {rate:8.0} durable commits/s   p50 {p50:.2} ms   p99 {p99:.2} ms");
-        next = after;
+        let found = measure(writers, 3, next, insert).await?;
+        println!("{writers:3} writers: commits {found}");
+        next = found.next;
     }
     // The last writers stopped at different numbers; below this one every row is there.
     let full = next.saturating_sub(4_096).max(1);
@@ -123,10 +158,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 store.find::<Row>("credential", &row(number.wrapping_mul(7919) % full).credential.0).await.map(drop)
             }
         };
-        let (_, rate, p50, p99) = measure(readers, 2, 0, get).await?;
-        println!("{readers:3} readers: {rate:8.0} gets/s of {next} rows   p50 {p50:.3} ms   p99 {p99:.3} ms");
-        let (_, rate, p50, p99) = measure(readers, 2, 0, find).await?;
-        println!("{readers:3} readers: {rate:8.0} finds/s            p50 {p50:.3} ms   p99 {p99:.3} ms");
+        println!("{readers:3} readers: gets    {}", measure(readers, 2, 0, get).await?);
+        println!("{readers:3} readers: finds   {}", measure(readers, 2, 0, find).await?);
     }
     Ok(())
 }

@@ -101,7 +101,7 @@ async fn transaction(State(site): State<Site>, Path(tx): Path<String>) -> Respon
 }
 
 async fn complete(State(site): State<Site>, posted: Posted<CompleteSignIn>) -> Response<Body> {
-    let done = match posted.from_wallet(&site.front) {
+    let done = match posted.may_post(&site.front) {
         Ok(()) => site.front.complete(&posted.value, &texts(&posted.headers, &header::COOKIE)).await,
         Err(refusal) => Err(refusal),
     };
@@ -109,7 +109,7 @@ async fn complete(State(site): State<Site>, posted: Posted<CompleteSignIn>) -> R
 }
 
 async fn refuse(State(site): State<Site>, posted: Posted<RefuseSignIn>) -> Response<Body> {
-    let done = match posted.from_wallet(&site.front) {
+    let done = match posted.may_post(&site.front) {
         Ok(()) => site.front.refuse(&posted.value, &texts(&posted.headers, &header::COOKIE)).await,
         Err(refusal) => Err(refusal),
     };
@@ -235,7 +235,7 @@ impl<T: DeserializeOwned> FromRequest<Site> for Posted<T> {
 impl<T> Posted<T> {
     /// Browsers name the page's origin on every cross-origin POST; a request without the header is no browser's, and has to
     /// have the cookie like any other.
-    fn from_wallet(&self, front: &Front) -> Result<(), Refusal> {
+    fn may_post(&self, front: &Front) -> Result<(), Refusal> {
         let ours = texts(&self.headers, &header::ORIGIN).iter().all(|origin| front.may_post(origin));
         if ours { Ok(()) } else { Err(Refusal::ForeignOrigin) }
     }

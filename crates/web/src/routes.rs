@@ -181,7 +181,11 @@ mod tests {
         for table in [rows(node::routes()), rows(registrar::routes())] {
             let paths: BTreeSet<_> = table.iter().map(|(_, path, _)| *path).collect();
             assert_eq!(paths.len(), table.len());
-            assert!(table.iter().all(|(method, path, what)| *method == "POST" && path.starts_with("/v1/") && !what.is_empty()));
+            assert!(
+                table
+                    .iter()
+                    .all(|(method, path, what)| *method == "POST" && path.starts_with("/v1/") && !what.is_empty())
+            );
         }
         assert_eq!((node::routes().len(), registrar::routes().len()), (11, 7));
     }
@@ -200,7 +204,13 @@ mod tests {
 
     #[tokio::test]
     async fn scripts_of_every_other_page_are_refused_before_anything_is_read() {
-        let others = ["http://wallet.localhost:8421.evil.example", "http://wallet.localhost", "https://wallet.localhost:8421", "null", ""];
+        let others = [
+            "http://wallet.localhost:8421.evil.example",
+            "http://wallet.localhost",
+            "https://wallet.localhost:8421",
+            "null",
+            "",
+        ];
         for origin in others {
             let answer = ask(post().header(header::ORIGIN, origin), r#"{"word":"hello"}"#).await;
             assert_eq!(answer.status(), 403, "{origin}");

@@ -1,5 +1,5 @@
 //! The binary and its wiring, from outside.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod architecture;
 mod demo;

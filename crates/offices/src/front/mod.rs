@@ -16,7 +16,7 @@ pub use sign_in::{Shown, TRANSACTION_KEY};
 pub use transactions::TRANSACTION_SECONDS;
 
 use cookie::Cookies;
-use hufu_kernel::{Clock, KeyStore, Refusal, Rng, Root, Timestamp};
+use hufu_kernel::{Clock, KeyStore, Octets, Refusal, Rng, Root, Timestamp};
 use hufu_oidc::provider::{
     self, ACCESS_TOKEN_SECONDS, Call, Client, ClientError, Clients, Environment, Fresh, OpenRequest, Provider,
     SealedKind,
@@ -85,6 +85,7 @@ pub struct Front {
     provider: Provider,
     trust: Trust,
     registry: Jwk,
+    transaction_kid: String,
     keys: Jwks,
     agents: Vec<String>,
     cookies: Cookies,
@@ -119,7 +120,8 @@ impl Front {
             return Err(FrontError::Agents);
         }
         let keys = result_keys(&trust).ok_or(FrontError::Trust)?;
-        let registry = PublicKey::ed25519(trust.offices.registry.0).map(Jwk::bare).map_err(|_| FrontError::Trust)?;
+        let pinned = |key: Octets<32>| PublicKey::ed25519(key.0).map(Jwk::bare).map_err(|_| FrontError::Trust);
+        let registry = pinned(trust.offices.registry)?;
         let mut id_token_algs: Vec<Alg> = keys.keys.iter().filter_map(|key| key.alg).collect();
         id_token_algs.sort_unstable();
         id_token_algs.dedup();
@@ -129,6 +131,7 @@ impl Front {
             clients: RwLock::default(),
             transactions: Transactions::new(transactions),
             registry,
+            transaction_kid: pinned(trust.offices.front)?.thumbprint(),
             keys,
             agents,
             trust,

@@ -6,7 +6,7 @@ use hufu_kernel::{Octets, Refusal, b64, framed, random};
 use hufu_oidc::provider::{self, Authorized, Code, CodeId, Environment, Rejection, SealedKind};
 use hufu_oidc::{Form, OAuthError, Pairs, Reply, with_query};
 use hufu_wire::api::sign_in::{CompleteSignIn, Continue, RefuseSignIn, Transaction};
-use hufu_wire::jose::{self, Alg, Header, Jwk, PublicKey};
+use hufu_wire::jose::{self, Alg, Header};
 
 /// The front's one signing key, Ed25519: it signs transactions for the wallet, never results.
 pub const TRANSACTION_KEY: &str = "front-tx";
@@ -97,9 +97,7 @@ impl Front {
             strength: request.strength(),
             exp: pending.exp,
         };
-        let kid = PublicKey::ed25519(self.trust.offices.front.0).map(|key| Jwk::bare(key).thumbprint());
-        let kid = kid.map_err(|error| crate::broken(&error))?;
-        let header = Header::new(Alg::EdDSA).typ(Transaction::TYP).kid(&kid);
+        let header = Header::new(Alg::EdDSA).typ(Transaction::TYP).kid(&self.transaction_kid);
         let input = jose::signing_input(&header, &payload).map_err(|error| crate::broken(&error))?;
         let signature = self.ports.keys.sign_ed25519(TRANSACTION_KEY, input.as_bytes());
         let signature = signature.map_err(|error| crate::broken(&error))?;

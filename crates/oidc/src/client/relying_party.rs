@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 /// How a platform authenticates itself.
+#[expect(clippy::large_enum_variant, reason = "a platform has one, for as long as it runs")]
 pub enum ClientAuth {
     /// A key of its certificate.
     PrivateKeyJwt(SoftKey),

@@ -17,6 +17,7 @@ use crate::{Catalogue, Committed, Engine, IdempotencyKey, Identity, RawBatch, Ra
 use async_trait::async_trait;
 use hufu_kernel::{Key, Timestamp};
 use reader::{Read, Readers};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
 use statements::Statements;
 use std::path::Path;
@@ -140,5 +141,7 @@ fn prepare_connection(connection: &Connection, cache: i64) -> Result<(), rusqlit
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     connection.set_prepared_statement_cache_capacity(256);
     connection.pragma_update(None, "trusted_schema", "OFF")?;
+    // One plan for a statement whatever is bound to it; without this SQLite plans again for every scan.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "cache_size", -cache)
 }

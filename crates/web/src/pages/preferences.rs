@@ -35,10 +35,7 @@ impl Preferences {
         let lang = match cookie(headers, &name(https, "lang")) {
             Some("zh-Hans") => Some(Lang::ZhHans),
             Some("en") => Some(Lang::En),
-            _ => headers
-                .get(header::ACCEPT_LANGUAGE)
-                .and_then(|value| value.to_str().ok())
-                .and_then(|text| Lang::negotiate(text)),
+            _ => headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).and_then(Lang::negotiate),
         };
         Self { lang: lang.unwrap_or_default(), large: cookie(headers, &name(https, "size")) == Some("large") }
     }

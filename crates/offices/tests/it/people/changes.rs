@@ -14,7 +14,8 @@ async fn ten_copies_are_signed_by_any_pair_and_bound_to_ten_keys() {
     for pair in Pair::ALL {
         assert_eq!(wallet.issue_certificates(pair).await.unwrap(), 10);
     }
-    let texts: std::collections::BTreeSet<_> = wallet.state.certificates.iter().map(|copy| copy.sd_jwt.clone()).collect();
+    let texts: std::collections::BTreeSet<_> =
+        wallet.state.certificates.iter().map(|copy| copy.sd_jwt.clone()).collect();
     assert_eq!(texts.len(), 10);
     for copy in &wallet.state.certificates {
         let parsed = hufu_wire::sd_jwt::parse(&copy.sd_jwt).unwrap();
@@ -50,7 +51,10 @@ async fn a_locked_row_signs_nothing_until_it_is_unlocked() {
     let world = World::new(24);
     let mut wallet = world.enrolled(1).await;
     wallet.lock().await.unwrap();
-    assert_eq!(world.sign_in(&mut wallet, SHOP, Pair::ALL[0]).await.unwrap_err(), WalletError::Refused(Refusal::Locked));
+    assert_eq!(
+        world.sign_in(&mut wallet, SHOP, Pair::ALL[0]).await.unwrap_err(),
+        WalletError::Refused(Refusal::Locked)
+    );
     assert_eq!(wallet.replace_number().await.unwrap_err(), WalletError::Refused(Refusal::Locked));
     wallet.unlock().await.unwrap();
     assert!(world.sign_in(&mut wallet, SHOP, Pair::ALL[0]).await.is_ok());
@@ -91,11 +95,21 @@ async fn a_second_device_signs_in_with_the_same_pseudonym_and_can_be_removed() {
     let credential = credential_hash(&hufu_wallet::Device::credential_id(&device).0);
     wallet.add_device(&device).await.unwrap();
     let state = State { commitments: wallet.state.commitments.clone(), ..State::default() };
-    let mut second =
-        Wallet::new(Arc::clone(&world.trust), world.network(), device, state, Arc::clone(&world.clock) as _, Arc::clone(&world.rng)).unwrap();
+    let mut second = Wallet::new(
+        Arc::clone(&world.trust),
+        world.network(),
+        device,
+        state,
+        Arc::clone(&world.clock) as _,
+        Arc::clone(&world.rng),
+    )
+    .unwrap();
     assert_eq!(world.sign_in(&mut second, SHOP, Pair::ALL[2]).await.unwrap().payload.sub, sub);
     wallet.remove_device(credential).await.unwrap();
-    assert_eq!(world.sign_in(&mut second, SHOP, Pair::ALL[2]).await.unwrap_err(), WalletError::Refused(Refusal::UnknownDevice));
+    assert_eq!(
+        world.sign_in(&mut second, SHOP, Pair::ALL[2]).await.unwrap_err(),
+        WalletError::Refused(Refusal::UnknownDevice)
+    );
     let own = wallet.row(NodeIndex::ALL[0]).await.unwrap().devices[0].credential;
     assert_eq!(wallet.remove_device(own).await.unwrap_err(), WalletError::Refused(Refusal::LastDevice));
 }
@@ -136,7 +150,8 @@ async fn an_assertion_under_one_label_is_worth_nothing_under_another() {
     for label in hufu_kernel::Label::ALL.iter().copied() {
         let chal = hufu_pairwise::challenge::<hufu_pairwise::Intl>(label, None, &[], &ctx, None, t);
         let assertion = hufu_wallet::Device::assert(&twin, &chal).await.unwrap();
-        let request = SubmitStatement { statement: bytes.clone().into(), authority: Authority::Device(assertion), pair: None };
+        let request =
+            SubmitStatement { statement: bytes.clone().into(), authority: Authority::Device(assertion), pair: None };
         let answer = world.nodes[0].submit(&request).await;
         if label == hufu_kernel::Label::Leave {
             assert!(answer.is_ok(), "the control: the right label is taken");

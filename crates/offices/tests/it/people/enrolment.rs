@@ -144,7 +144,11 @@ async fn a_crash_between_any_two_steps_leaves_a_complete_person_or_none() {
             let signed = wallet.sign_in(&asked, &[Answer::Real], None, Pair::ALL[0]).await;
             assert!(signed.is_ok(), "call {at} {when:?}: {:?}", signed.err());
             let mut again = world.wallet();
-            assert_eq!(refused(world.enrol(&mut again, &details).await.unwrap_err()), Refusal::AlreadyEnrolled, "call {at} {when:?}");
+            assert_eq!(
+                refused(world.enrol(&mut again, &details).await.unwrap_err()),
+                Refusal::AlreadyEnrolled,
+                "call {at} {when:?}"
+            );
         }
     }
 }
@@ -153,7 +157,8 @@ async fn a_crash_between_any_two_steps_leaves_a_complete_person_or_none() {
 async fn finish(world: &World, wallet: &mut super::world::TestWallet, details: &hufu_wallet::Details) {
     let Some(ticket) = wallet.state.ticket.clone() else { return };
     let view = world.registrar.status(&ticket).await.unwrap();
-    if view.next == hufu_wire::api::enrolment::NextStep::Code || view.next == hufu_wire::api::enrolment::NextStep::Phone {
+    if view.next == hufu_wire::api::enrolment::NextStep::Code || view.next == hufu_wire::api::enrolment::NextStep::Phone
+    {
         world.enrol(wallet, details).await.unwrap();
         return;
     }

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use hufu_domain::eligibility::{RegisterEntry, Standing};
 use hufu_domain::rules::Rules;
 use hufu_kernel::{
-    Answer, Bytes, Clock, KeyStore, Lang, ManualClock, NodeIndex, Octets, Pair, Refusal, Rng, Root, SeededRng, Strength, Subset,
-    Timestamp, random,
+    Answer, Bytes, Clock, KeyStore, Lang, ManualClock, NodeIndex, Octets, Pair, Refusal, Rng, Root, SeededRng,
+    Strength, Subset, Timestamp, random,
 };
 use hufu_offices::keys::{SoftwareKey, SoftwareKeys};
 use hufu_offices::node::{Node, NodeParts};
@@ -86,8 +86,7 @@ impl Faults {
     fn enter(&self) -> Option<When> {
         let mut calls = self.calls.lock().unwrap();
         *calls += 1;
-        let due = self.break_at.lock().unwrap().filter(|(at, _)| *at == *calls).map(|(_, when)| when);
-        due
+        self.break_at.lock().unwrap().filter(|(at, _)| *at == *calls).map(|(_, when)| when)
     }
 
     async fn through<T>(&self, call: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
@@ -208,7 +207,9 @@ impl World {
         let rsa = NodeIndex::ALL.map(|_| None::<RsaKey>);
         let node_keys = NodeIndex::ALL.map(|index| {
             let (private, public) = hpke::generate(rng.as_ref());
-            let es256 = aws_lc_rs::signature::EcdsaKeyPair::generate(&aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+            let es256 =
+                aws_lc_rs::signature::EcdsaKeyPair::generate(&aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED_SIGNING)
+                    .unwrap();
             let pkcs8 = es256.to_pkcs8v1().unwrap();
             let point: [u8; 65] = aws_lc_rs::signature::KeyPair::public_key(&es256).as_ref().try_into().unwrap();
             let mut jwk = Jwk::bare(PublicKey::p256(point).unwrap());
@@ -222,7 +223,10 @@ impl World {
             ];
             for subset in Subset::of(index) {
                 for kind in ["k", "kp", "peer"] {
-                    keys.push((format!("{kind}-{}", subset.name()), SoftwareKey::Hmac(shared[&(kind, subset)].clone())));
+                    keys.push((
+                        format!("{kind}-{}", subset.name()),
+                        SoftwareKey::Hmac(shared[&(kind, subset)].clone()),
+                    ));
                 }
             }
             (office(&rng, "office", keys), public, jwk)
@@ -306,7 +310,9 @@ impl World {
                     rules: Arc::clone(&rules),
                     identity: Arc::clone(&register) as _,
                     face: Arc::new(Face),
-                    taggers: taggers.each_ref().map(|t| Arc::new(FaultyTagger(Arc::clone(t), Arc::clone(&faults))) as _),
+                    taggers: taggers
+                        .each_ref()
+                        .map(|t| Arc::new(FaultyTagger(Arc::clone(t), Arc::clone(&faults))) as _),
                     uniqueness: Arc::new(FaultyUniqueness(Arc::clone(&uniqueness_office), Arc::clone(&faults))),
                     post: Arc::new(FaultyPost(Arc::clone(&post_office), Arc::clone(&faults))),
                     nodes: nodes.each_ref().map(|n| Arc::new(Reached(Arc::clone(n), Arc::clone(&faults))) as _),
@@ -342,7 +348,11 @@ impl World {
     pub fn person_of(&self, sequence: u16, birth: jiff::civil::Date, standing: Standing) -> Details {
         let number = DocumentNumber::sandbox(DocumentType::ResidentIdentityCard, birth, Sex::Female, sequence);
         let name = format!("测试{sequence}");
-        self.register.0.lock().unwrap().insert(number.expose().to_owned(), (name.clone(), RegisterEntry { birth, standing }));
+        self.register
+            .0
+            .lock()
+            .unwrap()
+            .insert(number.expose().to_owned(), (name.clone(), RegisterEntry { birth, standing }));
         Details {
             document_type: DocumentType::ResidentIdentityCard,
             document_number: number.expose().to_owned(),
@@ -354,7 +364,15 @@ impl World {
 
     pub fn wallet(&self) -> TestWallet {
         let device = SoftwareDevice::generate(&self.trust.rp_id, WALLET, self.rng.as_ref()).unwrap();
-        Wallet::new(Arc::clone(&self.trust), self.network(), device, State::default(), Arc::clone(&self.clock) as _, Arc::clone(&self.rng)).unwrap()
+        Wallet::new(
+            Arc::clone(&self.trust),
+            self.network(),
+            device,
+            State::default(),
+            Arc::clone(&self.clock) as _,
+            Arc::clone(&self.rng),
+        )
+        .unwrap()
     }
 
     /// A wallet, and a second handle on its device: what malware on the device could sign.
@@ -362,12 +380,25 @@ impl World {
         let device = SoftwareDevice::generate(&self.trust.rp_id, WALLET, self.rng.as_ref()).unwrap();
         let (passkey, holder) = device.save();
         let twin = SoftwareDevice::load(&passkey, &holder, &self.trust.rp_id, WALLET).unwrap();
-        let wallet = Wallet::new(Arc::clone(&self.trust), self.network(), device, State::default(), Arc::clone(&self.clock) as _, Arc::clone(&self.rng));
+        let wallet = Wallet::new(
+            Arc::clone(&self.trust),
+            self.network(),
+            device,
+            State::default(),
+            Arc::clone(&self.clock) as _,
+            Arc::clone(&self.rng),
+        );
         (wallet.unwrap(), twin)
     }
 
     pub fn network(&self) -> Network {
-        Network { nodes: self.nodes.clone(), registrar: Arc::clone(&self.registrar), faults: Arc::clone(&self.faults), tamper: Mutex::default(), watch: Mutex::default() }
+        Network {
+            nodes: self.nodes.clone(),
+            registrar: Arc::clone(&self.registrar),
+            faults: Arc::clone(&self.faults),
+            tamper: Mutex::default(),
+            watch: Mutex::default(),
+        }
     }
 
     /// The steps up to the proven phone.
@@ -384,7 +415,8 @@ impl World {
     pub async fn enrol(&self, wallet: &mut TestWallet, details: &Details) -> Result<(), WalletError> {
         self.prove(wallet, details, "19990000001").await?;
         let view = wallet.register_device().await?.view;
-        let pair = Pair::ALL.into_iter().find(|pair| pair.members().iter().all(|node| view.nodes.contains(node))).unwrap();
+        let pair =
+            Pair::ALL.into_iter().find(|pair| pair.members().iter().all(|node| view.nodes.contains(node))).unwrap();
         let ready = wallet.secure(&view, PASSWORD, details, pair).await?;
         wallet.confirm(ready).await?;
         Ok(())
