@@ -224,7 +224,6 @@ mod tests {
     const ANY: Place = Place { what: "test", port: 0, flag: "--port" };
 
     fn app() -> Router {
-        #[expect(clippy::panic, reason = "what a handler must not do")]
         async fn broken() -> &'static str {
             panic!("a secret of the handler")
         }

@@ -34,7 +34,9 @@ pub fn options(folder: &Path) -> Options {
 pub async fn start(options: Options) -> Running {
     let ready_file = options.ready_file.clone().unwrap();
     let (stopper, stop) = Stopper::new();
-    let ended = tokio::spawn(demo::run(options, stop));
+    // On a thread of its own, as the program has it: the demo's future stays where it began.
+    let here = tokio::runtime::Handle::current();
+    let ended = tokio::task::spawn_blocking(move || here.block_on(demo::run(options, stop)));
     for _ in 0..600 {
         // What an earlier run left is there until this one has begun: only this process's announcement counts.
         let ready: Option<Value> =
