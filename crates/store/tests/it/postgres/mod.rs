@@ -106,31 +106,31 @@ async fn dropping_a_commit_leaves_it_whole_or_undone() {
     }
 }
 
-/// A session that holds the value `y` and wants `x`, while a batch holds `x` and wants `y`. The session is patient, so the
+/// A rival that holds the value `y` and wants `x`, while a batch holds `x` and wants `y`. The rival is patient, so the
 /// server throws out the batch, which tries again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_batch_thrown_out_of_a_deadlock_is_tried_again() {
     let place = OnServer::new().await;
     let store = place.node().await;
-    let (session, connection) = place.options.config.connect(tokio_postgres::NoTls).await.unwrap();
+    let (rival, connection) = place.options.config.connect(tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
     let claim = |value: &str| {
         let table = format!("\"{}\".account__name", place.options.schema);
         format!("INSERT INTO {table} (value, \"partition\", id) VALUES ('{value}', 'q', 'r')")
     };
-    session.batch_execute("SET deadlock_timeout = '1h'; BEGIN").await.unwrap();
-    session.batch_execute(&claim("y")).await.unwrap();
+    rival.batch_execute("SET deadlock_timeout = '1h'; BEGIN").await.unwrap();
+    rival.batch_execute(&claim("y")).await.unwrap();
     let row = Account { names: vec!["x".into(), "y".into()], ..account("a") };
     let commit = tokio::spawn(async move { commit(&store, |b| b.put(&row, Expect::Absent)).await });
     let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))";
     for _ in 0..500 {
-        if session.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) > 0 {
+        if rival.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) > 0 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    session.batch_execute(&claim("x")).await.unwrap();
-    session.batch_execute("ROLLBACK").await.unwrap();
+    rival.batch_execute(&claim("x")).await.unwrap();
+    rival.batch_execute("ROLLBACK").await.unwrap();
     assert!(commit.await.unwrap().is_ok());
 }
 
