@@ -30,9 +30,6 @@ export class Device {
   static async make(browser, ready, way, report, options = {}) {
     const device = new Device();
     device.context = await browser.newContext({ locale: way.locale, viewport: way.viewport, colorScheme: way.scheme ?? "light", ...options });
-    // Invented platforms have addresses that lead nowhere.
-    await device.context.route(/^https:\/\/[a-z-]+\.example\//, (route) =>
-      route.fulfill({ contentType: "text/html", body: "<!doctype html><html lang=en><title>Platform</title><h1>Platform</h1>" }));
     device.page = await device.context.newPage();
     device.wallet = ready.wallet;
     device.way = way;
@@ -115,6 +112,17 @@ export class Device {
     report.check(layout.lang === way.lang, `${where}: language ${layout.lang}`);
     report.check(!layout.text.includes("⟦"), `${where}: every message is there`);
     await this.shoot(name);
+  }
+
+  /** What the looking is worth: a page with mistakes must be found wanting. */
+  async control() {
+    await this.page.goto("data:text/html,<!doctype html><html lang=fr><title>t</title><main><h1>t</h1><img src=x><p style='color:%23bbb'>hard to read</p><div style='width:3000px'>t</div><button>t</button></main>");
+    await this.page.evaluate(AXE);
+    const found = await this.page.evaluate((tags) => globalThis.axe.run(document, { runOnly: tags }), TAGS);
+    const ids = found.violations.map(({ id }) => id);
+    this.report.check(ids.includes("image-alt") && ids.includes("color-contrast"), `axe finds a missing text and poor contrast: ${ids}`);
+    const layout = await this.page.evaluate(measure, 44);
+    this.report.check(Boolean(layout.wide) && layout.small.length === 1 && layout.lang === "fr", "a wide page, a small button and a foreign language are seen");
   }
 
   async shoot(name) {

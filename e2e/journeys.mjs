@@ -6,6 +6,9 @@ import { Platform } from "./platform.mjs";
 
 const PASSWORD = "30719284";
 
+/** What the library asks of those who borrow what is for adults. */
+const ADULT = { purpose: "adult", answers: ["age_over_18"] };
+
 export async function enrolment(device, ready, person) {
   const { page, report } = device;
   await device.go("/");
@@ -84,7 +87,8 @@ export async function enrolment(device, ready, person) {
   await page.fill("#password-again", PASSWORD);
   await device.submit();
   await device.at("/enrol/done", 60_000);
-  const number = await page.locator("[data-number]").textContent({ timeout: 10_000 });
+  await page.waitForSelector("[data-view='number']:not([hidden])");
+  const number = await page.locator("[data-number]").textContent();
   report.check(/^[2-9A-HJKMNP-Z]{5}-[2-9A-HJKMNP-Z]{5}$/.test(number), `a network number: ${number}`);
   await device.look("/enrol/done enrolled");
   return number;
@@ -145,9 +149,9 @@ async function signedIn(device, platform, pending) {
   return platform.finish(pending, device.page.url());
 }
 
-async function signIn(device, mall, tea) {
+async function signIn(device, library, bank) {
   const { page, report, way } = device;
-  const pending = await ask(device, mall, { purpose: "adult" });
+  const pending = await ask(device, library, ADULT);
   await consented(device);
   const shown = await page.locator("form[data-view='consent']").innerText();
   const yes = way.lang === "en" ? /18 or older\s+Yes/ : /已满 18 周岁\s+是/;
@@ -170,48 +174,48 @@ async function signIn(device, mall, tea) {
   }
   report.equal(await page.evaluate(() => document.activeElement?.id), "act", "Tab reaches the button that agrees");
   await page.keyboard.press("Enter");
-  const claims = await signedIn(device, mall, pending);
-  report.equal(claims.age_over_18, true, "the platform learns that the person is 18");
+  const claims = await signedIn(device, library, pending);
+  report.equal(claims.hufu?.answers?.age_over_18, true, "the platform learns that the person is 18");
   const told = Object.keys(claims).sort().join(" ");
   report.check(!/name|birth|phone|number|email/.test(told), `and no more than it asked: ${told}`);
 
-  const again = await ask(device, mall, { purpose: "adult" });
+  const again = await ask(device, library, ADULT);
   await consented(device);
   await device.submit("#act");
-  report.equal((await signedIn(device, mall, again)).sub, claims.sub, "the same platform sees the same pseudonym");
+  report.equal((await signedIn(device, library, again)).sub, claims.sub, "the same platform sees the same pseudonym");
 
-  const other = await ask(device, tea, { password: true });
+  const other = await ask(device, bank, { password: true });
   await consented(device);
   await page.fill("#password", "11112222");
   await device.submit("#act");
   await device.errs("password_wrong", "/sign-in");
   await page.fill("#password", PASSWORD);
   await device.submit("#act");
-  const strong = await signedIn(device, tea, other);
+  const strong = await signedIn(device, bank, other);
   report.equal(strong.acr, "urn:hufu:acr:certificate+password", "with the password");
   report.check(strong.sub !== claims.sub, "another platform sees another pseudonym");
   return claims.sub;
 }
 
-async function refusal(device, mall) {
+async function refusal(device, library) {
   const { page, report } = device;
-  const pending = await ask(device, mall, { purpose: "adult" });
+  const pending = await ask(device, library, ADULT);
   await consented(device);
   await device.click("[data-refuse]");
-  await page.waitForURL((url) => url.href.startsWith(mall.redirectUri));
+  await page.waitForURL((url) => url.href.startsWith(library.redirectUri));
   report.equal(new URL(page.url()).searchParams.get("error"), "access_denied", "refusing tells the platform that, and no more");
   report.equal(new URL(page.url()).searchParams.get("state"), pending.state, "the answer belongs to its request");
 
-  const cancelled = await ask(device, mall, { purpose: "adult" });
+  const cancelled = await ask(device, library, ADULT);
   await consented(device);
   await device.confirms(false);
   await device.submit("#act");
   await device.errs("device", "/sign-in");
   await device.confirms(true);
   await device.submit("#act");
-  await signedIn(device, mall, cancelled);
+  await signedIn(device, library, cancelled);
 
-  const beyond = await mall.begin({ purpose: "adult", answers: ["guardian_consent"] }).then(() => "served", (error) => error.error ?? error.cause?.error ?? String(error));
+  const beyond = await library.begin({ purpose: "adult", answers: ["guardian_consent"] }).then(() => "served", (error) => error.error ?? error.cause?.error ?? String(error));
   report.check(beyond !== "served", `over-asking never reaches a person: ${beyond}`);
 }
 
@@ -242,7 +246,7 @@ async function receipts(device) {
   report.equal(file.suggestedFilename(), "hufu-receipt.json", "a receipt is a file");
 }
 
-async function secondDevice(device, browser, ready, mall, sub) {
+async function secondDevice(device, browser, ready, library, sub) {
   const { page, report, way } = device;
   const second = await Device.make(browser, ready, way, report);
   await second.go("/home");
@@ -280,10 +284,10 @@ async function secondDevice(device, browser, ready, mall, sub) {
   await second.submit("form[data-view='offer'] button.button");
   await second.at("/home");
   await second.page.waitForSelector("[data-view='card']:not([hidden])");
-  const pending = await ask(second, mall, { purpose: "adult" });
+  const pending = await ask(second, library, ADULT);
   await consented(second);
   await second.submit("#act");
-  report.equal((await signedIn(second, mall, pending)).sub, sub, "the second device is the same person to a platform");
+  report.equal((await signedIn(second, library, pending)).sub, sub, "the second device is the same person to a platform");
 
   await device.go("/devices");
   await page.waitForSelector("#act:enabled");
@@ -295,7 +299,7 @@ async function secondDevice(device, browser, ready, mall, sub) {
   await remove.click();
   await page.waitForFunction(() => document.querySelectorAll("[data-list] li").length === 1, undefined, { timeout: 20_000 });
   report.passed += 1;
-  const gone = await ask(second, mall, { purpose: "adult" });
+  const gone = await ask(second, library, ADULT);
   await consented(second);
   await second.submit("#act");
   await second.at("/refused/unknown_device");
@@ -303,14 +307,14 @@ async function secondDevice(device, browser, ready, mall, sub) {
   await second.close();
 }
 
-async function changes(device, mall, number) {
+async function changes(device, library, number) {
   const { page, report } = device;
   await device.go("/lock");
   await page.waitForSelector("#act:enabled");
   await device.submit("#act");
   await page.waitForSelector("[data-view='done']:not([hidden])", { timeout: 20_000 });
   await device.look("/lock done");
-  await ask(device, mall, { purpose: "adult" });
+  await ask(device, library, ADULT);
   await consented(device);
   await device.submit("#act");
   await device.at("/refused/locked");
@@ -332,10 +336,10 @@ async function changes(device, mall, number) {
   const fresh = await page.locator("[data-number]").textContent();
   report.check(fresh !== number && fresh.length === number.length, `another number: ${fresh}`);
 
-  const pending = await ask(device, mall, { purpose: "adult" });
+  const pending = await ask(device, library, ADULT);
   await consented(device);
   await device.submit("#act");
-  report.check(Boolean((await signedIn(device, mall, pending)).sub), "sign-in works after unlocking, a new epoch and a new number");
+  report.check(Boolean((await signedIn(device, library, pending)).sub), "sign-in works after unlocking, a new epoch and a new number");
 
   await device.go("/hold");
   await page.waitForSelector("#act:enabled");
@@ -389,8 +393,8 @@ async function notConfirmed(device, ready, person) {
 
 export async function journeys(browser, ready, way, report, position) {
   const device = await Device.make(browser, ready, way, report);
-  const mall = await Platform.named("tin-drum-mall", ready);
-  const hall = await Platform.named("yunzhou-hall", ready);
+  const library = await Platform.named("yunzhou-library", ready);
+  const bank = await Platform.named("clay-jar-bank", ready);
   const name = (what) => `${what} [${way.lang} ${way.size}]`;
   const { plain } = await adults(device);
   const person = plain[position * 2];
@@ -399,12 +403,12 @@ export async function journeys(browser, ready, way, report, position) {
   await report.journey(name("enrol"), async () => void (number = await enrolment(device, ready, person)));
   if (!number) return device.close();
   await report.journey(name("card"), () => card(device, browser, ready, number, person));
-  await report.journey(name("sign in"), async () => void (sub = await signIn(device, mall, hall)));
-  await report.journey(name("refuse"), () => refusal(device, mall));
+  await report.journey(name("sign in"), async () => void (sub = await signIn(device, library, bank)));
+  await report.journey(name("refuse"), () => refusal(device, library));
   await report.journey(name("sample platform"), () => sample(device, ready));
   await report.journey(name("receipts"), () => receipts(device));
-  await report.journey(name("second device"), () => secondDevice(device, browser, ready, mall, sub));
-  await report.journey(name("lock, sign out, replace, hold"), () => changes(device, mall, number));
+  await report.journey(name("second device"), () => secondDevice(device, browser, ready, library, sub));
+  await report.journey(name("lock, sign out, replace, hold"), () => changes(device, library, number));
   await report.journey(name("leave"), () => leaving(device));
   await report.journey(name("not confirmed"), () => notConfirmed(device, ready, plain[position * 2 + 1]));
   await device.close();

@@ -1,5 +1,5 @@
-// A platform of the sandbox: a client that we did not write (openid-client), with the platform's own key. Its address leads
-// nowhere; the browser's requests to it are answered here.
+// A platform of the sandbox: a client that we did not write (openid-client), with the platform's own key. The browser comes back
+// to the platform's page, which did not begin this sign-in and leaves the code alone.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -17,7 +17,7 @@ export class Platform {
     const { kid, d, crv, kty, x, y } = jwk;
     const key = await crypto.subtle.importKey("jwk", { crv, d, kty, x, y }, ES256, false, ["sign"]);
     platform.clientId = clientId;
-    platform.redirectUri = `https://${clientId}.example/callback`;
+    platform.redirectUri = `${ready.platforms.find((served) => served.client_id === clientId).url}/callback`;
     platform.#config = await oidc.discovery(
       new URL(ready.issuer),
       clientId,

@@ -6,6 +6,9 @@ import { Device, WAYS } from "./browser.mjs";
 const ALL = [...WAYS, { ...WAYS[0], scheme: "dark" }, { ...WAYS[3], scheme: "dark" }];
 
 export async function routes(browser, ready, report) {
+  const control = await Device.make(browser, ready, WAYS[1], report);
+  await report.journey("control", () => control.control());
+  await control.close();
   for (const way of ALL) {
     const device = await Device.make(browser, ready, way, report);
     // The server's markup as it is: a device without a certificate would be led away from steps it has not reached.

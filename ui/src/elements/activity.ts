@@ -19,7 +19,7 @@ class Activity extends Island {
 
   #answers(receipt: ReceiptView): string {
     const names = receipt.consent.answers.map((answer) => this.text(answer));
-    return new Intl.ListFormat(lang).format(names);
+    return names.join(lang === "zh-Hans" ? "；" : "; ");
   }
 
   #list(receipts: readonly ReceiptView[]): void {

@@ -41,7 +41,7 @@ class Card extends Island {
     clearInterval(this.#timer);
     const until = now() + SHOWN;
     let next = now() + RENEW;
-    this.#timer = setInterval(() => {
+    const tick = () => {
       if (now() >= until) return this.#end();
       if (now() >= next) {
         next = now() + RENEW;
@@ -51,7 +51,9 @@ class Card extends Island {
         });
       }
       this.fill("[data-left]", `${Math.max(0, next - now())} ${this.text("left")}`);
-    }, 1000);
+    };
+    this.#timer = setInterval(tick, 1000);
+    tick();
   }
 
   async #renew(): Promise<void> {
@@ -59,6 +61,7 @@ class Card extends Island {
     this.find("[data-qr]").replaceChildren(drawn(pass, this.text("alt")));
     this.fill("[data-pass]", pass);
     this.view("qr");
+    this.view("closed", false);
   }
 
   #end(): void {
@@ -66,6 +69,7 @@ class Card extends Island {
     clearInterval(this.#timer);
     this.#timer = undefined;
     this.view("qr", false);
+    this.view("closed");
     this.find("[data-qr]").replaceChildren();
     this.fill("[data-pass]", "");
     this.say("off");

@@ -20,7 +20,8 @@ pub(super) fn policy(site: &Site, sign_in: bool) -> String {
     };
     format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; worker-src 'self'; \
-         connect-src 'self' {front} {registrar} {nodes}; form-action 'self'{target}; base-uri 'none'; frame-ancestors 'none'",
+         connect-src 'self' {front} {registrar} {nodes}; form-action 'self'{target}; base-uri 'none'; frame-ancestors 'none'; \
+         require-trusted-types-for 'script'; trusted-types 'none'",
         registrar = config.registrar,
     )
 }

@@ -288,6 +288,12 @@ impl<'a> Page<'a> {
         &self.site.persons
     }
 
+    /// Those of them that have a story.
+    #[must_use]
+    pub fn personas(&self) -> Vec<&SandboxPerson> {
+        self.site.persons.iter().filter(|person| person.story.is_some()).collect()
+    }
+
     /// A text in the page's language.
     #[must_use]
     pub fn of<'t>(&self, text: &'t Bilingual) -> &'t str {
