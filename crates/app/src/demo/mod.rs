@@ -25,7 +25,7 @@ use hufu_sandbox::register;
 use hufu_sandbox::robot::World;
 use hufu_sandbox::sample_platform::SamplePlatform;
 use hufu_web::health::{self, Probe};
-use hufu_web::pages::{self, Help, PagesConfig};
+use hufu_web::pages::{self, Help, PagesConfig, SandboxDocument, SandboxPerson};
 use hufu_web::reply::Edge;
 use hufu_web::serve::{Listening, Place, Stop, Stopper, finished, listen, serve};
 use hufu_web::{front, node, registrar};
@@ -210,15 +210,18 @@ impl Demo {
     /// The wallet's origin: pages, and the personas' wallets.
     fn wallet(&self) -> axum::Router {
         let agent = Agent::new(self.world.clone(), &self.persons, self.root.path().join("personas.json"));
-        let pages = pages::router(PagesConfig {
-            trust: self.root.trust().clone(),
-            registrar: self.addresses.registrar.clone(),
-            nodes: self.addresses.nodes.clone(),
-            phones: Some(self.addresses.phone.clone()),
-            persona_agent: true,
-            help: Help::invented(),
-            clock: Arc::clone(&self.clock) as _,
-        });
+        let pages = pages::sandbox_router(
+            PagesConfig {
+                trust: self.root.trust().clone(),
+                registrar: self.addresses.registrar.clone(),
+                nodes: self.addresses.nodes.clone(),
+                phones: Some(self.addresses.phone.clone()),
+                persona_agent: true,
+                help: Help::invented(),
+                clock: Arc::clone(&self.clock) as _,
+            },
+            self.persons.iter().map(shown).collect(),
+        );
         pages.merge(agent.router())
     }
 
@@ -241,6 +244,23 @@ impl Demo {
             () = stop.stopped() => return Err(Failure::other("the tour was interrupted")),
         };
         Ok(if report.ok { Ended::Well } else { Ended::Broken })
+    }
+}
+
+/// A synthetic person, as the wallet's page of persons shows it.
+fn shown(person: &Person) -> SandboxPerson {
+    let document = |document: &hufu_sandbox::persons::Document| SandboxDocument {
+        document_type: document.number.kind(),
+        number: document.number.expose().to_owned(),
+    };
+    SandboxPerson {
+        id: person.id.clone(),
+        name: person.name.clone(),
+        latin: person.latin.clone(),
+        documents: person.documents.iter().map(document).collect(),
+        phone: person.phone.as_str().to_owned(),
+        story: person.persona.as_ref().map(|persona| persona.story.clone()),
+        try_this: person.persona.as_ref().map(|persona| persona.try_this.clone()),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use hufu_app::demo::addresses::claim;
 use hufu_app::demo::{self, Ended, Options, control};
-use hufu_app::platform_file;
-use hufu_kernel::{OsRng, SystemClock};
+use hufu_app::platform_file::{self, PlatformFile};
+use hufu_kernel::{Answer, OsRng, SystemClock};
 use hufu_offices::registrar::NOTICE_VERSION;
 use hufu_sandbox::http::Addresses;
 use hufu_sandbox::persons::{Person, persons};
@@ -178,15 +178,12 @@ async fn a_platform_of_ones_own_is_admitted_and_one_that_breaks_a_rule_is_named(
     running.stop().await;
 
     let greedy = new("greedy");
-    let text = std::fs::read_to_string(&greedy)
-        .unwrap()
-        .replace("\"age_over_18\",\n]", "]")
-        .replace(", \"age_over_18\"]", "]");
-    let text = text.replacen("\"age_over_18\"", "\"guardian_consent\"", 1);
-    std::fs::write(&greedy, text).unwrap();
+    let mut file = PlatformFile::read(&greedy).unwrap();
+    file.purposes[0].answers.push(Answer::GuardianConsent);
+    std::fs::write(&greedy, toml::to_string(&file).unwrap()).unwrap();
     let (_stopper, stop) = Stopper::new();
     let refused = demo::run(Options { platforms: vec![greedy], ..options(folder.path()) }, stop).await.unwrap_err();
-    assert!(refused.to_string().contains("greedy"), "{refused}");
+    assert!(refused.to_string().contains("the platform greedy is not admitted (platform_request)"), "{refused}");
 }
 
 #[tokio::test]
