@@ -17,13 +17,18 @@ export async function adults(device) {
 
 /** The newest code sent to this phone. */
 export async function code(ready, phone) {
+  return (await message(ready, phone, "enrolment-code")).params.code;
+}
+
+/** The newest message made from this template. */
+export async function message(ready, phone, template) {
   for (let tries = 0; tries < 50; tries += 1) {
     const answer = await fetch(`${ready.phone}/messages?to=${encodeURIComponent(phone)}`);
     const body = await answer.json();
     const messages = Array.isArray(body) ? body : body.messages;
-    const newest = [...messages].sort((a, b) => b.id - a.id).find((message) => message.params.code);
-    if (newest) return newest.params.code;
+    const newest = [...messages].sort((a, b) => b.id - a.id).find((one) => one.template === template);
+    if (newest) return newest;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  throw new Error(`no message for ${phone}`);
+  throw new Error(`no message ${template} for ${phone}`);
 }

@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { launch, WAYS } from "./browser.mjs";
-import { journeys } from "./journeys.mjs";
+import { journeys, journeysThroughTime } from "./journeys.mjs";
 import { Report } from "./report.mjs";
 import { routes, withoutScripts } from "./routes.mjs";
 
@@ -21,6 +21,9 @@ try {
   if (!only || only === "routes") {
     await routes(browser, ready, report);
     await withoutScripts(browser, ready, report);
+  }
+  if (!only || only === "time") {
+    for (const [position, way] of WAYS.entries()) await journeysThroughTime(browser, ready, way, report, position);
   }
 } finally {
   await browser.close();

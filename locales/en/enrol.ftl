@@ -83,6 +83,26 @@ done-1 = Your number is on your card. You need not remember it, and no platform 
 done-2 = When a platform offers it, choose to sign in with Hufu, read what it asks for, and decide.
 done-3 = Add a second device: if one is lost, the other can lock and restore.
 done-device = Add a second device
+
+recover-title = You already have a number
+recover-lead = Nobody gets a second identity. You can use the number you have on this device too.
+recover-old = Your old device is at hand
+recover-old-text = Add this device there. It takes a minute and works at once.
+recover-old-open = Add this device with the old one
+recover-lost = Your old device is gone
+recover-1 = Your document, face and phone have just been checked. Now this device makes a passkey.
+recover-2 = The passkey works after a waiting period of some days; the next page says from when. Until then, any device you already use can stop this.
+recover-3 = A text message goes to the phone on record, in case this is not you.
+recover-4 = Your number, your accounts at platforms and your password stay as they are.
+recover-begin = Recover on this device
+
+wait-title = Recovery has begun
+wait-until = This device can be used from
+wait-1 = You need not keep this page open. Come back to it with this browser.
+wait-2 = If you find your old device, it goes on working. Under Devices it can stop this recovery.
+wait-3 = Once it is done, remove the devices you no longer have.
+wait-finish = Finish
+wait-forget = Give up on this device
 notice-title = How your data is handled
 notice-who = Who handles it
 notice-who-text = This public network identity service. Its offices run apart, each with its own keys and data. Contact details are at the foot of every page.

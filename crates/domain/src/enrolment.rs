@@ -25,6 +25,8 @@ pub enum Step {
     Confirmed,
     /// Two nodes are active.
     Active,
+    /// A known person's new device is on its way to the nodes, or waits there.
+    Recovering,
 }
 
 /// What the wallet asks next.
@@ -40,6 +42,8 @@ pub enum Action {
     Device,
     /// Finish.
     Confirm,
+    /// Register a new device of a known person.
+    Recover,
 }
 
 impl Step {
@@ -48,7 +52,7 @@ impl Step {
     /// # Errors
     /// [`Refusal::EnrolmentOrder`] if the action does not fit: nothing is skipped, nothing is undone.
     pub fn after(self, action: Action) -> Result<Self, Refusal> {
-        use Step::{Active, Coded, Confirmed, Delivered, Detailed, Faced, Proven, Rooted};
+        use Step::{Active, Coded, Confirmed, Delivered, Detailed, Faced, Proven, Recovering, Rooted};
         match (self, action) {
             (Detailed | Faced, Action::Face) => Ok(Faced),
             (Faced | Coded, Action::SendCode) => Ok(Coded),
@@ -57,6 +61,7 @@ impl Step {
             (Rooted | Delivered, Action::Device) => Ok(Delivered),
             (Delivered | Confirmed, Action::Confirm) => Ok(Confirmed),
             (Active, Action::Confirm) => Ok(Active),
+            (Proven | Recovering, Action::Recover) => Ok(Recovering),
             _ => Err(Refusal::EnrolmentOrder),
         }
     }
@@ -71,6 +76,7 @@ impl Step {
             Self::Proven | Self::Rooted => NextStep::Device,
             Self::Delivered | Self::Confirmed => NextStep::Confirm,
             Self::Active => NextStep::Done,
+            Self::Recovering => NextStep::Wait,
         }
     }
 }
@@ -158,6 +164,9 @@ mod tests {
             (Step::Proven, Action::Confirm),
             (Step::Rooted, Action::Confirm),
             (Step::Active, Action::Device),
+            (Step::Coded, Action::Recover),
+            (Step::Rooted, Action::Recover),
+            (Step::Recovering, Action::Device),
         ] {
             assert_eq!(step.after(action), Err(Refusal::EnrolmentOrder), "{step:?} {action:?}");
         }

@@ -1,11 +1,19 @@
 //! The part of a person's row that is equal at all three nodes (flows 6), and the statements that change it.
 
+use crate::rules;
 use hufu_kernel::{Bytes, EnrolmentId, Epoch, Head, Label, Octets, Refusal, Timestamp, framed};
 use hufu_wire::api::enrolment::{Flags, PasswordRecord};
 use hufu_wire::api::holder::{Change, Device, Statement};
+use hufu_wire::api::recovery::Notice;
 use hufu_wire::network_number::NetworkNumber;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+/// Seconds a device's clock may be off (flows 4).
+const CLOCK_SKEW: i64 = 60;
+
+/// Devices of one person; each is a line that a node reads at every sign-in.
+pub const MAX_DEVICES: usize = 16;
 
 /// A row's standing.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -82,13 +90,13 @@ pub enum Effect {
     Epoch,
     /// Sign copies of the certificate.
     Certificates {
-        /// The batch.
-        batch: u32,
         /// The copies' keys.
         keys: Vec<Bytes>,
         /// Salts come from it.
         seed: Octets<32>,
     },
+    /// Tell the person before it is committed: no notice, no change.
+    Notice(Notice),
     /// Delete the row, tell uniqueness and post.
     Leave,
 }
@@ -206,7 +214,7 @@ impl Holder {
     pub fn device(&self, credential: &Octets<32>, now: Timestamp) -> Result<&Device, Refusal> {
         let device =
             self.devices.iter().find(|device| device.credential == *credential).ok_or(Refusal::UnknownDevice)?;
-        if device.not_before.is_some_and(|not_before| now < not_before) {
+        if device.waits(now) {
             return Err(Refusal::VetoPeriod);
         }
         Ok(device)
@@ -235,16 +243,22 @@ impl Holder {
         bytes: &[u8],
         signer: Signer<'_>,
         now: Timestamp,
+        recovery: &rules::Recovery,
     ) -> Result<Applied, Refusal> {
         if statement.version != self.version || statement.head != self.head {
             return Err(Refusal::VersionConflict);
         }
-        if !statement.t.within(now, 60) {
+        // The registrar's word waits in its outbox for a node that is away; a device speaks to nodes itself.
+        let age = if signer == Signer::Registrar { recovery.delivered_within_s } else { CLOCK_SKEW };
+        if statement.t > now + CLOCK_SKEW || now > statement.t + age {
             return Err(Refusal::StaleTime);
         }
         self.may(signer, &statement.change, now)?;
         let mut next = self.clone();
-        let effect = next.change(&statement.change, signer, now)?;
+        let effect = match &statement.change {
+            Change::Recover { device } => next.recover(device, statement.t, now, recovery)?,
+            change => next.change(change, now)?,
+        };
         next.version += 1;
         next.head = Head(Octets(Sha256::digest(framed(&[b"hufu-v1-head", self.head.as_slice(), bytes])).into()));
         Ok(Applied { holder: next, effect })
@@ -280,29 +294,54 @@ impl Holder {
         }
     }
 
-    fn change(&mut self, change: &Change, signer: Signer<'_>, now: Timestamp) -> Result<Effect, Refusal> {
+    /// A new device that waits. It takes the place of one that waits already: whoever begins twice has one device in the end, and
+    /// every beginning has its own delay and its own notice.
+    fn recover(
+        &mut self,
+        device: &Device,
+        t: Timestamp,
+        now: Timestamp,
+        rules: &rules::Recovery,
+    ) -> Result<Effect, Refusal> {
+        // Not even the registrar can shorten the time in which an old device may object.
+        if device.not_before.is_none_or(|not_before| not_before < t + rules.delay_s) {
+            return Err(Refusal::Malformed);
+        }
+        self.devices.retain(|known| !known.waits(now));
+        self.add(device, now)?;
+        Ok(Effect::Notice(Notice::Recovery { until: device.not_before.unwrap_or(now) }))
+    }
+
+    fn add(&mut self, device: &Device, now: Timestamp) -> Result<(), Refusal> {
+        if self.devices.iter().any(|known| known.credential == device.credential) {
+            return Err(Refusal::Replayed);
+        }
+        if self.devices.iter().filter(|known| !known.waits(now)).count() >= MAX_DEVICES {
+            return Err(Refusal::TooManyDevices);
+        }
+        self.devices.push(device.clone());
+        Ok(())
+    }
+
+    fn change(&mut self, change: &Change, now: Timestamp) -> Result<Effect, Refusal> {
         match change {
-            Change::AddDevice { device } | Change::Recover { device } => {
-                if self.devices.iter().any(|known| known.credential == device.credential) {
-                    return Err(Refusal::Replayed);
-                }
-                // Only the registrar may make a device wait, and it must.
-                if device.not_before.is_some() != (signer == Signer::Registrar) {
+            Change::AddDevice { device } => {
+                // Only the registrar makes a device wait.
+                if device.not_before.is_some() {
                     return Err(Refusal::Malformed);
                 }
-                self.devices.push(device.clone());
+                self.add(device, now)?;
                 Ok(Effect::None)
             }
+            // Needs the time of the statement: see `recover`.
+            Change::Recover { .. } => Err(Refusal::ChallengeMismatch),
             Change::RemoveDevice { credential } => {
-                let waiting = |device: &Device| device.not_before.is_some_and(|not_before| now < not_before);
-                if !self.devices.iter().any(|device| device.credential != *credential && !waiting(device)) {
+                if !self.devices.iter().any(|device| device.credential != *credential && !device.waits(now)) {
                     return Err(Refusal::LastDevice);
                 }
                 self.remove(credential, |_| true)
             }
-            Change::Veto { credential } => {
-                self.remove(credential, |device| device.not_before.is_some_and(|not_before| now < not_before))
-            }
+            Change::Veto { credential } => self.remove(credential, |device| device.waits(now)),
             Change::Lock {} => {
                 self.status = Status::Locked;
                 Ok(Effect::None)
@@ -324,7 +363,7 @@ impl Holder {
                     return Err(Refusal::Replayed);
                 }
                 self.batch = *batch;
-                Ok(Effect::Certificates { batch: *batch, keys: keys.clone(), seed: *seed })
+                Ok(Effect::Certificates { keys: keys.clone(), seed: *seed })
             }
             Change::Leave {} => {
                 self.status = Status::Left;

@@ -68,6 +68,8 @@ pub struct Certificate {
     pub copies: usize,
     /// Days until they end.
     pub days: i64,
+    /// Status lists of 2^20 places that copies are spread over.
+    pub status_lists: u32,
 }
 
 /// The dynamic QR.
@@ -82,6 +84,8 @@ pub struct Pass {
 pub struct Recovery {
     /// Seconds a recovered device waits.
     pub delay_s: i64,
+    /// Seconds after which a node that was away takes the registrar's word no more.
+    pub delivered_within_s: i64,
 }
 
 impl Rules {
@@ -110,6 +114,7 @@ mod tests {
         let rules = Rules::built_in().unwrap();
         assert!(rules.age.guardian_below < rules.age.supervised_below);
         assert!(rules.certificate.copies >= 10);
+        assert!(rules.recovery.delivered_within_s * 24 <= rules.recovery.delay_s);
         assert!(rules.phone_code.valid_s >= rules.phone_code.resend_after_s);
     }
 }

@@ -158,6 +158,10 @@ refusals! {
         zh "这是您唯一的设备，不能移除。请先添加另一台设备。"
         en "This is your only device. Add another before removing it."
         dev "remove-device would leave the row without an active device.";
+    TooManyDevices "too_many_devices" Person 409
+        zh "设备数量已达上限，请先移除不用的设备。"
+        en "You have as many devices as are allowed. Remove one you no longer use first."
+        dev "A row holds at most 16 devices; remove-device makes room.";
     VetoPeriod "veto_period" Person 409
         zh "新设备仍在等待期内，到期后生效。"
         en "The new device is still in its waiting period."
@@ -212,6 +216,10 @@ refusals! {
         zh "您已有网号。可以在新设备上找回，不会产生第二个身份。"
         en "You already have a network number. You can recover it on this device; no second identity is made."
         dev "The tag index knows this document; continue with recovery.";
+    NotEnrolled "not_enrolled" Person 409
+        zh "您还没有网号，无需找回，请继续登记。"
+        en "You have no network number to recover. Go on with enrolment."
+        dev "Recovery asks for a person whom the tag index knows; /v1/enrol/device is the step for everybody else.";
     EnrolmentGone "enrolment_gone" Person 410
         zh "本次登记已过期，请重新开始。填写的信息没有保留。"
         en "This enrolment has expired. Start again; nothing you entered was kept."

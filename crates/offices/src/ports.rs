@@ -10,6 +10,7 @@ use hufu_wire::api::enrolment::{
     StoreWrap, TagState,
 };
 use hufu_wire::api::holder::Forget;
+use hufu_wire::api::recovery::{FindRow, Notify, RowFound, SealedRecovery};
 use hufu_wire::documents::DocumentNumber;
 
 /// A tagger, as the registrar sees it.
@@ -41,6 +42,10 @@ pub trait Node: Send + Sync {
     async fn new_holder(&self, request: &Signed<SealedHolder>) -> Result<HolderReply, Refusal>;
     /// Turns it active.
     async fn activate(&self, request: &Activate) -> Result<(), Refusal>;
+    /// The version and head of a known person's row.
+    async fn find_row(&self, request: &Signed<FindRow>) -> Result<RowFound, Refusal>;
+    /// Registers a known person's new device, which waits; the person is told.
+    async fn recover(&self, request: &Signed<SealedRecovery>) -> Result<(), Refusal>;
 }
 
 /// Post, as the registrar and the nodes see it.
@@ -50,6 +55,8 @@ pub trait Post: Send + Sync {
     async fn send_code(&self, request: &Signed<SendCode>) -> Result<(), Refusal>;
     /// Stores a sealed phone under a random reference.
     async fn store_contact(&self, request: &Signed<StoreContact>) -> Result<(), Refusal>;
+    /// Tells a person what happens to their row; a second node's word on the same event is not sent again.
+    async fn notify(&self, request: &Signed<Notify>) -> Result<(), Refusal>;
     /// Deletes a person's contacts once two different nodes have said so.
     async fn forget(&self, word: &Signed<Forget>) -> Result<(), Refusal>;
 }

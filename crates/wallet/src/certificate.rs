@@ -4,7 +4,7 @@ use crate::call::{Address, call};
 use crate::device::{Device, sec1};
 use crate::enrol::plain_challenge;
 use crate::{Transport, Wallet, WalletError};
-use hufu_kernel::{Bytes, Label, NodeIndex, Octets, Pair, framed};
+use hufu_kernel::{Bytes, Label, NodeIndex, Octets, Pair, Refusal, framed};
 use hufu_wire::api::holder::{
     Authority, BeginPass, Change, HolderProof, ReadRow, RowView, SigningOffer, Statement, StatementAccepted,
     SubmitStatement,
@@ -16,6 +16,9 @@ use serde::{Deserialize, Serialize};
 
 /// How many copies are asked for.
 const COPIES: usize = 10;
+
+/// How often a batch is asked for before giving up.
+const TRIES: u32 = 4;
 
 /// Seconds a pass lives.
 const PASS_LIFE: i64 = 30;
@@ -51,6 +54,17 @@ impl<T: Transport, D: Device> Wallet<T, D> {
     /// # Errors
     /// The nodes' refusals; [`WalletError::Untrusted`] for a copy that is not this person's.
     pub async fn issue_certificates(&mut self, pair: Pair) -> Result<usize, WalletError> {
+        for _ in 1..TRIES {
+            match self.issue_once(pair).await {
+                // A place in a status list was taken, or another device came first: another seed, and the row as it is now.
+                Err(WalletError::Refused(Refusal::VersionConflict)) => {}
+                done => return done,
+            }
+        }
+        self.issue_once(pair).await
+    }
+
+    async fn issue_once(&mut self, pair: Pair) -> Result<usize, WalletError> {
         let row = self.row(pair.members()[0]).await?;
         let keys: Vec<SoftKey> = (0..COPIES)
             .map(|_| {

@@ -44,7 +44,7 @@ pub(crate) fn plain_challenge(label: Label, bytes: &[u8], t: Timestamp) -> [u8; 
 }
 
 impl<T: Transport, D: Device> Wallet<T, D> {
-    fn ticket(&self) -> Result<Ticket, WalletError> {
+    pub(crate) fn ticket(&self) -> Result<Ticket, WalletError> {
         self.state.ticket.clone().ok_or(WalletError::State("no enrolment has been started"))
     }
 

@@ -6,6 +6,7 @@ mod certificate;
 mod device;
 mod enrol;
 mod error;
+mod recover;
 mod sign_in;
 mod signing;
 mod state;

@@ -4,7 +4,7 @@ use crate::{CertificateCopy, Receipt, WalletError};
 use hufu_kernel::{Element, NodeIndex, Octets, Pair, Subset};
 use hufu_wire::api::Signed;
 use hufu_wire::api::enrolment::{Report, Ticket};
-use hufu_wire::api::holder::EpochReport;
+use hufu_wire::api::holder::{EpochReport, RowView};
 use hufu_wire::api::trust::{Trust, node_name};
 use hufu_wire::network_number::NetworkNumber;
 use serde::{Deserialize, Serialize};
@@ -58,6 +58,23 @@ impl Commitments {
             }
         }
         if nodes.len() < 2 { Err(WalletError::Untrusted("fewer than two reports")) } else { Ok(held) }
+    }
+
+    /// From what two nodes hold: one that lies cannot make another say the same.
+    ///
+    /// # Errors
+    /// [`WalletError::Untrusted`] if they differ or are not whole.
+    pub(crate) fn from_rows(one: &RowView, other: &RowView) -> Result<Self, WalletError> {
+        if one.commitments != other.commitments || one.commitments.len() != 3 {
+            return Err(WalletError::Untrusted("two nodes report different keys"));
+        }
+        let mut held = Self::default();
+        for (subset, reported) in &one.commitments {
+            put(&mut held.pseudonym[subset.slot()], &reported.pseudonym)?;
+            put(&mut held.epoch[subset.slot()], &reported.epoch)?;
+            put(&mut held.password[subset.slot()], &reported.password)?;
+        }
+        Ok(held)
     }
 
     /// The commitments of a new epoch.

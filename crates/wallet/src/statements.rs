@@ -32,7 +32,7 @@ impl<T: Transport, D: Device> Wallet<T, D> {
     }
 
     /// Signs a change under `label` and takes it to every node; it takes effect when two have committed it.
-    async fn change(&self, label: Label, change: Change) -> Result<Vec<StatementAccepted>, WalletError> {
+    pub(crate) async fn change(&self, label: Label, change: Change) -> Result<Vec<StatementAccepted>, WalletError> {
         // A lock or a leaving must not wait for a window: reading the row needs one, so it is opened first.
         let row = match self.row_of_two().await {
             Ok(row) => row,
@@ -54,7 +54,7 @@ impl<T: Transport, D: Device> Wallet<T, D> {
     }
 
     /// The version and head that two nodes have: without two, nothing is begun.
-    async fn row_of_two(&self) -> Result<(u64, hufu_kernel::Head), WalletError> {
+    pub(crate) async fn row_of_two(&self) -> Result<(u64, hufu_kernel::Head), WalletError> {
         let mut answers = Vec::new();
         for node in NodeIndex::ALL {
             answers.push(self.row(node).await.map(|row| (row.version, row.head)));
@@ -147,7 +147,7 @@ impl<T: Transport, D: Device> Wallet<T, D> {
 }
 
 /// Two answers at least, or why not.
-fn two_of<R>(answers: Vec<Result<R, WalletError>>) -> Result<Vec<R>, WalletError> {
+pub(crate) fn two_of<R>(answers: Vec<Result<R, WalletError>>) -> Result<Vec<R>, WalletError> {
     let mut good = Vec::new();
     let mut refusal = None;
     for answer in answers {

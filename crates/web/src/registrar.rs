@@ -5,6 +5,7 @@ use crate::routes::{Route, posts, router as of_table};
 use axum::Router;
 use hufu_offices::registrar::Registrar;
 use hufu_wire::api::enrolment::{CodeStep, ConfirmStep, DeviceStep, FaceStep, PhoneStep, StartEnrolment, Ticket};
+use hufu_wire::api::recovery::RecoverStep;
 use std::sync::Arc;
 
 const ROUTES: &[Route<Registrar>] = posts! { Registrar {
@@ -14,6 +15,7 @@ const ROUTES: &[Route<Registrar>] = posts! { Registrar {
     "/v1/enrol/code"    CodeStep       => check_code, "the code; from here on the person may be told";
     "/v1/enrol/device"  DeviceStep     => device,     "the new device; the root goes to the nodes";
     "/v1/enrol/confirm" ConfirmStep    => confirm,    "two nodes are ready: the person exists";
+    "/v1/enrol/recover" RecoverStep    => recover,    "a known person's new device, which waits";
     "/v1/enrol/status"  Ticket         => status,     "where an enrolment stands";
 } };
 

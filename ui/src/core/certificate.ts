@@ -15,6 +15,9 @@ import { AGE_BANDS, type AgeBand, NODES, type Pair, PAIRS } from "./words.ts";
 /** How many copies are asked for. */
 const COPIES = 10;
 
+/** How often a batch is asked for before giving up. */
+const TRIES = 4;
+
 /** One copy, as the card shows it. */
 export interface CopyView {
   /** Unix seconds. */
@@ -34,6 +37,18 @@ export class Certificates {
 
   /** Ten fresh copies, each with its own key, signed by two nodes; prompts only if the quarter of an hour is over. */
   async issue(): Promise<number> {
+    for (let tries = 1; tries < TRIES; tries += 1) {
+      try {
+        return await this.#issueOnce();
+      } catch (error) {
+        // A place in a status list was taken, or another device came first: another seed, and the row as it is now.
+        if (!(error instanceof Refused && error.code === "version_conflict")) throw error;
+      }
+    }
+    return this.#issueOnce();
+  }
+
+  async #issueOnce(): Promise<number> {
     const { copies: old = [] } = await this.#core.enrolled();
     const { row, nodes } = await this.#holder.rowOfTwo();
     const pair = this.#core.anyPair(nodes);

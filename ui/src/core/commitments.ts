@@ -4,7 +4,7 @@ import { framed, unb64 } from "./bytes.ts";
 import { Untrusted } from "./error.ts";
 import { verifyEd25519 } from "./frost.ts";
 import { parseExact, type Shape } from "./shape.ts";
-import { epochReport, report, type Signed, type Trust } from "./wire.ts";
+import { epochReport, report, type RowView, type Signed, type Trust } from "./wire.ts";
 import { assigned, holds, type NodeIndex, type Pair, type Subset, SUBSETS } from "./words.ts";
 
 /** Commitments by subset, base64url. */
@@ -72,6 +72,20 @@ export function newEpoch(trust: Trust, head: string, reports: readonly Signed[])
     }
   }
   if (nodes.size < 2) throw new Untrusted("fewer than two reports");
+  return held;
+}
+
+/** From what two nodes hold: one that lies cannot make another say the same. */
+export function fromRows(one: RowView, other: RowView): Commitments {
+  const held: Commitments = { pseudonym: {}, epoch: {}, password: {} };
+  for (const subset of SUBSETS) {
+    const [mine, theirs] = [one.commitments[subset], other.commitments[subset]];
+    if (!mine || !theirs) throw new Untrusted("a missing commitment");
+    for (const kind of ["pseudonym", "epoch", "password"] as const) {
+      if (mine[kind] !== theirs[kind]) throw new Untrusted("two nodes report different keys");
+      held[kind][subset] = mine[kind];
+    }
+  }
   return held;
 }
 

@@ -4,10 +4,11 @@ import { b64, framed, random, unb64, utf8 } from "./bytes.ts";
 import { plainChallenge } from "./challenge.ts";
 import { assignedTo, fromReports } from "./commitments.ts";
 import { NotNow, Refused, trusted, Untrusted } from "./error.ts";
+import type { Holder } from "./holder.ts";
 import { maskedName } from "./masked_name.ts";
 import * as oprf from "./oprf.ts";
 import { checkPassword, harden, type PasswordKey, PARAMS_ID } from "./password.ts";
-import { type Core, HOLDER_KEY, type Profile } from "./state.ts";
+import { type Core, HOLDER_KEY, type Profile, type RegisteredDevice } from "./state.ts";
 import { deviceEnrolled, type EnrolmentView, enrolmentView, signed, started } from "./wire.ts";
 import type { DocumentType, Lang, Pair } from "./words.ts";
 
@@ -27,14 +28,17 @@ type Pending = Profile & Required<Pick<Profile, "ticket" | "view">>;
 /** The steps in order; each answers where the enrolment stands then (`view.next`), and survives a reload. */
 export class Enrolment {
   readonly #core: Core;
+  readonly #holder: Holder;
 
-  constructor(core: Core) {
+  constructor(core: Core, holder: Holder) {
     this.#core = core;
+    this.#holder = holder;
   }
 
   /** Step 1: the document. */
   async start(details: Details): Promise<EnrolmentView> {
-    if ((await this.#core.profile()).number) throw new NotNow("somebody is enrolled in this browser");
+    const { number, until } = await this.#core.profile();
+    if (number || until !== undefined) throw new NotNow("somebody is enrolled in this browser");
     const request = {
       document_type: details.documentType,
       document_number: details.documentNumber,
@@ -69,16 +73,47 @@ export class Enrolment {
    * shows. A repeated call sends the passkey that was made, and makes no second one.
    */
   async registerDevice(displayName: string): Promise<EnrolmentView> {
-    let { device } = await this.#pending();
-    if (!device) {
-      const made = await this.#core.makeDevice(displayName);
-      device = made;
-      await this.#core.update((profile) => void (profile.device = made));
-    }
+    const device = await this.#device(displayName);
     const view = await this.#step("device", { credential_id: device.credentialId, device_key: device.key });
     const commitments = fromReports(this.#core.trust, view.id, view.reports ?? []);
     await this.#core.update((profile) => void (profile.commitments = commitments));
     return view;
+  }
+
+  async #device(displayName: string): Promise<RegisteredDevice> {
+    const { device } = await this.#pending();
+    if (device) return device;
+    const made = await this.#core.makeDevice(displayName);
+    await this.#core.update((profile) => void (profile.device = made));
+    return made;
+  }
+
+  /**
+   * In place of step 5, for a person who has a number (`already_enrolled`): the passkey is registered (one prompt, and one more
+   * if there is none yet) and waits until `view.until`. An old device may object; the person is told at the phone on record.
+   */
+  async recover(displayName: string): Promise<EnrolmentView> {
+    const device = await this.#device(displayName);
+    const { ticket } = await this.#pending();
+    const holderKey = await this.#core.keys.make(HOLDER_KEY);
+    const t = this.#core.now();
+    const assertion = await this.#core.assert(device, plainChallenge("recover", framed(unb64(ticket.id)!, holderKey), t));
+    const request = { ticket, device: { key: device.key, holder_key: b64(holderKey), assertion, t } };
+    const view = await this.#core.api.post("registrar", "/v1/enrol/recover", request, enrolmentView);
+    const { until } = view;
+    if (until === undefined) throw new Untrusted("a recovery without its time");
+    await this.#core.update((profile) => {
+      profile.until = until;
+      delete profile.ticket;
+      delete profile.view;
+    });
+    return view;
+  }
+
+  /** After the delay: number and commitments come from two nodes (one prompt), and this device is enrolled. */
+  async finishRecovery(): Promise<void> {
+    await this.#holder.refresh();
+    await this.#core.update((profile) => void delete profile.until);
   }
 
   /**

@@ -2,7 +2,9 @@
 
 import { b64, framed, unb64, type Bytes } from "./bytes.ts";
 import { plainChallenge } from "./challenge.ts";
-import { Refused, Unreachable } from "./error.ts";
+import { fromRows } from "./commitments.ts";
+import { Refused, Unreachable, Untrusted } from "./error.ts";
+import { parseNumber } from "./network_number.ts";
 import { type Core, credentialHash, HOLDER_KEY } from "./state.ts";
 import { done, type RowView, rowView } from "./wire.ts";
 import { type NodeIndex, NODES } from "./words.ts";
@@ -17,7 +19,7 @@ export class Holder {
 
   /** The holder key's word on `bytes`. */
   async proof(bytes: Bytes | string): Promise<{ credential: string; t: number; signature: string }> {
-    const { device } = await this.#core.enrolled();
+    const device = await this.#core.registered();
     const t = this.#core.now();
     const signature = await this.#core.keys.sign(HOLDER_KEY, plainChallenge("pass", bytes, t));
     return { credential: credentialHash(device), t, signature: b64(signature) };
@@ -25,7 +27,7 @@ export class Holder {
 
   /** Opens the quarter of an hour at every node that answers: one prompt. Two must agree. */
   async open(): Promise<void> {
-    const { device } = await this.#core.enrolled();
+    const device = await this.#core.registered();
     const t = this.#core.now();
     const challenge = plainChallenge("pass", framed("holder", unb64(credentialHash(device))!), t);
     const request = { assertion: await this.#core.assert(device, challenge), t };
@@ -73,14 +75,34 @@ export class Holder {
   }
 
   /** The row as two nodes have it, and which nodes those are: without two, nothing is begun. */
-  rowOfTwo(): Promise<{ row: RowView; nodes: NodeIndex[] }> {
+  async rowOfTwo(): Promise<{ row: RowView; nodes: NodeIndex[] }> {
+    const agree = await this.#agreeing();
+    return { row: agree[0]!.row, nodes: agree.map((one) => one.node) };
+  }
+
+  /**
+   * Takes number and commitments from two nodes that say the same: what a recovered device begins with, and what any device
+   * needs after another one has ended all sessions. Answers whether anything was new.
+   */
+  async refresh(): Promise<boolean> {
+    const [one, other] = await this.#agreeing();
+    const commitments = fromRows(one!.row, other!.row);
+    const { number } = one!.row;
+    if (number !== other!.row.number || parseNumber(number) !== number) throw new Untrusted("two nodes report different numbers");
+    const before = await this.#core.profile();
+    const news = before.number !== number || JSON.stringify(before.commitments) !== JSON.stringify(commitments);
+    if (news) await this.#core.update((profile) => void Object.assign(profile, { number, commitments }));
+    return news;
+  }
+
+  #agreeing(): Promise<{ node: NodeIndex; row: RowView }[]> {
     return this.within(async () => {
       const reads = NODES.map(async (node) => ({ node, row: await this.#read(node) }));
       const answers = twoOf(await Promise.allSettled(reads));
       const { row } = answers.reduce((a, b) => (b.row.version > a.row.version ? b : a));
       const agree = answers.filter((one) => one.row.version === row.version && one.row.head === row.head);
       if (agree.length < 2) throw new Refused("nodes_disagree");
-      return { row, nodes: agree.map((one) => one.node) };
+      return agree;
     });
   }
 }

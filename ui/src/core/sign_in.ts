@@ -10,6 +10,7 @@ import { verifyOneKey } from "./one_key.ts";
 import * as oprf from "./oprf.ts";
 import { ep, isSectorId, sectorPoint, sub } from "./pairwise.ts";
 import { harden, type PasswordKey } from "./password.ts";
+import type { Holder } from "./holder.ts";
 import { Receipts } from "./receipts.ts";
 import type { Core, RegisteredDevice } from "./state.ts";
 import {
@@ -62,10 +63,12 @@ const ACR: Record<Strength, string> = {
 
 export class SignIn {
   readonly #core: Core;
+  readonly #holder: Holder;
   readonly #receipts: Receipts;
 
-  constructor(core: Core) {
+  constructor(core: Core, holder: Holder) {
     this.#core = core;
+    this.#holder = holder;
     this.#receipts = new Receipts(core);
   }
 
@@ -95,6 +98,16 @@ export class SignIn {
    * the platform wants the strength; `progress` hears how far its stretching is, 0 to 1.
    */
   async agree(asked: Asked, answers: readonly Answer[], password?: string, progress?: Progress): Promise<Agreed> {
+    try {
+      return await this.#agree(asked, answers, password, progress);
+    } catch (error) {
+      // Another device of this person may have ended all sessions: then every node proves against an epoch this one does not know.
+      if (!(error instanceof Untrusted) || !(await this.#holder.refresh())) throw error;
+      return this.#agree(asked, answers, password, progress);
+    }
+  }
+
+  async #agree(asked: Asked, answers: readonly Answer[], password?: string, progress?: Progress): Promise<Agreed> {
     if (!answers.every((answer) => asked.transaction.answers.includes(answer))) throw new Refused("over_asking");
     if (password === undefined && asked.transaction.strength === "certificate+password") throw new NotNow("the platform asks for the password");
     const { device, commitments } = await this.#core.enrolled();

@@ -38,6 +38,8 @@ export interface Profile {
   number?: string;
   commitments?: Commitments;
   copies?: HeldCopy[];
+  /** A recovered device: it may be used from then on, in Unix seconds. */
+  until?: number;
 }
 
 /** The name of the holder key. */
@@ -126,6 +128,13 @@ export class Core {
     return { ...profile, number, device, commitments };
   }
 
+  /** This browser's device, enrolled or waiting, or {@link NotNow}. */
+  async registered(): Promise<RegisteredDevice> {
+    const { device, number, until } = await this.profile();
+    if (!device || (!number && until === undefined)) throw new NotNow("nobody is enrolled in this browser");
+    return device;
+  }
+
   /** Has the passkey sign a challenge: one prompt. */
   async assert(device: RegisteredDevice, challenge: Bytes): Promise<Assertion> {
     const credentialId = unb64(device.credentialId);
@@ -142,11 +151,12 @@ export class Core {
   }
 
   async status(): Promise<Status> {
-    const { number, device, view, maskedName, copies } = await this.profile();
+    const { number, device, view, maskedName, copies, until } = await this.profile();
     if (number && device) {
       const credential = credentialHash(device);
       return { kind: "enrolled", number, maskedName: maskedName ?? "", credential, copies: copies?.length ?? 0 };
     }
+    if (until !== undefined && device) return { kind: "waiting", until };
     return view ? { kind: "enrolling", view } : { kind: "empty" };
   }
 

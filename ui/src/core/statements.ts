@@ -128,6 +128,11 @@ export class Statements {
     if (credential === credentialHash(device)) await this.#core.forget();
   }
 
+  /** Objects to a recovered device that waits, by its name in `RowView.devices[].credential`. */
+  async veto(credential: string): Promise<void> {
+    await this.#change("veto", { kind: "veto", credential });
+  }
+
   /** Leaves the service; only the tag index stays. This browser forgets everything. */
   async leave(): Promise<void> {
     await this.#change("leave", { kind: "leave" });

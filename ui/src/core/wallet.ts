@@ -18,6 +18,8 @@ export type Status =
   | { kind: "empty" }
   /** An enrolment was begun; `view.next` is the step to take. */
   | { kind: "enrolling"; view: EnrolmentView }
+  /** A recovered device: `until` (Unix seconds) it may do nothing; then {@link Enrolment.finishRecovery}. */
+  | { kind: "waiting"; until: number }
   /** `credential` is this device's name in {@link RowView.devices}; `copies` how many certificate copies are left. */
   | { kind: "enrolled"; number: string; maskedName: string; credential: string; copies: number };
 
@@ -47,8 +49,8 @@ export class Wallet {
     this.#core = core;
     this.#holder = new Holder(core);
     this.#receipts = new Receipts(core);
-    this.enrol = new Enrolment(core);
-    this.signIn = new SignIn(core);
+    this.enrol = new Enrolment(core, this.#holder);
+    this.signIn = new SignIn(core, this.#holder);
     this.certificates = new Certificates(core, this.#holder);
     this.statements = new Statements(core, this.#holder);
   }

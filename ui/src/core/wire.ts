@@ -58,7 +58,7 @@ export const ticket = s.record({ id: b16, key: b32 });
 /** The wallet's hold on an enrolment. */
 export type Ticket = Read<typeof ticket>;
 
-export const NEXT_STEPS = ["face", "phone", "code", "device", "confirm", "done"] as const;
+export const NEXT_STEPS = ["face", "phone", "code", "device", "confirm", "done", "wait"] as const;
 
 export const enrolmentView = s.record({
   id: b16,
@@ -67,8 +67,9 @@ export const enrolmentView = s.record({
   nodes: s.optional(s.list(node)),
   reports: s.optional(s.list(signed)),
   number: s.optional(s.text),
+  until: s.optional(s.int),
 });
-/** Where an enrolment stands; `expires` in Unix seconds. */
+/** Where an enrolment stands; `expires`, and `until` of a recovered device, in Unix seconds. */
 export type EnrolmentView = Read<typeof enrolmentView>;
 
 export const started = s.record({ ticket, view: enrolmentView });
@@ -198,6 +199,7 @@ export const rowView = s.record({
   devices: s.list(deviceRecord),
   next_batch: s.int,
   contact: b32,
+  commitments: s.map(SUBSETS, reported),
   changes: s.list(change),
 });
 /** What a node holds about a person: all of it. `status` is `active`, `locked` or `suspended`. */

@@ -17,6 +17,7 @@ class Card extends Island {
   protected async start(): Promise<void> {
     const opened = await wallet();
     const status = await opened.status();
+    if (status.kind === "waiting") return location.replace("/enrol/wait");
     if (status.kind !== "enrolled") return this.view("empty");
     this.fill("[data-name]", status.maskedName || "—");
     this.fill("[data-number]", grouped(status.number));
@@ -24,6 +25,7 @@ class Card extends Island {
     this.onClick(this.find("[data-show]"), async () => {
       await this.#begin();
       // With the quarter of an hour open, fresh copies of the certificate cost no further prompt.
+      this.view("recovery", (await opened.row()).devices.some((device) => now() < (device.not_before ?? 0)));
       if (status.copies === 0) await opened.certificates.issue().then((copies) => (status.copies = copies), () => undefined);
     }, "device");
     this.find("[data-hide]").addEventListener("click", () => this.#end());

@@ -13,6 +13,7 @@ class Consent extends Island {
     const tx = this.getAttribute("tx");
     if (!tx) return;
     const status = await (await wallet()).status();
+    if (status.kind === "waiting") throw new Refused("veto_period");
     if (status.kind !== "enrolled") {
       this.view("start", false);
       return this.view("empty");

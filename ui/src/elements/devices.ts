@@ -3,7 +3,7 @@
 import { deviceOfferCode, Untrusted } from "../core/index.ts";
 import type { RowView } from "../core/index.ts";
 import { Island, moment, showErrors } from "./island.ts";
-import { wallet } from "./wallet.ts";
+import { now, wallet } from "./wallet.ts";
 
 type Device = RowView["devices"][number];
 
@@ -42,8 +42,22 @@ class Devices extends Island {
     row.querySelector("[data-label]")!.textContent = label;
     row.querySelector("[data-since]")!.textContent = `${this.text("since")} ${moment(device.since)}`;
     row.querySelector("[data-which]")!.textContent = label;
+    if (device.not_before !== undefined && now() < device.not_before) return this.#waiting(row, device, own);
     const button = row.querySelector<HTMLButtonElement>("[data-remove]")!;
     button.addEventListener("click", () => this.#remove(button, device, own));
+    return row;
+  }
+
+  /** A recovered device that waits can be stopped at once: whoever it is for may begin again. */
+  #waiting(row: DocumentFragment, device: Device, own: string): DocumentFragment {
+    row.querySelector("[data-since]")!.textContent = `${this.text("waits")} ${moment(device.not_before!)}`;
+    const button = row.querySelector<HTMLButtonElement>("[data-remove]")!;
+    button.firstChild!.textContent = `${this.text("stop")} `;
+    this.onClick(button, async () => {
+      await (await wallet()).statements.veto(device.credential);
+      await this.#list(own);
+      this.say("stopped");
+    }, "device");
     return row;
   }
 

@@ -2,10 +2,10 @@
 
 import { checkPassword, grouped, Refused } from "../core/index.ts";
 import type { DocumentType, EnrolmentView } from "../core/index.ts";
-import { Island, lang, showErrors } from "./island.ts";
+import { Island, lang, moment, showErrors } from "./island.ts";
 import { wallet } from "./wallet.ts";
 
-type Step = "details" | "face" | "phone" | "code" | "device" | "password" | "done";
+type Step = "details" | "face" | "phone" | "code" | "device" | "password" | "done" | "recover" | "wait";
 
 const PAGES: Record<EnrolmentView["next"], string> = {
   face: "/enrol/face",
@@ -14,14 +14,16 @@ const PAGES: Record<EnrolmentView["next"], string> = {
   device: "/enrol/device",
   confirm: "/enrol/password",
   done: "/enrol/done",
+  wait: "/enrol/wait",
 };
 
 /** Which `view.next` a page may stand at: going back for another phone number is allowed. */
-const ALLOWED: Record<Exclude<Step, "details" | "done">, readonly EnrolmentView["next"][]> = {
+const ALLOWED: Record<Exclude<Step, "details" | "done" | "wait">, readonly EnrolmentView["next"][]> = {
   face: ["face"],
   phone: ["phone", "code"],
   code: ["code"],
   device: ["device"],
+  recover: ["device"],
   password: ["confirm"],
 };
 
@@ -43,6 +45,11 @@ class Enrol extends Island {
   async #elsewhere(step: Step): Promise<boolean> {
     const status = await (await wallet()).status();
     if (step === "done") return false;
+    if (status.kind === "waiting" || step === "wait") {
+      if (status.kind !== "waiting") location.replace(status.kind === "enrolled" ? "/home" : "/enrol");
+      else if (step !== "wait") location.replace(PAGES.wait);
+      return status.kind !== "waiting" || step !== "wait";
+    }
     if (status.kind === "enrolled") throw new Refused("already_enrolled");
     if (step === "details") return false;
     if (status.kind === "empty") throw new Refused("enrolment_order");
@@ -107,9 +114,32 @@ class Enrol extends Island {
 
   protected async device(): Promise<void> {
     this.#form(async () => {
-      await (await wallet()).enrol.registerDevice(DISPLAY_NAME);
-      location.assign(PAGES.confirm);
+      const known = await (await wallet()).enrol.registerDevice(DISPLAY_NAME).then(() => false, isKnown);
+      location.assign(known ? "/enrol/recover" : PAGES.confirm);
     }, "device");
+  }
+
+  protected async recover(): Promise<void> {
+    this.#form(async () => {
+      await (await wallet()).enrol.recover(DISPLAY_NAME);
+      sessionStorage.removeItem(TAB.birth);
+      location.assign(PAGES.wait);
+    }, "device");
+  }
+
+  protected async wait(): Promise<void> {
+    const status = await (await wallet()).status();
+    if (status.kind !== "waiting") return;
+    this.fill("[data-until]", moment(status.until));
+    this.view("until");
+    this.#form(async () => {
+      await (await wallet()).enrol.finishRecovery();
+      location.assign("/home");
+    }, "device");
+    this.onClick(this.find("[data-forget]"), async () => {
+      await (await wallet()).forget();
+      location.assign("/");
+    });
   }
 
   protected async password(): Promise<void> {
@@ -142,6 +172,12 @@ class Enrol extends Island {
     this.fill("[data-number]", grouped(status.number));
     this.view("number");
   }
+}
+
+/** The person has a number: the page of recovery says what can be done. */
+function isKnown(error: unknown): true {
+  if (error instanceof Refused && error.code === "already_enrolled") return true;
+  throw error;
 }
 
 /** The date of birth in an 18-character number, as `YYYYMMDD`: the password must not be it. */

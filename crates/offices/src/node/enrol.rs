@@ -15,6 +15,7 @@ use hufu_wire::api::enrolment::{
     SealedHolder,
 };
 use hufu_wire::api::holder::Device;
+use hufu_wire::api::recovery::{FindRow, RowFound, SealedRecovery};
 use hufu_wire::api::trust::node_name;
 
 /// What binds a sealed message to its node and enrolment.
@@ -43,11 +44,19 @@ impl ports::Node for Node {
     async fn activate(&self, request: &Activate) -> Result<(), Refusal> {
         retrying(|| self.activate_once(request)).await
     }
+
+    async fn find_row(&self, request: &Signed<FindRow>) -> Result<RowFound, Refusal> {
+        self.find_row_of(request).await
+    }
+
+    async fn recover(&self, request: &Signed<SealedRecovery>) -> Result<(), Refusal> {
+        self.recover_row(request).await
+    }
 }
 
 impl Node {
     async fn pending(&self, enrolment_id: EnrolmentId) -> Result<Option<Versioned<Row>>, Refusal> {
-        Ok(self.store.find::<Row>("enrolment", enrolment_id.as_slice()).await?)
+        Ok(self.store.find::<Row>("enrolment", self.enrolment_index(enrolment_id)?.as_slice()).await?)
     }
 
     async fn new_holder_once(&self, enrolment_id: EnrolmentId, new: &NewHolder) -> Result<HolderReply, Refusal> {
@@ -61,13 +70,13 @@ impl Node {
             if private.number == new.number
                 && found.record.holder.devices[0].credential == credential_hash(&new.credential_id.0)
             {
-                return Ok(HolderReply::Pending(self.report(&found.record, &private)?));
+                return Ok(HolderReply::Pending(self.report(enrolment_id, &found.record, &private)?));
             }
         }
         let handle = found.as_ref().map_or_else(|| Handle::random(self.rng.as_ref()), |found| found.record.handle);
         let (row, private) = self.new_row(handle, enrolment_id, new)?;
         match self.put(&row, found.as_ref()).await {
-            Ok(()) => Ok(HolderReply::Pending(self.report(&row, &private)?)),
+            Ok(()) => Ok(HolderReply::Pending(self.report(enrolment_id, &row, &private)?)),
             Err(StoreError::Duplicate("number")) => Ok(HolderReply::NumberTaken),
             // A pending row of this root from an enrolment that lapsed: it makes room.
             Err(StoreError::Duplicate("root")) => self.make_room(&row.root_index).await,
@@ -96,7 +105,7 @@ impl Node {
         };
         let mut row = Row {
             handle,
-            enrolment_id,
+            enrolment: self.enrolment_index(enrolment_id)?,
             holder: Holder::pending(enrolment_id, new.expires, new.flags.clone(), new.epoch, device),
             private: self.seal(&handle, &private)?,
             generation: 0,
@@ -107,11 +116,16 @@ impl Node {
             failures: 0,
             paused_until: None,
         };
-        row.commitments.take(&self.own_report(&row, &private)?)?;
+        row.commitments.take(&self.own_report(enrolment_id, &row, &private)?)?;
         Ok((row, private))
     }
 
-    fn index_of(&self, kind: &str, value: &[u8]) -> Result<Octets<32>, Refusal> {
+    /// Not the id itself: registrar and uniqueness know it, and no stored value may join a row with theirs.
+    fn enrolment_index(&self, enrolment_id: EnrolmentId) -> Result<Octets<32>, Refusal> {
+        self.index_of("enrolment", enrolment_id.as_slice())
+    }
+
+    pub(super) fn index_of(&self, kind: &str, value: &[u8]) -> Result<Octets<32>, Refusal> {
         self.keys.hmac("index", &framed(&[kind.as_bytes(), value])).map_err(|error| crate::broken(&error))
     }
 
@@ -132,13 +146,13 @@ impl Node {
         }
     }
 
-    fn own_report(&self, row: &Row, private: &Private) -> Result<Report, Refusal> {
+    fn own_report(&self, enrolment_id: EnrolmentId, row: &Row, private: &Private) -> Result<Report, Refusal> {
         let commitments = self.commitments(private, &row.holder.epoch)?;
-        Ok(Report { enrolment_id: row.enrolment_id, node: self.index, epoch: row.holder.epoch, commitments })
+        Ok(Report { enrolment_id, node: self.index, epoch: row.holder.epoch, commitments })
     }
 
-    fn report(&self, row: &Row, private: &Private) -> Result<Signed<Report>, Refusal> {
-        sign(self.keys.as_ref(), self.name(), &self.own_report(row, private)?)
+    fn report(&self, enrolment_id: EnrolmentId, row: &Row, private: &Private) -> Result<Signed<Report>, Refusal> {
+        sign(self.keys.as_ref(), self.name(), &self.own_report(enrolment_id, row, private)?)
     }
 
     /// The new device proves itself, registers its holder key and has the first password evaluated.
@@ -221,9 +235,15 @@ impl Node {
         let rows = self.store.scan::<Row>("pending", select, Paging::first(100)).await?.rows;
         let mut gone = 0;
         for found in rows {
-            match self.uniqueness.confirmation(found.record.enrolment_id).await? {
+            let Status::Pending { enrolment_id, .. } = found.record.holder.status else { continue };
+            match self.uniqueness.confirmation(enrolment_id).await? {
                 // The peers' reports come with the next activation or with catching up; a row without them signs nothing.
-                Some(confirmation) => self.activate_once(&Activate { confirmation, reports: Vec::new() }).await?,
+                Some(confirmation) => {
+                    // One row that cannot be activated (this node never heard its password) must not stop the others.
+                    if let Err(refusal) = self.activate_once(&Activate { confirmation, reports: Vec::new() }).await {
+                        tracing::warn!(code = refusal.code(), "a confirmed row waits for its peers");
+                    }
+                }
                 None => {
                     self.delete(&found).await?;
                     gone += 1;

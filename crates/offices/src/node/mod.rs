@@ -3,6 +3,7 @@
 mod enrol;
 mod gate;
 mod paper;
+mod recover;
 mod row;
 mod sessions;
 mod sign_in;

@@ -18,11 +18,11 @@ pub const VCT: &str = "urn:hufu:certificate:1";
 pub const PASS_TYP: &str = "hufu-pass+jwt";
 
 /// Positions in one status list (Token Status List draft 21): a power of two, large enough to hide in.
-const STATUS_LIST: u32 = 1 << 20;
+const STATUS_LIST: u64 = 1 << 20;
 
 /// Ten copies, ready to be signed.
 pub(super) struct Copies {
-    pub status_indexes: Vec<u32>,
+    pub status_indexes: Vec<u64>,
     signing: Signing,
 }
 
@@ -52,7 +52,6 @@ impl Node {
         &self,
         row: &Row,
         private: &Private,
-        batch: u32,
         keys: &[Bytes],
         seed: &Octets<32>,
     ) -> Result<Copies, Refusal> {
@@ -63,7 +62,7 @@ impl Node {
         let mut copies =
             Copies { status_indexes: Vec::new(), signing: Signing { inputs: Vec::new(), disclosures: Vec::new() } };
         for (copy, key) in (0u32..).zip(keys) {
-            let index = status_index(private, batch, copy);
+            let index = status_index(private, seed, copy, self.rules.certificate.status_lists);
             let (input, disclosures) = self.copy(row, private, today, index, key, &copy_seed(seed, copy))?;
             copies.status_indexes.push(index);
             copies.signing.inputs.push(input);
@@ -77,7 +76,7 @@ impl Node {
         row: &Row,
         private: &Private,
         today: Timestamp,
-        index: u32,
+        index: u64,
         key: &Bytes,
         seed: &[u8; 32],
     ) -> Result<(String, Vec<String>), Refusal> {
@@ -173,10 +172,12 @@ impl Node {
     }
 }
 
-/// The same at every node, and to anybody without root_u a random number.
-fn status_index(private: &Private, batch: u32, copy: u32) -> u32 {
-    let code = keyed(private.root_u.as_slice(), &[b"hufu-v1-status", &batch.to_be_bytes(), &copy.to_be_bytes()]);
-    u32::from_be_bytes([code[0], code[1], code[2], code[3]])
+/// The same at every node, and a random number to anybody without both root_u, which no wallet has, and the wallet's seed, which the
+/// registrar never sees. Another seed gives other positions.
+fn status_index(private: &Private, seed: &Octets<32>, copy: u32, lists: u32) -> u64 {
+    let code = keyed(private.root_u.as_slice(), &[b"hufu-v1-status", seed.as_slice(), &copy.to_be_bytes()]);
+    let [a, b, c, d, e, f, g, h, ..] = code;
+    u64::from_be_bytes([a, b, c, d, e, f, g, h]) % (u64::from(lists.max(1)) * STATUS_LIST)
 }
 
 fn copy_seed(seed: &Octets<32>, copy: u32) -> [u8; 32] {

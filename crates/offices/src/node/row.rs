@@ -2,8 +2,7 @@
 
 use hufu_domain::holder::{Holder, Status};
 use hufu_kernel::{
-    Bytes, Element, EnrolmentId, Handle, Index, Key, Locator, Octets, Record, Sealed, Subset, Timestamp, framed,
-    offices,
+    Bytes, Element, Handle, Index, Key, Locator, Octets, Record, Sealed, Subset, Timestamp, framed, offices,
 };
 use hufu_wire::network_number::NetworkNumber;
 use serde::{Deserialize, Serialize};
@@ -13,8 +12,8 @@ use serde::{Deserialize, Serialize};
 pub struct Row {
     /// This node's name for the person.
     pub handle: Handle,
-    /// The enrolment that made the row; its messages are idempotent by it.
-    pub enrolment_id: EnrolmentId,
+    /// HMAC(node key, enrolment id): the enrolment's messages are idempotent by it.
+    pub enrolment: Octets<32>,
     /// Equal at all three nodes.
     pub holder: Holder,
     /// [`Private`], under this node's key, bound to the handle.
@@ -27,8 +26,8 @@ pub struct Row {
     pub root_index: Octets<32>,
     /// HMAC(node key, number).
     pub number_index: Octets<32>,
-    /// Status-list indexes of the certificate copies in force.
-    pub status_indexes: Vec<u32>,
+    /// Status-list positions of the certificate copies in force.
+    pub status_indexes: Vec<u64>,
     /// Wrong passwords in a row; this node's own count.
     pub failures: u32,
     /// Until when password evaluations pause.
@@ -128,7 +127,7 @@ impl Record for Row {
 
     fn index_values(&self) -> Vec<(&'static str, Vec<u8>)> {
         let mut values = vec![
-            ("enrolment", self.enrolment_id.as_slice().to_vec()),
+            ("enrolment", self.enrolment.as_slice().to_vec()),
             ("root", self.root_index.as_slice().to_vec()),
             ("number", self.number_index.as_slice().to_vec()),
         ];

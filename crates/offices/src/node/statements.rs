@@ -4,7 +4,8 @@ use super::Node;
 use super::row::{Private, REMEMBERED, Remembered, Row, Said};
 use crate::{open_signed, retrying, sign};
 use hufu_domain::holder::{Applied, Effect, Signer, credential_hash, label};
-use hufu_kernel::{Label, Record as _, Refusal, framed};
+use hufu_kernel::Label;
+use hufu_kernel::{Bytes, Pair, Record as _, Refusal, framed};
 use hufu_store::{Batch, Expect, IdempotencyKey, StoreError, Versioned};
 use hufu_wire::api::holder::{
     Authority, Done, EpochReport, Forget, OpenHolder, ReadRow, RowView, Statement, StatementAccepted, SubmitReports,
@@ -29,13 +30,14 @@ impl Node {
         let signer = match request.authority {
             Authority::Device(_) => Signer::Device(&credential),
             Authority::Holder(_) => Signer::HolderKey(&credential),
+            Authority::Registrar(_) => return Err(Refusal::OfficeRefused),
         };
-        let applied = found.record.holder.apply(&statement, bytes, signer, now)?;
+        let applied = found.record.holder.apply(&statement, bytes, signer, now, &self.rules.recovery)?;
         let private = self.private(&found.record)?;
         if let Authority::Device(_) = request.authority {
             self.gate.open_window(credential, now);
         }
-        self.carry_out(&found, applied, private, request).await
+        self.carry_out(&found, applied, private, &request.statement, request.authority.clone(), request.pair).await
     }
 
     async fn signed_by(
@@ -49,15 +51,19 @@ impl Node {
                 self.by_assertion(label(&statement.change), bytes, statement.t, assertion).await
             }
             Authority::Holder(proof) => Ok((self.by_holder_key(proof, bytes).await?, proof.credential)),
+            // The registrar's way is another door, which is not open to wallets.
+            Authority::Registrar(_) => Err(Refusal::OfficeRefused),
         }
     }
 
-    async fn carry_out(
+    pub(super) async fn carry_out(
         &self,
         found: &Versioned<Row>,
         applied: Applied,
         mut private: Private,
-        request: &SubmitStatement,
+        statement: &Bytes,
+        authority: Authority,
+        pair: Option<Pair>,
     ) -> Result<StatementAccepted, Refusal> {
         let mut row = Row { holder: applied.holder, ..found.record.clone() };
         let mut accepted =
@@ -76,23 +82,24 @@ impl Node {
                 row.commitments.take_epoch(&report)?;
                 accepted.report = Some(sign(self.keys.as_ref(), self.name(), &report)?);
             }
-            Effect::Certificates { batch, keys, seed } => {
-                let copies = self.certificate_copies(&row, &private, batch, &keys, &seed)?;
+            Effect::Certificates { keys, seed } => {
+                let copies = self.certificate_copies(&row, &private, &keys, &seed)?;
                 row.status_indexes.clone_from(&copies.status_indexes);
                 certificates = Some(copies);
             }
+            Effect::Notice(notice) => self.tell(private.contact, statement, notice).await?,
             Effect::Leave => return self.leave(found, &private, accepted).await,
         }
         row.private = self.seal(&row.handle, &private)?;
-        match self.commit_statement(&row, found, request).await {
+        match self.commit_statement(&row, found, Said { statement: statement.clone(), authority }).await {
             Ok(()) => {}
             Err(StoreError::Duplicate("number")) => return Err(Refusal::VersionConflict),
-            // Another person's copy holds one of the indexes: the wallet asks again with the next batch.
-            Err(StoreError::Duplicate("status")) => return Err(Refusal::Busy),
+            // Another person's copy holds one of the positions: the wallet asks again, with another seed.
+            Err(StoreError::Duplicate("status")) => return Err(Refusal::VersionConflict),
             Err(StoreError::Duplicate(_)) => return Err(Refusal::Replayed),
             Err(other) => return Err(other.into()),
         }
-        if let (Some(copies), Some(pair)) = (certificates, request.pair)
+        if let (Some(copies), Some(pair)) = (certificates, pair)
             && pair.members().contains(&self.index)
         {
             accepted.offer = Some(self.begin_signing(&row, pair, copies.into_signing())?);
@@ -121,14 +128,8 @@ impl Node {
     }
 
     /// The row and its newest statement in one commit; the oldest goes.
-    async fn commit_statement(
-        &self,
-        row: &Row,
-        found: &Versioned<Row>,
-        request: &SubmitStatement,
-    ) -> Result<(), StoreError> {
+    async fn commit_statement(&self, row: &Row, found: &Versioned<Row>, said: Said) -> Result<(), StoreError> {
         let version = row.holder.version;
-        let said = Said { statement: request.statement.clone(), authority: request.authority.clone() };
         let said = serde_json::to_vec(&said).map_err(|error| StoreError::Misuse(error.to_string()))?;
         let aad = framed(&[row.handle.as_slice(), &version.to_be_bytes()]);
         let said = self.keys.seal("rows", &aad, &said).map_err(|error| StoreError::Misuse(error.to_string()))?;
@@ -155,7 +156,7 @@ impl Node {
         Ok(said)
     }
 
-    fn said(&self, remembered: &Remembered) -> Option<Said> {
+    pub(super) fn said(&self, remembered: &Remembered) -> Option<Said> {
         let aad = framed(&[remembered.handle.as_slice(), &remembered.version.to_be_bytes()]);
         let bytes = self.keys.open("rows", &aad, &remembered.said).ok()?;
         serde_json::from_slice(&bytes).ok()
@@ -223,6 +224,7 @@ impl Node {
             devices: row.holder.devices.clone(),
             next_batch: row.holder.batch + 1,
             contact: private.contact,
+            commitments: row.commitments.complete(),
             changes: changes.collect(),
         })
     }

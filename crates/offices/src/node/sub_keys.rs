@@ -116,6 +116,19 @@ impl Commitments {
         Ok(())
     }
 
+    /// Those that both holders have reported whole.
+    pub(super) fn complete(&self) -> BTreeMap<Subset, Reported> {
+        let of = |subset: Subset| {
+            let slot = subset.slot();
+            Some(Reported {
+                pseudonym: self.pseudonym[slot].clone()?,
+                epoch: self.epoch[slot].clone()?,
+                password: self.password[slot].clone()?,
+            })
+        };
+        Subset::ALL.into_iter().filter_map(|subset| Some((subset, of(subset)?))).collect()
+    }
+
     /// Takes a node's report on a new epoch.
     ///
     /// # Errors

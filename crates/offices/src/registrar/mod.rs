@@ -2,10 +2,11 @@
 //! a draft sealed under the person's own key, and messages it cannot open itself.
 
 mod record;
+mod recover;
 mod root;
 mod steps;
 
-pub use record::{Enrolment, Outgoing};
+pub use record::{Enrolment, Outgoing, Recovering};
 
 use crate::ports::{FaceDecision, IdentitySource, Node, Post, Tagger, Uniqueness};
 use hufu_domain::rules::Rules;

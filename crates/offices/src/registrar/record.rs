@@ -4,6 +4,7 @@ use hufu_domain::enrolment::{Codes, Step};
 use hufu_kernel::{EnrolmentId, Index, Key, NodeIndex, Octets, Record, Sealed, Timestamp, offices};
 use hufu_wire::api::Signed;
 use hufu_wire::api::enrolment::{Confirmation, Flags, Report, SealedHolder};
+use hufu_wire::api::recovery::SealedRecovery;
 use hufu_wire::documents::DocumentType;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,22 @@ pub struct Enrolment {
     pub confirmation: Option<Signed<Confirmation>>,
     /// Nodes that are active.
     pub active: Vec<NodeIndex>,
+    /// A known person's new device on its way.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub recovery: Option<Recovering>,
+}
+
+/// A recovery in progress: the statement is fixed before any node hears it, so that all nodes arrive at one head.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Recovering {
+    /// The device may be used from then on.
+    pub until: Timestamp,
+    /// SHA-256 of its credential id.
+    pub credential: Octets<32>,
+    /// Messages for nodes, sealed to them.
+    pub outbox: Vec<(NodeIndex, Signed<SealedRecovery>)>,
+    /// Nodes that have it.
+    pub delivered: Vec<NodeIndex>,
 }
 
 /// A message for one node, kept until that node has it and is active.
@@ -51,7 +68,9 @@ impl Record for Enrolment {
     fn index_values(&self) -> Vec<(&'static str, Vec<u8>)> {
         // From uniqueness's word on the person exists and somebody must finish, whether or not the wallet comes back.
         let unfinished = self.confirmation.is_some() && self.active.len() < 3;
-        if unfinished { vec![("unfinished", self.id.as_slice().to_vec())] } else { Vec::new() }
+        // A node that missed a recovery is told until the message is too old for it.
+        let untold = self.recovery.as_ref().is_some_and(|recovery| recovery.delivered.len() < 3);
+        if unfinished || untold { vec![("unfinished", self.id.as_slice().to_vec())] } else { Vec::new() }
     }
 
     fn expires(&self) -> Option<Timestamp> {
@@ -75,6 +94,8 @@ pub struct Draft {
     pub face: bool,
     /// Canonical, once given.
     pub phone: Option<String>,
+    /// The language of messages to it.
+    pub lang: hufu_kernel::Lang,
     /// Codes sent to it.
     pub codes: Codes,
     /// The notice that was accepted.

@@ -10,7 +10,7 @@ use crate::{hpke, open_signed, retrying};
 use hkdf::Hkdf;
 use hufu_domain::enrolment::{Action, Step};
 use hufu_domain::holder::credential_hash;
-use hufu_kernel::{EnrolmentId, Epoch, Locator, NodeIndex, Octets, Refusal, Sealed, Timestamp, framed, random};
+use hufu_kernel::{Bytes, EnrolmentId, Epoch, Locator, NodeIndex, Octets, Refusal, Sealed, Timestamp, framed, random};
 use hufu_pairwise::{combine_shamir, finalize, oprf_blind, oprf_verify, tag_input};
 use hufu_store::{Paging, Select, Versioned};
 use hufu_wire::api::enrolment::{
@@ -26,14 +26,27 @@ use zeroize::Zeroizing;
 const DRAWS: u32 = 4;
 
 /// A person's tag and what follows from it.
-struct Tagged {
-    idx: Octets<32>,
+pub(super) struct Tagged {
+    pub idx: Octets<32>,
     wrap_key: Zeroizing<[u8; 32]>,
 }
 
+impl Tagged {
+    /// The root behind the tag.
+    pub fn open(&self, wrap: Bytes) -> Result<Root, Refusal> {
+        let opened =
+            open_under(&self.wrap_key, b"hufu-v1-wrap", &Sealed(wrap)).map_err(|error| crate::broken(&error))?;
+        let (root_u, loc_u) = opened.split_at_checked(32).ok_or(Refusal::Internal)?;
+        Ok(Root {
+            root_u: Octets::try_from(root_u).map_err(|error| crate::broken(&error))?,
+            loc_u: Locator(Octets::try_from(loc_u).map_err(|error| crate::broken(&error))?),
+        })
+    }
+}
+
 /// What nodes are told.
-struct Root {
-    root_u: Octets<32>,
+pub(super) struct Root {
+    pub root_u: Octets<32>,
     loc_u: Locator,
 }
 
@@ -66,7 +79,7 @@ impl Registrar {
                 },
             };
             let phone = draft.phone.clone().ok_or(Refusal::EnrolmentOrder)?;
-            let contact = StoreContact { contact: drawn.contact, loc_u: root.loc_u, phone };
+            let contact = StoreContact { contact: drawn.contact, loc_u: root.loc_u, phone, lang: draft.lang };
             self.parts.post.store_contact(&self.signed(&contact)?).await?;
             let new = NewHolder {
                 root_u: root.root_u,
@@ -101,7 +114,7 @@ impl Registrar {
     }
 
     /// The threshold tag: any two taggers, each part proven.
-    async fn tag(&self, number: &DocumentNumber) -> Result<Tagged, Refusal> {
+    pub(super) async fn tag(&self, number: &DocumentNumber) -> Result<Tagged, Refusal> {
         let (country, kind, number) = number.tag_parts();
         let input = tag_input(country, kind, number).map_err(|_| Refusal::DocumentNumber)?;
         let (state, blinded) = oprf_blind(&input, self.parts.rng.as_ref()).map_err(|error| crate::broken(&error))?;
@@ -147,13 +160,7 @@ impl Registrar {
             TagState::Reserved => return Err(Refusal::Busy),
             TagState::Known(_) => return Err(Refusal::AlreadyEnrolled),
         };
-        let opened =
-            open_under(&tagged.wrap_key, b"hufu-v1-wrap", &Sealed(wrap)).map_err(|error| crate::broken(&error))?;
-        let (root_u, loc_u) = opened.split_at_checked(32).ok_or(Refusal::Internal)?;
-        Ok(Root {
-            root_u: Octets::try_from(root_u).map_err(|error| crate::broken(&error))?,
-            loc_u: Locator(Octets::try_from(loc_u).map_err(|error| crate::broken(&error))?),
-        })
+        tagged.open(wrap)
     }
 
     fn outbox(&self, id: EnrolmentId, new: &NewHolder) -> Result<Vec<Outgoing>, Refusal> {

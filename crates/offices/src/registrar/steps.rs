@@ -43,6 +43,7 @@ impl Registrar {
             verdict,
             face: false,
             phone: None,
+            lang: hufu_kernel::Lang::ZhHans,
             codes: Codes::default(),
             notice_version: request.notice_version.clone(),
             drawn: None,
@@ -56,6 +57,7 @@ impl Registrar {
             reports: Vec::new(),
             confirmation: None,
             active: Vec::new(),
+            recovery: None,
         };
         self.put(&enrolment, None).await?;
         Ok(Started { view: view(&enrolment), ticket })
@@ -97,6 +99,7 @@ impl Registrar {
             }
         }
         draft.phone = Some(phone.as_str().to_owned());
+        draft.lang = request.lang;
         let code = self.code();
         draft.codes.send(code_digest(&request.ticket, &code), self.parts.clock.now(), &self.parts.rules.phone_code)?;
         let advanced = self.advance(&request.ticket, found, step, &draft).await?;
@@ -209,7 +212,7 @@ impl Registrar {
     pub async fn sweep(&self) -> Result<u32, Refusal> {
         let ids = self.unfinished().await?;
         for id in ids {
-            if let Err(refusal) = retrying(|| self.finish(id)).await {
+            if let Err(refusal) = retrying(|| self.go_on(id)).await {
                 tracing::info!(code = refusal.code(), "an enrolment is waiting for a node");
             }
         }
@@ -230,5 +233,6 @@ pub(super) fn view(enrolment: &Enrolment) -> EnrolmentView {
         nodes: enrolment.outbox.iter().filter(|outgoing| outgoing.delivered).map(|outgoing| outgoing.node).collect(),
         reports: enrolment.reports.clone(),
         number: None,
+        until: enrolment.recovery.as_ref().map(|recovery| recovery.until),
     }
 }

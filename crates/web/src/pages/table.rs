@@ -70,6 +70,8 @@ templates! {
     Device "enrol_device.html";
     Password "enrol_password.html";
     Done "enrol_done.html";
+    Recover "enrol_recover.html";
+    Wait "enrol_wait.html";
     Notice "notice.html";
     SignIn "sign_in.html";
     Receipt "receipt.html";
@@ -152,6 +154,15 @@ pub(super) const ROUTES: &[Row] = &[
         ..island("/enrol/password", "password-title", Password::page)
     },
     island("/enrol/done", "done-title", Done::page),
+    Row { errors: ASKS_DEVICE, ..island("/enrol/recover", "recover-title", Recover::page) },
+    Row {
+        errors: &[
+            DEVICE,
+            refusal(Refusal::VetoPeriod, "veto_period", "act"),
+            refusal(Refusal::UnknownDevice, "unknown_device", "act"),
+        ],
+        ..island("/enrol/wait", "wait-title", Wait::page)
+    },
     row("/notice", "notice-title", Notice::page),
     Row { errors: &[DEVICE, WRONG_PASSWORD], ..island(SIGN_IN_PATH, "sign-in-title", SignIn::page) },
     island("/sign-in/receipt", "receipt-title", Receipt::page),

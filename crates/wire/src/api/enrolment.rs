@@ -109,6 +109,9 @@ pub struct EnrolmentView {
     /// After step 6: the person's number.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub number: Option<NetworkNumber>,
+    /// After a recovery: the new device may be used from then on.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub until: Option<Timestamp>,
 }
 
 /// The steps, in order.
@@ -127,6 +130,8 @@ pub enum NextStep {
     Confirm,
     /// Nothing: the person is enrolled.
     Done,
+    /// Nothing until `until`: a recovered device waits.
+    Wait,
 }
 
 /// The reply to step 1.
@@ -443,6 +448,8 @@ pub struct StoreContact {
     pub loc_u: Locator,
     /// Canonical `+86…`.
     pub phone: String,
+    /// The language of messages.
+    pub lang: hufu_kernel::Lang,
 }
 
 impl Purpose for StoreContact {

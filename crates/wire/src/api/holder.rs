@@ -23,6 +23,14 @@ pub struct Device {
     pub not_before: Option<Timestamp>,
 }
 
+impl Device {
+    /// Whether a recovered device may not act yet.
+    #[must_use]
+    pub fn waits(&self, now: Timestamp) -> bool {
+        self.not_before.is_some_and(|not_before| now < not_before)
+    }
+}
+
 /// A change to a row (flows 6): signed by the person's device, by the registrar for recovery, or by the holder key for copies of the certificate.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -96,6 +104,8 @@ pub enum Authority {
     Device(Assertion),
     /// A holder key within its quarter of an hour.
     Holder(HolderProof),
+    /// The registrar, after document, face and phone; the statement within is the one it stands for.
+    Registrar(super::Signed<super::recovery::Recovery>),
 }
 
 /// A signature by a device's holder key over the challenge of label pass and `ctx` = statement context of the request's bytes.
@@ -243,6 +253,9 @@ pub struct RowView {
     pub next_batch: u32,
     /// The contact reference at post.
     pub contact: Locator,
+    /// What the nodes committed to for this person: a device that is new, or that was away while sessions ended, takes them from
+    /// two nodes that say the same.
+    pub commitments: std::collections::BTreeMap<hufu_kernel::Subset, super::enrolment::Commitments>,
     /// The changes the row remembers, newest last: kind and minute.
     pub changes: Vec<(String, Timestamp)>,
 }

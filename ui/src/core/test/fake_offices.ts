@@ -138,6 +138,7 @@ export class FakeOffices {
     const view = { id: this.enrolmentId, next: "face", expires: this.now + 600 };
     if (path.endsWith("start")) return { ticket: { id: this.enrolmentId, key: b64(random(32)) }, view };
     if (path.endsWith("device")) return { ...view, next: "confirm", nodes: [1, 2, 3], reports: NODES.map((node) => this.report(node)) };
+    if (path.endsWith("recover")) return { ...view, next: "wait", until: this.now + 259_200 };
     if (path.endsWith("confirm")) return { ...view, next: "done", nodes: [1, 2, 3], reports: NODES.map((node) => this.report(node)), number: "KQ7MX3RT2C" };
     return view;
   }
@@ -154,11 +155,22 @@ export class FakeOffices {
     return b64(group.base.multiply(this.#keys[kind][subset]).toBytes());
   }
 
+  #committed(subset: Subset) {
+    return { pseudonym: this.#commitment("pseudonym", subset), epoch: this.#commitment("epoch", subset), password: this.#commitment("password", subset) };
+  }
+
+  /** What another device of the person does: this one knows the old epoch's commitments. */
+  endSessionsElsewhere(): void {
+    this.#keys.epoch = drawKeys(G1.order);
+    this.#version += 1;
+    this.#head = b64(random(32));
+  }
+
   report(node: NodeIndex, change: (report: any) => any = (report) => report) {
     const commitments = Object.fromEntries(
       SUBSETS.filter((subset) => holds(node, subset)).map((subset) => [
         subset,
-        { pseudonym: this.#commitment("pseudonym", subset), epoch: this.#commitment("epoch", subset), password: this.#commitment("password", subset) },
+        this.#committed(subset),
       ]),
     );
     return this.sign(node, "report", change({ enrolment_id: this.enrolmentId, node, epoch: b64(random(16)), commitments }));
@@ -246,6 +258,7 @@ export class FakeOffices {
     return {
       version: this.#version, head: this.#head, status: "active", number: "KQ7MX3RT2C",
       flags: { real: true, unique: true, alive: true, band: "18_or_over" }, devices: [], next_batch: 1, contact: b64(random(32)),
+      commitments: Object.fromEntries(SUBSETS.map((subset) => [subset, this.#committed(subset)])),
       changes: [["lock", this.now]],
     };
   }

@@ -2,7 +2,8 @@
 
 import { deepStrictEqual as equal, notDeepStrictEqual as differ, ok, rejects } from "node:assert";
 import { ed25519 } from "@noble/curves/ed25519.js";
-import { b64, random, unb64, utf8 } from "../bytes.ts";
+import { b64, framed, random, unb64, utf8 } from "../bytes.ts";
+import { plainChallenge } from "../challenge.ts";
 import { Refused, Untrusted, Wallet } from "../index.ts";
 import { payloadOf } from "../jws.ts";
 import { anything } from "../shape.ts";
@@ -260,6 +261,49 @@ export default {
     await rejects(wallet.statements.lock(), refused("version_conflict"));
     lies(offices, "/v1/statements", (answer, to) => (to === 3 && answer.report ? { ...answer, report: offices.sign(3, "report", {}) } : answer));
     await rejects(wallet.statements.endSessions(), untrusted);
+  },
+
+  async "recovery: the passkey waits, and then number and commitments come from two nodes that say the same"() {
+    const { offices, passkeys, wallet } = await empty();
+    await wallet.enrol.start(DETAILS);
+    lies(offices, "/v1/enrol/device", () => offices.refusal("already_enrolled"));
+    await rejects(wallet.enrol.registerDevice("x"), refused("already_enrolled"));
+    const view = await wallet.enrol.recover("x");
+    equal(view.next, "wait");
+    equal(passkeys.prompts, 2, "one passkey is made, and signs once");
+    const sent = offices.seen.at(-1)!.body;
+    const challenge = plainChallenge("recover", framed(unb64(sent.ticket.id)!, unb64(sent.device.holder_key)!), sent.device.t);
+    const client = JSON.parse(new TextDecoder().decode(unb64(sent.device.assertion.client_data_json)));
+    equal(client.challenge, b64(challenge));
+    equal(await wallet.status(), { kind: "waiting", until: view.until });
+    await rejects(wallet.enrol.start(DETAILS), { kind: "state" });
+    await rejects(wallet.statements.lock(), { kind: "state" });
+    lies(offices, "/v1/row", () => offices.refusal("veto_period"));
+    await rejects(wallet.enrol.finishRecovery(), refused("veto_period"));
+    equal((await wallet.status()).kind, "waiting");
+    lies(offices, "/v1/row", (row, to) => (to === 1 ? { ...row, number: "AAAAAAAAAA" } : row));
+    offices.down = new Set([3]);
+    await rejects(wallet.enrol.finishRecovery(), untrusted);
+    lies(offices, "/v1/row", (row, to) =>
+      to === 1 ? { ...row, commitments: { ...row.commitments, 12: { ...row.commitments[12], epoch: row.commitments[13].epoch } } } : row,
+    );
+    await rejects(wallet.enrol.finishRecovery(), untrusted);
+    offices.lie = (_to, _path, answer) => answer;
+    await wallet.enrol.finishRecovery();
+    equal((await wallet.status()).kind, "enrolled");
+    const asked = await wallet.signIn.openTransaction(offices.tx);
+    equal((await wallet.signIn.agree(asked, ["real"])).payload.hufu.answers, { real: true });
+    await wallet.statements.veto(b64(random(32)));
+    ok(offices.seen.some((one) => one.path === "/v1/statements"));
+  },
+
+  async "a device that missed the end of sessions takes the new epoch from two nodes, and asks once more"() {
+    const { offices, wallet } = await enrolled();
+    const asked = await wallet.signIn.openTransaction(offices.tx);
+    offices.endSessionsElsewhere();
+    equal((await wallet.signIn.agree(asked, ["real"])).payload.hufu.answers, { real: true });
+    lies(offices, "/v1/sign-in/begin", (offer) => ({ ...offer, evaluation: { ...offer.evaluation, epoch: offer.evaluation.pseudonym } }));
+    await rejects(wallet.signIn.agree(asked, ["real"]), untrusted);
   },
 
   async "another device: offered, added, joined; a stranger's answer is refused"() {

@@ -1,9 +1,12 @@
 use super::world::World;
-use hufu_kernel::{NodeIndex, Pair, Refusal};
+use hufu_domain::rules::Rules;
+use hufu_kernel::{Clock as _, NodeIndex, Pair, Refusal};
+use hufu_store::{Batch, Expect, IdempotencyKey};
 use hufu_wallet::{SoftwareDevice, State, Wallet, WalletError};
 use hufu_wire::api::holder::{Authority, Change, Statement, SubmitStatement};
 use hufu_wire::webauthn::credential_hash;
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
 const SHOP: &str = "https://shop.example";
 
@@ -23,6 +26,41 @@ async fn ten_copies_are_signed_by_any_pair_and_bound_to_ten_keys() {
         let signature = hufu_kernel::unb64(signature).unwrap().as_slice().try_into().unwrap();
         assert!(hufu_wire::api::trust::verify_ed25519(&world.trust.group_key, input.as_bytes(), &signature));
     }
+}
+
+/// Fills a node's only status list: whatever the seed, some place is taken.
+#[tokio::test]
+async fn a_batch_whose_status_place_is_taken_changes_nothing_and_every_try_has_another_seed() {
+    let mut rules = Rules::built_in().unwrap();
+    rules.certificate.status_lists = 1;
+    let world = World::with_rules(33, rules);
+    let mut wallet = world.enrolled(1).await;
+    let other = world.enrolled(2).await;
+    let store = &world.node_stores[1];
+    let own = wallet.row(NodeIndex::ALL[1]).await.unwrap().devices[0].credential;
+    let mut crowd =
+        world.row_of(NodeIndex::ALL[1], &other.row(NodeIndex::ALL[1]).await.unwrap().devices[0].credential).await;
+    crowd.record.status_indexes = (0..1 << 20).collect();
+    let mut batch = Batch::new();
+    batch.put(&crowd.record, Expect::At(crowd.version));
+    store.commit(batch, IdempotencyKey::random(world.rng.as_ref(), world.clock.now())).await.unwrap();
+    let before = world.row_of(NodeIndex::ALL[1], &own).await;
+    let seeds = Arc::new(Mutex::new(BTreeSet::new()));
+    let seen = Arc::clone(&seeds);
+    wallet.transport().on_request(move |path, body| {
+        let request: Option<SubmitStatement> =
+            (path == "/v1/statements").then(|| serde_json::from_slice(body).unwrap());
+        let Some(request) = request else { return };
+        let statement: Statement = serde_json::from_slice(&request.statement.0).unwrap();
+        if let Change::Certificates { seed, .. } = statement.change {
+            seen.lock().unwrap().insert(seed.0);
+        }
+    });
+    // The pair begins with the crowded node, so that no other has committed anything.
+    let refused = wallet.issue_certificates(Pair::ALL[2]).await.unwrap_err();
+    assert_eq!(refused, WalletError::Refused(Refusal::VersionConflict));
+    assert!(seeds.lock().unwrap().len() > 1);
+    assert_eq!(world.row_of(NodeIndex::ALL[1], &own).await.record, before.record);
 }
 
 #[tokio::test]

@@ -1,15 +1,8 @@
+use super::refused;
 use super::world::{PASSWORD, When, World};
 use hufu_domain::eligibility::Standing;
 use hufu_kernel::{Answer, Lang, NodeIndex, Pair, Refusal, Strength};
-use hufu_wallet::WalletError;
 use jiff::civil::date;
-
-fn refused(error: WalletError) -> Refusal {
-    match error {
-        WalletError::Refused(refusal) => refusal,
-        other => panic!("{other}"),
-    }
-}
 
 #[tokio::test]
 async fn a_person_enrols_and_three_nodes_hold_one_active_row_each() {

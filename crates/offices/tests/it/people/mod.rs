@@ -5,5 +5,17 @@
 
 mod changes;
 mod enrolment;
+mod recover;
 mod sign_in;
 mod world;
+
+use hufu_kernel::Refusal;
+use hufu_wallet::WalletError;
+
+/// The refusal behind an error, which must be one.
+fn refused(error: WalletError) -> Refusal {
+    match error {
+        WalletError::Refused(refusal) => refusal,
+        other => panic!("{other}"),
+    }
+}

@@ -55,15 +55,17 @@ impl ports::FaceDecision for Face {
     }
 }
 
-/// Keeps the last code per phone.
+/// Keeps the last code per phone, and every other message.
 #[derive(Default)]
-pub struct Phones(pub Mutex<BTreeMap<String, String>>);
+pub struct Phones(pub Mutex<BTreeMap<String, String>>, pub Mutex<Vec<(String, String, String)>>);
 
 #[async_trait]
 impl ports::Sms for Phones {
-    async fn send(&self, to: &str, _: &str, params: &[(&str, &str)], _: Lang) -> Result<(), Refusal> {
-        let code = params.iter().find(|(name, _)| *name == "code").map(|(_, code)| (*code).to_owned());
-        self.0.lock().unwrap().insert(to.to_owned(), code.unwrap_or_default());
+    async fn send(&self, to: &str, template: &str, params: &[(&str, &str)], _: Lang) -> Result<(), Refusal> {
+        match params {
+            [("code", code)] => drop(self.0.lock().unwrap().insert(to.to_owned(), (*code).to_owned())),
+            _ => self.1.lock().unwrap().push((to.to_owned(), template.to_owned(), params[0].1.to_owned())),
+        }
         Ok(())
     }
 }
@@ -116,6 +118,7 @@ macro_rules! faulty {
 use hufu_wire::api::Signed;
 use hufu_wire::api::enrolment::*;
 use hufu_wire::api::holder::Forget;
+use hufu_wire::api::recovery::{FindRow, Notify, RowFound, SealedRecovery};
 
 faulty!(FaultyUniqueness, Uniqueness {
     reserve(r: &Signed<Reserve>) -> TagState;
@@ -127,6 +130,7 @@ faulty!(FaultyUniqueness, Uniqueness {
 faulty!(FaultyPost, Post {
     send_code(r: &Signed<SendCode>) -> ();
     store_contact(r: &Signed<StoreContact>) -> ();
+    notify(r: &Signed<Notify>) -> ();
     forget(r: &Signed<Forget>) -> ();
 });
 faulty!(FaultyTagger, Tagger { evaluate(r: &Signed<EvaluateTag>) -> hufu_kernel::Partial; });
@@ -144,6 +148,16 @@ impl ports::Node for Reached {
     async fn activate(&self, request: &Activate) -> Result<(), Refusal> {
         self.1.up(self.0.index())?;
         self.1.through(ports::Node::activate(self.0.as_ref(), request)).await
+    }
+
+    async fn find_row(&self, request: &Signed<FindRow>) -> Result<RowFound, Refusal> {
+        self.1.up(self.0.index())?;
+        self.1.through(ports::Node::find_row(self.0.as_ref(), request)).await
+    }
+
+    async fn recover(&self, request: &Signed<SealedRecovery>) -> Result<(), Refusal> {
+        self.1.up(self.0.index())?;
+        self.1.through(ports::Node::recover(self.0.as_ref(), request)).await
     }
 }
 
@@ -190,9 +204,13 @@ fn office(rng: &Arc<dyn Rng>, name: &str, more: Vec<(String, SoftwareKey)>) -> K
 
 impl World {
     pub fn new(seed: u64) -> Self {
+        Self::with_rules(seed, Rules::built_in().unwrap())
+    }
+
+    pub fn with_rules(seed: u64, rules: Rules) -> Self {
         let rng: Arc<dyn Rng> = Arc::new(SeededRng::new(seed));
         let clock = Arc::new(ManualClock::new(Timestamp(1_795_000_000)));
-        let rules = Arc::new(Rules::built_in().unwrap());
+        let rules = Arc::new(rules);
         let group = deal_group_key(rng.as_ref()).unwrap();
         let tags = deal_tag_key(rng.as_ref());
         let faults = Arc::new(Faults::default());
@@ -482,6 +500,11 @@ impl World {
         wallet.sign_in_with(&asked, &[Answer::Real], None, pair).await
     }
 
+    /// The row that a node has for a credential.
+    pub async fn row_of(&self, index: NodeIndex, credential: &Octets<32>) -> hufu_store::Versioned<node::Row> {
+        self.node_stores[index.slot()].find::<node::Row>("credential", credential.as_slice()).await.unwrap().unwrap()
+    }
+
     /// How many rows a node has, and how many of them are active.
     pub async fn rows(&self, index: NodeIndex) -> (usize, usize) {
         let rows = self.node_stores[index.slot()]
@@ -556,6 +579,7 @@ impl Network {
             "/v1/enrol/code" => reply(self.registrar.check_code(&read(body)).await),
             "/v1/enrol/device" => reply(self.registrar.device(&read(body)).await),
             "/v1/enrol/confirm" => reply(self.registrar.confirm(&read(body)).await),
+            "/v1/enrol/recover" => reply(self.registrar.recover(&read(body)).await),
             _ => Err(format!("no route {path}")),
         }
     }
