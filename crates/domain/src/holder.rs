@@ -378,3 +378,6 @@ impl Holder {
         if self.devices.len() == before { Err(Refusal::UnknownDevice) } else { Ok(Effect::None) }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,9 @@ use hufu_kernel::{Lang, Octets, Refusal, b64, unb64};
 use hufu_wallet::{Asked, SoftwareDevice, State as WalletState, WalletError};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -135,7 +138,9 @@ impl Agent {
     fn keep(&self, saved: &BTreeMap<String, Saved>) {
         let written = serde_json::to_vec(saved).map_err(std::io::Error::other).and_then(|bytes| {
             let fresh = self.0.file.with_extension("new");
-            std::fs::write(&fresh, bytes)?;
+            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+            file.write_all(&bytes)?;
+            file.sync_all()?;
             std::fs::rename(&fresh, &self.0.file)
         });
         if let Err(error) = written {
