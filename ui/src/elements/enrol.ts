@@ -120,6 +120,16 @@ class Enrol extends Island {
   }
 
   protected async recover(): Promise<void> {
+    const join = this.find<HTMLAnchorElement>("[data-join]");
+    join.addEventListener("click", (event) => {
+      event.preventDefault();
+      // A browser holds one person's wallet: what was begun here makes room for what the old device brings.
+      void this.doing(async () => {
+        await (await wallet()).enrol.abandon();
+        sessionStorage.removeItem(TAB.birth);
+        location.assign(join.href);
+      });
+    });
     this.#form(async () => {
       await (await wallet()).enrol.recover(DISPLAY_NAME);
       sessionStorage.removeItem(TAB.birth);
