@@ -83,7 +83,6 @@ done-1 = Your number is on your card. You need not remember it, and no platform 
 done-2 = When a platform offers it, choose to sign in with Hufu, read what it asks for, and decide.
 done-3 = Add a second device: if one is lost, the other can lock and restore.
 done-device = Add a second device
-
 recover-title = You already have a number
 recover-lead = Nobody gets a second identity. You can use the number you have on this device too.
 recover-old = Your old device is at hand
@@ -95,7 +94,6 @@ recover-2 = The passkey works after a waiting period of some days; the next page
 recover-3 = A text message goes to the phone on record, in case this is not you.
 recover-4 = Your number, your accounts at platforms and your password stay as they are.
 recover-begin = Recover on this device
-
 wait-title = Recovery has begun
 wait-until = This device can be used from
 wait-1 = You need not keep this page open. Come back to it with this browser.

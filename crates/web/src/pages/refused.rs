@@ -37,6 +37,7 @@ pub(super) const ALL: &[Told] = &[
     told(Refusal::DocumentExpired, "refused-expired", "next-expired", START),
     told(Refusal::Deceased, "refused-register", "next-register", START),
     told(Refusal::AlreadyEnrolled, "refused-known", "next-known", CARD),
+    told(Refusal::NotEnrolled, "refused-new", "next-new", AGAIN),
     told(Refusal::EnrolmentGone, "refused-lapsed", "next-lapsed", AGAIN),
     told(Refusal::EnrolmentOrder, "refused-order", "next-order", AGAIN),
     told(Refusal::RegisterDown, "refused-later", "next-later", AGAIN),
@@ -53,6 +54,7 @@ pub(super) const ALL: &[Told] = &[
     told(Refusal::NotActive, "refused-lapsed", "next-order", AGAIN),
     told(Refusal::VersionConflict, "refused-changed", "next-changed", CARD),
     told(Refusal::LastDevice, "refused-last", "next-last", Some(("way-devices", "/devices"))),
+    told(Refusal::TooManyDevices, "refused-many", "next-many", Some(("way-devices", "/devices"))),
     told(Refusal::VetoPeriod, "refused-waiting", "next-waiting", CARD),
     // -- sign-in
     told(Refusal::TransactionGone, "refused-gone", "next-platform", START),
