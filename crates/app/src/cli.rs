@@ -75,6 +75,12 @@ struct Demo {
     /// Accept a wallet on this origin instead of the demo's own: for scripted drivers.
     #[arg(long, value_name = "ORIGIN")]
     wallet_origin: Option<String>,
+    /// Speak https everywhere, with certificates of an authority that is made for this sandbox.
+    #[arg(long)]
+    tls: bool,
+    /// With --tls: the name under which everything answers; the wallet is wallet.HOST, and so on. No hosts file is needed.
+    #[arg(long, default_value = "localhost", value_name = "HOST", requires = "tls")]
+    host: String,
     /// Admit the platform in FILE; may be repeated. `hufu platform new` writes such files.
     #[arg(long, value_name = "FILE")]
     platform: Vec<PathBuf>,
@@ -203,6 +209,7 @@ fn run_demo(demo: Demo) -> Result<ExitCode, Failure> {
         port: demo.port,
         ready_file: demo.ready_file,
         wallet_origin: demo.wallet_origin,
+        tls: demo.tls.then_some(demo.host),
         platforms: demo.platform,
         tour: demo.tour,
         json: demo.json,

@@ -3,6 +3,7 @@
 pub mod addresses;
 pub mod control;
 pub mod platforms;
+pub mod tls;
 pub mod tour;
 
 use crate::adapters::{Messages, Register, SandboxFace};
@@ -11,10 +12,10 @@ use crate::failure::Failure;
 use crate::offices::{self, Offices, Surroundings};
 use crate::platform_file::PlatformFile;
 use crate::root::{self, NODES, Origins, SandboxRoot};
-use addresses::{Ports, Ready, ReadyFile, ServedPlatform, claim};
+use addresses::{Ports, Ready, ReadyFile, ServedPlatform, Site, claim};
 use control::Control;
 use hufu_domain::rules::Rules;
-use hufu_kernel::{Clock, NodeIndex, OsRng, Rng, Root, ShiftedClock};
+use hufu_kernel::{Clock, NodeIndex, OsRng, Rng, Root, ShiftedClock, SystemClock};
 use hufu_offices::registrar::NOTICE_VERSION;
 use hufu_sandbox::adapters::{RegisterClient, SmsClient};
 use hufu_sandbox::agent::Agent;
@@ -33,6 +34,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tls::LocalCa;
 use tokio::task::JoinSet;
 
 /// Everything answers by then, or something is wrong.
@@ -49,6 +51,8 @@ pub struct Options {
     pub ready_file: Option<PathBuf>,
     /// Another wallet's origin, for scripted drivers.
     pub wallet_origin: Option<String>,
+    /// Speak TLS, under this host name and the names below it.
+    pub tls: Option<String>,
     /// Platforms to admit.
     pub platforms: Vec<PathBuf>,
     /// Take the tour and end.
@@ -74,23 +78,32 @@ pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
     let ready_file = options.ready_file.as_deref().map(ReadyFile::clear).transpose()?;
     // Read before anything is opened: a mistake in a file is told at once.
     let files = options.platforms.iter().map(|path| PlatformFile::read(path)).collect::<Result<Vec<_>, _>>()?;
-    let ports = claim(options.port).await?;
-    let demo = Demo::open(&options, &ports)?;
+    let site = match &options.tls {
+        Some(host) => Site::tls(host, &options.data)?,
+        None => Site::plain(),
+    };
+    let mut ports = claim(options.port).await?;
+    let demo = Demo::open(&options, &ports, site)?;
+    let (probes, samples_at) = (ports.probes(&demo.site), ports.sample_addresses(&demo.site));
+    let mut control = listen(Place { what: "control", port: 0, flag: "--port" }).await?;
+    // Certificates are for the machine's time, which browsers go by, not for the sandbox's.
+    if let Some(ca) = &demo.ca {
+        ports = ports.over_tls(ca, &demo.site)?;
+        control = control.over_tls(ca.server(&demo.site.host_of("control"))?);
+    }
     for file in files {
         platforms::admit(&demo.offices, &file.certificate(Root::Sandbox, demo.now()))?;
     }
     let served: BTreeMap<String, String> =
-        platforms::SAMPLES.iter().map(|id| (*id).to_owned()).zip(ports.sample_addresses()).collect();
+        platforms::SAMPLES.iter().map(|id| (*id).to_owned()).zip(samples_at).collect();
     let mut invented = platforms::invented(demo.root.path(), demo.now(), demo.rng.as_ref(), &served)?;
     for platform in &invented {
         platforms::admit(&demo.offices, &platform.certificate)?;
     }
     let (stopper, inner) = Stopper::new();
-    let probes = ports.probes();
-    let control = listen(Place { what: "control", port: 0, flag: "--port" }).await?;
     let samples = platforms::samples(&mut invented, &platforms::SAMPLES, &demo.world)?;
     let mut serving = demo.serve(ports, samples, control, &inner)?;
-    answered(&probes).await?;
+    answered(&demo.addresses, &probes).await?;
     let ready = demo.ready(&served);
     if let Some(file) = &ready_file {
         file.announce(&ready)?;
@@ -99,6 +112,9 @@ pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
         demo.tour(invented, options.json, stop).await
     } else {
         banner(&demo.addresses, &served, &demo.root);
+        if let Some(ca) = &demo.ca {
+            tls_banner(&demo.site, &demo.addresses, ca);
+        }
         let mut stop = stop;
         stop.stopped().await;
         Ok(Ended::Well)
@@ -111,6 +127,8 @@ pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
 /// A demo whose offices are started and not served yet.
 struct Demo {
     root: SandboxRoot,
+    site: Site,
+    ca: Option<LocalCa>,
     addresses: Addresses,
     clock: Arc<ShiftedClock>,
     rng: Arc<dyn Rng>,
@@ -121,11 +139,13 @@ struct Demo {
 }
 
 impl Demo {
-    fn open(options: &Options, ports: &Ports) -> Result<Self, Failure> {
+    fn open(options: &Options, ports: &Ports, site: Site) -> Result<Self, Failure> {
         let rng: Arc<dyn Rng> = Arc::new(OsRng);
         let clock = Arc::new(control::clock(&options.data)?);
         let mut root = root::open_or_found(&options.data, clock.as_ref(), rng.as_ref())?;
-        let mut addresses = ports.addresses();
+        let today = SystemClock.now().date();
+        let ca = site.ca().map(|_| LocalCa::open_or_found(&options.data, site.host(), today)).transpose()?;
+        let mut addresses = ports.addresses(&site);
         if let Some(origin) = &options.wallet_origin {
             addresses.wallet.clone_from(origin);
         }
@@ -137,9 +157,9 @@ impl Demo {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             rng: Arc::clone(&rng),
             rules: Arc::new(Rules::built_in().map_err(Failure::other)?),
-            identity: Arc::new(Register(RegisterClient::new(&addresses.register).map_err(Failure::other)?)),
+            identity: Arc::new(Register(RegisterClient::new(&addresses).map_err(Failure::other)?)),
             face: Arc::new(SandboxFace),
-            sms: Arc::new(Messages(SmsClient::new(&addresses.phone).map_err(Failure::other)?)),
+            sms: Arc::new(Messages(SmsClient::new(&addresses).map_err(Failure::other)?)),
             agents: Vec::new(),
         };
         let offices = Arc::new(offices::start(&root, &around)?);
@@ -151,7 +171,7 @@ impl Demo {
             rng: Arc::clone(&rng),
             notice_version: NOTICE_VERSION.to_owned(),
         };
-        Ok(Self { root, addresses, clock, rng, persons, errors, offices, world })
+        Ok(Self { root, site, ca, addresses, clock, rng, persons, errors, offices, world })
     }
 
     fn now(&self) -> hufu_kernel::Timestamp {
@@ -201,7 +221,8 @@ impl Demo {
             start(listening, &self.edge("platform"), always(), sample.router());
         }
         let edge = self.edge("control");
-        let routes = Control::open(self.root.path(), control.port, Arc::clone(&self.clock), self.rng.as_ref())?;
+        let routes =
+            Control::open(self.root.path(), &self.site, control.port, Arc::clone(&self.clock), self.rng.as_ref())?;
         start(control, &edge, always(), routes.router(&edge));
         serving.spawn(Arc::clone(&self.offices).sweep(clock, stop.clone()));
         Ok(serving)
@@ -230,6 +251,7 @@ impl Demo {
             served.iter().map(|(client_id, url)| ServedPlatform { client_id: client_id.clone(), url: url.clone() });
         Ready {
             addresses: self.addresses.clone(),
+            ca_spki_sha256: self.ca.as_ref().map(LocalCa::spki_sha256),
             trust: self.root.trust_path(),
             platforms: served.collect(),
             pid: std::process::id(),
@@ -278,13 +300,12 @@ fn origins(addresses: &Addresses) -> Result<Origins, Failure> {
 }
 
 /// Waits until every part answers.
-async fn answered(probes: &[String]) -> Result<(), Failure> {
-    let client =
-        reqwest::Client::builder().timeout(Duration::from_secs(2)).no_proxy().build().map_err(Failure::other)?;
+async fn answered(addresses: &Addresses, probes: &[String]) -> Result<(), Failure> {
+    let client = addresses.client().map_err(Failure::Other)?;
     let all = async {
         for probe in probes {
             loop {
-                match client.get(probe).send().await {
+                match client.get(probe).timeout(Duration::from_secs(2)).send().await {
                     Ok(answer) if answer.status().is_success() => break,
                     _ => tokio::time::sleep(Duration::from_millis(20)).await,
                 }
@@ -327,5 +348,23 @@ Ctrl-C ends it; what was enrolled stays.",
         two = addresses.nodes[1],
         three = addresses.nodes[2],
         data = root.path().display(),
+    );
+}
+
+/// How a program and a browser reach a demo under TLS without a change to this machine.
+fn tls_banner(site: &Site, addresses: &Addresses, ca: &LocalCa) {
+    let host = site.host();
+    let file = addresses.ca.as_deref().map(|path| path.display().to_string()).unwrap_or_default();
+    let port = addresses.issuer.rsplit(':').next().unwrap_or_default();
+    println!(
+        "
+TLS  {file} vouches for {host} and the names below it, and for nothing else.
+  curl        curl --cacert {file} --resolve '*:{port}:127.0.0.1' {issuer}/.well-known/openid-configuration
+  Chromium    chromium --user-data-dir=$(mktemp -d) --host-resolver-rules=\"MAP {host} 127.0.0.1, MAP *.{host} 127.0.0.1\" \\
+                --ignore-certificate-errors-spki-list={spki} {wallet}
+              or import the file as an authority for websites",
+        issuer = addresses.issuer,
+        spki = ca.spki_sha256(),
+        wallet = addresses.wallet,
     );
 }

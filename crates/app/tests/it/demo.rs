@@ -59,6 +59,12 @@ impl Running {
         serde_json::from_slice(&std::fs::read(self.ready["trust"].as_str().unwrap()).unwrap()).unwrap()
     }
 
+    /// The address of a platform that has pages.
+    pub fn platform(&self, client_id: &str) -> &str {
+        let all = self.ready["platforms"].as_array().unwrap();
+        all.iter().find(|one| one["client_id"] == client_id).unwrap()["url"].as_str().unwrap()
+    }
+
     /// The persons are drawn from the sandbox's own seed and day.
     pub fn persons(&self) -> Vec<Person> {
         let world = Path::new(self.ready["data"].as_str().unwrap()).join("world.json");

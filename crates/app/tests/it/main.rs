@@ -7,4 +7,5 @@ mod documents;
 mod linking;
 mod root;
 mod source;
+mod tls;
 mod trust;

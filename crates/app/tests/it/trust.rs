@@ -215,7 +215,7 @@ impl Drop for Demo {
 
 fn run_demo(data: &Path, ready: &Path) -> Demo {
     let mut demo = Command::new(env!("CARGO_BIN_EXE_hufu"));
-    demo.args(["demo", "--port", "0", "--data"]).arg(data).arg("--ready-file").arg(ready);
+    demo.args(["demo", "--tls", "--port", "0", "--data"]).arg(data).arg("--ready-file").arg(ready);
     let mut demo = Demo(demo.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
     for _ in 0..600 {
         if ready.exists() {
@@ -243,7 +243,7 @@ fn files(folder: &Path) -> BTreeSet<String> {
             names.insert(match office {
                 Some(file) => format!("office/{file}"),
                 None if name.starts_with("platforms/") => "platforms/CLIENT.key.json".to_owned(),
-                None => name.to_owned(),
+                None => name.replace("tls/localhost/", "tls/HOST/"),
             });
         }
     }
