@@ -2,7 +2,8 @@
 
 use crate::demo::{self, Ended, control};
 use crate::failure::Failure;
-use crate::{data_dir, doctor, explain, logs, platform_file};
+use crate::server::Server;
+use crate::{data_dir, doctor, explain, logs, platform_file, root, rows};
 use clap::{Args, Parser, Subcommand};
 use hufu_kernel::OsRng;
 use hufu_web::serve::Stopper;
@@ -60,6 +61,13 @@ impl Data {
 }
 
 #[derive(Debug, Args)]
+struct StoreAt {
+    /// Keep the offices' rows in PostgreSQL, postgres://user:password@host:port/database, instead of in files.
+    #[arg(long, value_name = "URL", env = "HUFU_STORE", hide_env_values = true)]
+    store: Option<Server>,
+}
+
+#[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 struct Demo {
     #[command(subcommand)]
@@ -81,6 +89,8 @@ struct Demo {
     /// With --tls: the name under which everything answers; the wallet is wallet.HOST, and so on. No hosts file is needed.
     #[arg(long, default_value = "localhost", value_name = "HOST", requires = "tls")]
     host: String,
+    #[command(flatten)]
+    store: StoreAt,
     /// Admit the platform in FILE; may be repeated. `hufu platform new` writes such files.
     #[arg(long, value_name = "FILE")]
     platform: Vec<PathBuf>,
@@ -95,7 +105,12 @@ struct Demo {
 #[derive(Debug, Subcommand)]
 enum DemoCommand {
     /// Delete the sandbox: its keys and everybody in it. Only a folder that `hufu demo` made is deleted.
-    Reset(Data),
+    Reset {
+        #[command(flatten)]
+        data: Data,
+        #[command(flatten)]
+        store: StoreAt,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -166,7 +181,9 @@ struct Doctor {
 pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
     logs::start(&cli.log, cli.log_json)?;
     match cli.command {
-        Command::Demo(Demo { command: Some(DemoCommand::Reset(data)), .. }) => reset(&data),
+        Command::Demo(Demo { command: Some(DemoCommand::Reset { data, store }), .. }) => {
+            reset(&data, store.store.as_ref())
+        }
         Command::Demo(demo) => run_demo(demo),
         Command::Platform { command: Platform::New { name, dir, basic, issuer } } => {
             let profile = if basic { Profile::Basic } else { Profile::Fapi2 };
@@ -196,8 +213,17 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
     }
 }
 
-fn reset(data: &Data) -> Result<ExitCode, Failure> {
+fn reset(data: &Data, store: Option<&Server>) -> Result<ExitCode, Failure> {
     let folder = data.folder()?;
+    if let Some(server) = store {
+        let emptied = runtime()?.block_on(rows::reset(&folder, server))?;
+        println!("Deleted the rows of {emptied} offices at {server}.");
+        if data_dir::standing(&folder)? == data_dir::Standing::Free {
+            return Ok(ExitCode::SUCCESS);
+        }
+    } else if let Some(server) = root::open(&folder).ok().and_then(|root| rows::elsewhere(&root).ok().flatten()) {
+        return Err(Failure::other(format!("this sandbox's rows are at {server}; add --store, so that they go too")));
+    }
     data_dir::reset(&folder)?;
     println!("Deleted {}: its keys and everybody in it.", folder.display());
     Ok(ExitCode::SUCCESS)
@@ -210,6 +236,7 @@ fn run_demo(demo: Demo) -> Result<ExitCode, Failure> {
         ready_file: demo.ready_file,
         wallet_origin: demo.wallet_origin,
         tls: demo.tls.then_some(demo.host),
+        store: demo.store.store,
         platforms: demo.platform,
         tour: demo.tour,
         json: demo.json,

@@ -5,7 +5,7 @@ use crate::demo::{control, tls};
 use crate::failure::Failure;
 use crate::root::key_file::{KEYS, MACHINE_KEY};
 use crate::root::{self, OFFICES, STORE, STORES, SandboxRoot};
-use crate::{files, offices};
+use crate::{files, offices, rows};
 use hufu_kernel::{Clock, OsRng, Rng, SystemClock, Timestamp};
 use hufu_wire::api::trust::verify_ed25519;
 use serde::Serialize;
@@ -210,6 +210,9 @@ fn keys(root: &SandboxRoot, office: &'static str, rng: &Arc<dyn Rng>) -> Result<
 
 fn store(root: &SandboxRoot, office: &'static str) -> Result<String, Failure> {
     let path = root.office(office).path().join(STORE);
+    if let Some(server) = rows::elsewhere(root)? {
+        return Ok(format!("on PostgreSQL at {server}, not looked at"));
+    }
     // Looking must not make one.
     if !path.exists() {
         return Ok("not made yet".to_owned());

@@ -13,3 +13,5 @@ pub mod logs;
 pub mod offices;
 pub mod platform_file;
 pub mod root;
+pub mod rows;
+pub mod server;

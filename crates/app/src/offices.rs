@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::root::{NODES, SandboxRoot, TAGGERS};
+use crate::rows::Rows;
 use hufu_domain::rules::Rules;
 use hufu_kernel::{Clock, Key, KeyStore, NodeIndex, Office, Record, Refusal, Rng, offices};
 use hufu_offices::front::{self, Front};
@@ -70,23 +71,20 @@ struct Stores {
 }
 
 impl Stores {
-    fn open(root: &SandboxRoot) -> Result<Self, Failure> {
-        let node = |index: NodeIndex| {
-            let folder = root.office(NODES[index.slot()]);
-            folder.store(&node::schema(folder.trust_root(), index))
-        };
-        let (registrar, uniqueness, post) = (root.office("registrar"), root.office("uniqueness"), root.office("post"));
+    async fn open(root: &SandboxRoot, rows: &Rows) -> Result<Self, Failure> {
+        let trust = root.office("front").trust_root();
+        let node = async |index: NodeIndex| rows.store(root, NODES[index.slot()], &node::schema(trust, index)).await;
         let [one, two, three] = NodeIndex::ALL;
         Ok(Self {
-            nodes: [node(one)?, node(two)?, node(three)?],
-            registrar: registrar.store(&registrar::schema(registrar.trust_root()))?,
-            uniqueness: uniqueness.store(&uniqueness::schema(uniqueness.trust_root()))?,
-            post: post.store(&post::schema(post.trust_root()))?,
+            nodes: [node(one).await?, node(two).await?, node(three).await?],
+            registrar: rows.store(root, "registrar", &registrar::schema(trust)).await?,
+            uniqueness: rows.store(root, "uniqueness", &uniqueness::schema(trust)).await?,
+            post: rows.store(root, "post", &post::schema(trust)).await?,
         })
     }
 }
 
-/// Opens and closes the store of one office, to see whether it is that office's. Blocks.
+/// Opens and closes the store file of one office, to see whether it is that office's. Blocks.
 ///
 /// # Errors
 /// [`Failure::Store`].
@@ -102,12 +100,12 @@ pub fn check_store(root: &SandboxRoot, name: &'static str) -> Result<(), Failure
     }
 }
 
-/// Opens every office's keys and store and starts the offices. Blocks while the stores open.
+/// Opens every office's keys and store and starts the offices. Blocks while stores in files open.
 ///
 /// # Errors
 /// [`Failure`] naming the office.
-pub fn start(root: &SandboxRoot, around: &Surroundings) -> Result<Offices, Failure> {
-    let stores = Stores::open(root)?;
+pub async fn start(root: &SandboxRoot, rows: &Rows, around: &Surroundings) -> Result<Offices, Failure> {
+    let stores = Stores::open(root, rows).await?;
     let keys = |office| root.office(office).keys(&around.rng);
     let clock = || Arc::clone(&around.clock);
     let trust = || Arc::clone(&around.trust);

@@ -12,6 +12,8 @@ use crate::failure::Failure;
 use crate::offices::{self, Offices, Surroundings};
 use crate::platform_file::PlatformFile;
 use crate::root::{self, NODES, Origins, SandboxRoot};
+use crate::rows::{self, Rows};
+use crate::server::Server;
 use addresses::{Ports, Ready, ReadyFile, ServedPlatform, Site, claim};
 use control::Control;
 use hufu_domain::rules::Rules;
@@ -53,6 +55,8 @@ pub struct Options {
     pub wallet_origin: Option<String>,
     /// Speak TLS, under this host name and the names below it.
     pub tls: Option<String>,
+    /// Keep the offices' rows on this server instead of in files.
+    pub store: Option<Server>,
     /// Platforms to admit.
     pub platforms: Vec<PathBuf>,
     /// Take the tour and end.
@@ -83,7 +87,7 @@ pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
         None => Site::plain(),
     };
     let mut ports = claim(options.port).await?;
-    let demo = Demo::open(&options, &ports, site)?;
+    let demo = Demo::open(&options, &ports, site).await?;
     let (probes, samples_at) = (ports.probes(&demo.site), ports.sample_addresses(&demo.site));
     let mut control = listen(Place { what: "control", port: 0, flag: "--port" }).await?;
     // Certificates are for the machine's time, which browsers go by, not for the sandbox's.
@@ -127,6 +131,7 @@ pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
 /// A demo whose offices are started and not served yet.
 struct Demo {
     root: SandboxRoot,
+    rows: Rows,
     site: Site,
     ca: Option<LocalCa>,
     addresses: Addresses,
@@ -139,7 +144,7 @@ struct Demo {
 }
 
 impl Demo {
-    fn open(options: &Options, ports: &Ports, site: Site) -> Result<Self, Failure> {
+    async fn open(options: &Options, ports: &Ports, site: Site) -> Result<Self, Failure> {
         let rng: Arc<dyn Rng> = Arc::new(OsRng);
         let clock = Arc::new(control::clock(&options.data)?);
         let mut root = root::open_or_found(&options.data, clock.as_ref(), rng.as_ref())?;
@@ -162,7 +167,8 @@ impl Demo {
             sms: Arc::new(Messages(SmsClient::new(&addresses).map_err(Failure::other)?)),
             agents: Vec::new(),
         };
-        let offices = Arc::new(offices::start(&root, &around)?);
+        let rows = rows::settle(&root, options.store.as_ref(), rng.as_ref()).await?;
+        let offices = Arc::new(offices::start(&root, &rows, &around).await?);
         let errors = Arc::new(FileLog::open(root.path())?);
         let world = World {
             addresses: addresses.clone(),
@@ -171,7 +177,7 @@ impl Demo {
             rng: Arc::clone(&rng),
             notice_version: NOTICE_VERSION.to_owned(),
         };
-        Ok(Self { root, site, ca, addresses, clock, rng, persons, errors, offices, world })
+        Ok(Self { root, rows, site, ca, addresses, clock, rng, persons, errors, offices, world })
     }
 
     fn now(&self) -> hufu_kernel::Timestamp {
@@ -260,7 +266,13 @@ impl Demo {
     }
 
     async fn tour(&self, invented: Vec<platforms::Invented>, json: bool, mut stop: Stop) -> Result<Ended, Failure> {
-        let ground = tour::Ground { root: &self.root, world: &self.world, persons: &self.persons, platforms: invented };
+        let ground = tour::Ground {
+            root: &self.root,
+            rows: &self.rows,
+            world: &self.world,
+            persons: &self.persons,
+            platforms: invented,
+        };
         let report = tokio::select! {
             report = tour::tour(ground, json) => report?,
             () = stop.stopped() => return Err(Failure::other("the tour was interrupted")),

@@ -2,9 +2,11 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod architecture;
+mod browser;
 mod demo;
 mod documents;
 mod linking;
+mod postgres;
 mod root;
 mod source;
 mod tls;
