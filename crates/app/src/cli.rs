@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::demo::metrics::MetricsAt;
 use crate::demo::{self, Ended, control};
 use crate::failure::Failure;
 use crate::server::Server;
@@ -91,6 +92,9 @@ struct Demo {
     host: String,
     #[command(flatten)]
     store: StoreAt,
+    /// Where Prometheus reads what is counted: 127.0.0.1:PORT, or off.
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    metrics: MetricsAt,
     /// Admit the platform in FILE; may be repeated. `hufu platform new` writes such files.
     #[arg(long, value_name = "FILE")]
     platform: Vec<PathBuf>,
@@ -237,6 +241,7 @@ fn run_demo(demo: Demo) -> Result<ExitCode, Failure> {
         wallet_origin: demo.wallet_origin,
         tls: demo.tls.then_some(demo.host),
         store: demo.store.store,
+        metrics: demo.metrics,
         platforms: demo.platform,
         tour: demo.tour,
         json: demo.json,

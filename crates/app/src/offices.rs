@@ -1,5 +1,6 @@
 //! The offices of one sandbox, each over its own folder, wired in one process through the same ports that carry HTTP elsewhere.
 
+use crate::counted_keys::CountedKeys;
 use crate::failure::Failure;
 use crate::root::{NODES, SandboxRoot, TAGGERS};
 use crate::rows::Rows;
@@ -12,8 +13,9 @@ use hufu_offices::post::{self, Contact, Post};
 use hufu_offices::registrar::{self, Enrolment, Registrar, RegistrarParts};
 use hufu_offices::tagger::{HOURLY_QUOTA, Tagger};
 use hufu_offices::uniqueness::{self, Tag, Uniqueness};
-use hufu_store::{MemoryOnce, Store};
+use hufu_store::{Counts, MemoryOnce, Store};
 use hufu_web::health::Probe;
+use hufu_web::metrics::Metrics;
 use hufu_web::serve::Stop;
 use hufu_wire::api::trust::Trust;
 use std::sync::Arc;
@@ -44,6 +46,8 @@ pub struct Surroundings {
     pub face: Arc<dyn FaceDecision>,
     /// Short messages.
     pub sms: Arc<dyn Sms>,
+    /// Counters, where they are wanted.
+    pub metrics: Option<Arc<Metrics>>,
     /// Origins of persona agents, which may post to the front as the wallet does.
     pub agents: Vec<String>,
 }
@@ -106,7 +110,10 @@ pub fn check_store(root: &SandboxRoot, name: &'static str) -> Result<(), Failure
 /// [`Failure`] naming the office.
 pub async fn start(root: &SandboxRoot, rows: &Rows, around: &Surroundings) -> Result<Offices, Failure> {
     let stores = Stores::open(root, rows).await?;
-    let keys = |office| root.office(office).keys(&around.rng);
+    let keys = |office: &'static str| {
+        let keys = root.office(office).keys(&around.rng)?;
+        Ok::<_, Failure>(counted(keys, office, around.metrics.as_ref()))
+    };
     let clock = || Arc::clone(&around.clock);
     let trust = || Arc::clone(&around.trust);
     let uniqueness = Arc::new(Uniqueness::new(trust(), keys("uniqueness")?, stores.uniqueness.clone(), clock()));
@@ -114,7 +121,7 @@ pub async fn start(root: &SandboxRoot, rows: &Rows, around: &Surroundings) -> Re
     let post: Arc<dyn ports::Post> = Arc::new(post);
     let node = |index: NodeIndex| {
         let folder = root.office(NODES[index.slot()]);
-        let keys = folder.keys(&around.rng)?;
+        let keys = keys(NODES[index.slot()])?;
         let rs256 = Some(folder.rs256(keys.as_ref())?);
         let parts = NodeParts {
             index,
@@ -156,6 +163,13 @@ pub async fn start(root: &SandboxRoot, rows: &Rows, around: &Surroundings) -> Re
     Ok(Offices { nodes, registrar: Arc::new(registrar), front, registry: keys("registry")?, uniqueness, stores })
 }
 
+fn counted(keys: Arc<dyn KeyStore>, office: &'static str, metrics: Option<&Arc<Metrics>>) -> Arc<dyn KeyStore> {
+    match metrics {
+        None => keys,
+        Some(metrics) => Arc::new(CountedKeys { keys, office, metrics: Arc::clone(metrics) }),
+    }
+}
+
 fn started(office: &str, refusal: Refusal) -> Failure {
     Failure::other(format!("{office} does not start: {}", refusal.text().developer))
 }
@@ -195,6 +209,20 @@ impl Offices {
             swept(name, node.sweep_pending().await);
             swept(name, store_sweep(store, clock).await);
         }
+    }
+
+    /// What every store has done since the start, by office.
+    #[must_use]
+    pub fn store_counts(&self) -> [(&'static str, Counts); 6] {
+        let Stores { nodes: [one, two, three], registrar, uniqueness, post } = &self.stores;
+        [
+            (NODES[0], one.counts()),
+            (NODES[1], two.counts()),
+            (NODES[2], three.counts()),
+            ("registrar", registrar.counts()),
+            ("uniqueness", uniqueness.counts()),
+            ("post", post.counts()),
+        ]
     }
 
     /// Whether node `index` can work.

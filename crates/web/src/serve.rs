@@ -1,5 +1,6 @@
 //! Listening, serving and stopping; what every response of every office has in common.
 
+use crate::metrics::counted;
 use crate::reply::Edge;
 use axum::Router;
 use axum::body::Body;
@@ -152,7 +153,7 @@ impl Listening {
 /// security headers.
 pub fn finished(edge: &Edge, routes: Router) -> Router {
     let (unknown, slow, broken) = (edge.clone(), edge.clone(), edge.clone());
-    routes
+    let routes = routes
         .fallback(move || {
             let edge = unknown.clone();
             async move { edge.refused(Refusal::NotFound) }
@@ -170,7 +171,8 @@ pub fn finished(edge: &Edge, routes: Router) -> Router {
             // The panic's message went to the log through the panic hook; it may hold anything, so the reply holds nothing.
             broken.refused(Refusal::Internal)
         }))
-        .layer(middleware::map_response(secured))
+        .layer(middleware::map_response(secured));
+    counted(edge, routes)
 }
 
 async fn secured(mut response: Response<Body>) -> Response<Body> {

@@ -206,6 +206,9 @@ pub struct Ready {
     /// With TLS: SHA-256 of the authority's public key, base64, for browsers that shall trust it for one run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_spki_sha256: Option<String>,
+    /// Where metrics are read, if anything is counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<String>,
     /// The file of the trust root's public half, to be pinned.
     pub trust: PathBuf,
     /// Platforms with pages.

@@ -2,6 +2,7 @@
 
 pub mod addresses;
 pub mod control;
+pub mod metrics;
 pub mod platforms;
 pub mod tls;
 pub mod tour;
@@ -28,10 +29,12 @@ use hufu_sandbox::register;
 use hufu_sandbox::robot::World;
 use hufu_sandbox::sample_platform::SamplePlatform;
 use hufu_web::health::{self, Probe};
+use hufu_web::metrics::Metrics;
 use hufu_web::pages::{self, Help, PagesConfig, SandboxDocument, SandboxPerson};
 use hufu_web::reply::Edge;
 use hufu_web::serve::{Listening, Place, Stop, Stopper, finished, listen, serve};
 use hufu_web::{front, node, registrar};
+use metrics::MetricsAt;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -57,6 +60,8 @@ pub struct Options {
     pub tls: Option<String>,
     /// Keep the offices' rows on this server instead of in files.
     pub store: Option<Server>,
+    /// Where metrics are read.
+    pub metrics: MetricsAt,
     /// Platforms to admit.
     pub platforms: Vec<PathBuf>,
     /// Take the tour and end.
@@ -89,11 +94,20 @@ pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
     let mut ports = claim(options.port).await?;
     let demo = Demo::open(&options, &ports, site).await?;
     let (probes, samples_at) = (ports.probes(&demo.site), ports.sample_addresses(&demo.site));
-    let mut control = listen(Place { what: "control", port: 0, flag: "--port" }).await?;
+    let mut own = Own {
+        control: listen(Place { what: "control", port: 0, flag: "--port" }).await?,
+        metrics: match options.metrics {
+            MetricsAt::Off => None,
+            MetricsAt::Port(port) => Some(listen(Place { what: "metrics", port, flag: "--metrics" }).await?),
+        },
+    };
+    let metrics_at = own.metrics.as_ref().map(|at| demo.site.origin("metrics", at.port) + hufu_web::metrics::PATH);
     // Certificates are for the machine's time, which browsers go by, not for the sandbox's.
     if let Some(ca) = &demo.ca {
         ports = ports.over_tls(ca, &demo.site)?;
-        control = control.over_tls(ca.server(&demo.site.host_of("control"))?);
+        let over_tls = |part: &str, at: Listening| Ok::<_, Failure>(at.over_tls(ca.server(&demo.site.host_of(part))?));
+        own.control = over_tls("control", own.control)?;
+        own.metrics = own.metrics.map(|at| over_tls("metrics", at)).transpose()?;
     }
     for file in files {
         platforms::admit(&demo.offices, &file.certificate(Root::Sandbox, demo.now()))?;
@@ -104,11 +118,10 @@ pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
     for platform in &invented {
         platforms::admit(&demo.offices, &platform.certificate)?;
     }
-    let (stopper, inner) = Stopper::new();
     let samples = platforms::samples(&mut invented, &platforms::SAMPLES, &demo.world)?;
-    let mut serving = demo.serve(ports, samples, control, &inner)?;
+    let stages = demo.serve(ports, samples, own)?;
     answered(&demo.addresses, &probes).await?;
-    let ready = demo.ready(&served);
+    let ready = demo.ready(&served, metrics_at);
     if let Some(file) = &ready_file {
         file.announce(&ready)?;
     }
@@ -116,6 +129,9 @@ pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
         demo.tour(invented, options.json, stop).await
     } else {
         banner(&demo.addresses, &served, &demo.root);
+        if let Some(at) = &ready.metrics {
+            println!("\nMetrics  {at}");
+        }
         if let Some(ca) = &demo.ca {
             tls_banner(&demo.site, &demo.addresses, ca);
         }
@@ -123,9 +139,42 @@ pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
         stop.stopped().await;
         Ok(Ended::Well)
     };
-    stopper.stop();
-    while serving.join_next().await.is_some() {}
+    for stage in stages {
+        stage.end().await;
+    }
     ended
+}
+
+/// Listeners of the demo itself.
+struct Own {
+    control: Listening,
+    metrics: Option<Listening>,
+}
+
+/// What stops together. Who asks stops before who is asked, so that a request under way still finds what it needs.
+struct Stage {
+    stopper: Stopper,
+    stop: Stop,
+    serving: JoinSet<()>,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let (stopper, stop) = Stopper::new();
+        Self { stopper, stop, serving: JoinSet::new() }
+    }
+
+    /// Serves `routes`, and whether they are ready.
+    fn start(&mut self, listening: Listening, edge: &Edge, probe: Probe, routes: axum::Router) {
+        let routes = routes.merge(health::router(edge.office, probe));
+        self.serving.spawn(serve(listening, finished(edge, routes), self.stop.clone()));
+    }
+
+    /// Takes nothing new, and ends when what is under way has ended.
+    async fn end(mut self) {
+        self.stopper.stop();
+        while self.serving.join_next().await.is_some() {}
+    }
 }
 
 /// A demo whose offices are started and not served yet.
@@ -134,6 +183,7 @@ struct Demo {
     rows: Rows,
     site: Site,
     ca: Option<LocalCa>,
+    metrics: Option<Arc<Metrics>>,
     addresses: Addresses,
     clock: Arc<ShiftedClock>,
     rng: Arc<dyn Rng>,
@@ -157,6 +207,7 @@ impl Demo {
         root.settle(origins(&addresses)?)?;
         let persons = persons(root.world().seed, root.world().founded).map_err(Failure::other)?;
         let trust = Arc::new(root.trust().clone());
+        let metrics = (options.metrics != MetricsAt::Off).then(Arc::<Metrics>::default);
         let around = Surroundings {
             trust: Arc::clone(&trust),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
@@ -165,6 +216,7 @@ impl Demo {
             identity: Arc::new(Register(RegisterClient::new(&addresses).map_err(Failure::other)?)),
             face: Arc::new(SandboxFace),
             sms: Arc::new(Messages(SmsClient::new(&addresses).map_err(Failure::other)?)),
+            metrics: metrics.clone(),
             agents: Vec::new(),
         };
         let rows = rows::settle(&root, options.store.as_ref(), rng.as_ref()).await?;
@@ -177,7 +229,7 @@ impl Demo {
             rng: Arc::clone(&rng),
             notice_version: NOTICE_VERSION.to_owned(),
         };
-        Ok(Self { root, rows, site, ca, addresses, clock, rng, persons, errors, offices, world })
+        Ok(Self { root, rows, site, ca, metrics, addresses, clock, rng, persons, errors, offices, world })
     }
 
     fn now(&self) -> hufu_kernel::Timestamp {
@@ -185,53 +237,51 @@ impl Demo {
     }
 
     fn edge(&self, office: &'static str) -> Edge {
-        Edge::new(office, &self.addresses.wallet).with_errors(Arc::clone(&self.errors) as _)
+        let edge = Edge::new(office, &self.addresses.wallet).with_errors(Arc::clone(&self.errors) as _);
+        match &self.metrics {
+            Some(metrics) => edge.with_metrics(Arc::clone(metrics)),
+            None => edge,
+        }
     }
 
-    /// Serves everything until `stop`.
-    fn serve(
-        &self,
-        ports: Ports,
-        samples: Vec<SamplePlatform>,
-        control: Listening,
-        stop: &Stop,
-    ) -> Result<JoinSet<()>, Failure> {
-        let mut serving = JoinSet::new();
-        let mut start = |listening: Listening, edge: &Edge, probe: Probe, routes: axum::Router| {
-            let routes = routes.merge(health::router(edge.office, probe));
-            serving.spawn(serve(listening, finished(edge, routes), stop.clone()));
-        };
-        let trust = health::public_document(health::TRUST_PATH, self.root.trust());
+    /// Serves everything; the stages are to be ended in order.
+    fn serve(&self, ports: Ports, samples: Vec<SamplePlatform>, own: Own) -> Result<[Stage; 4], Failure> {
+        let mut platforms = Stage::new();
+        for (listening, sample) in ports.platforms.into_iter().zip(samples) {
+            platforms.start(listening, &self.edge("platform"), always(), sample.router());
+        }
+        let mut wallet = Stage::new();
+        wallet.start(ports.wallet, &self.edge("wallet"), always(), self.wallet());
+
+        let mut offices = Stage::new();
         let edge = self.edge("front");
-        start(ports.front, &edge, always(), front::router(&edge, &self.offices.front));
-        let edge = self.edge("wallet");
-        start(ports.wallet, &edge, always(), self.wallet());
+        offices.start(ports.front, &edge, always(), front::router(&edge, &self.offices.front));
         let edge = self.edge("registrar");
+        let trust = health::public_document(health::TRUST_PATH, self.root.trust());
         let routes = registrar::router(&edge, &self.offices.registrar).merge(trust);
-        start(ports.registrar, &edge, self.offices.registrar_probe(), routes);
+        offices.start(ports.registrar, &edge, self.offices.registrar_probe(), routes);
         for (index, listening) in NodeIndex::ALL.into_iter().zip(ports.nodes) {
             let edge = self.edge(NODES[index.slot()]);
             let routes = node::router(&edge, &self.offices.nodes[index.slot()]);
-            start(listening, &edge, self.offices.node_probe(index), routes);
+            offices.start(listening, &edge, self.offices.node_probe(index), routes);
         }
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
-        let phones = PhoneSimulator::new(Arc::clone(&clock)).map_err(Failure::other)?;
-        start(ports.phone, &self.edge("phone"), always(), phone_simulator::router(phones));
-        start(
-            ports.register,
-            &self.edge("register"),
-            always(),
-            register::router(register::Register::new(&self.persons)),
-        );
-        for (listening, sample) in ports.platforms.into_iter().zip(samples) {
-            start(listening, &self.edge("platform"), always(), sample.router());
-        }
+        offices.serving.spawn(Arc::clone(&self.offices).sweep(Arc::clone(&clock), offices.stop.clone()));
+
+        let mut world = Stage::new();
+        let phones = PhoneSimulator::new(clock).map_err(Failure::other)?;
+        world.start(ports.phone, &self.edge("phone"), always(), phone_simulator::router(phones));
+        let people = register::router(register::Register::new(&self.persons));
+        world.start(ports.register, &self.edge("register"), always(), people);
         let edge = self.edge("control");
-        let routes =
-            Control::open(self.root.path(), &self.site, control.port, Arc::clone(&self.clock), self.rng.as_ref())?;
-        start(control, &edge, always(), routes.router(&edge));
-        serving.spawn(Arc::clone(&self.offices).sweep(clock, stop.clone()));
-        Ok(serving)
+        let (clock, rng) = (Arc::clone(&self.clock), self.rng.as_ref());
+        let control = Control::open(self.root.path(), &self.site, own.control.port, clock, rng)?;
+        world.start(own.control, &edge, always(), control.router(&edge));
+        if let (Some(listening), Some(metrics)) = (own.metrics, &self.metrics) {
+            let routes = self::metrics::router(Arc::clone(metrics), &self.offices);
+            world.start(listening, &self.edge("metrics"), always(), routes);
+        }
+        Ok([platforms, wallet, offices, world])
     }
 
     /// The wallet's origin: pages, and the personas' wallets.
@@ -252,12 +302,13 @@ impl Demo {
         pages.merge(agent.router())
     }
 
-    fn ready(&self, served: &BTreeMap<String, String>) -> Ready {
+    fn ready(&self, served: &BTreeMap<String, String>, metrics: Option<String>) -> Ready {
         let served =
             served.iter().map(|(client_id, url)| ServedPlatform { client_id: client_id.clone(), url: url.clone() });
         Ready {
             addresses: self.addresses.clone(),
             ca_spki_sha256: self.ca.as_ref().map(LocalCa::spki_sha256),
+            metrics,
             trust: self.root.trust_path(),
             platforms: served.collect(),
             pid: std::process::id(),

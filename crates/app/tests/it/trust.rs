@@ -170,7 +170,9 @@ fn tables() -> BTreeMap<String, Table> {
 }
 
 /// Types whose values outlive a request, or are keys.
-const LASTING: [&str; 11] = [
+const LASTING: [&str; 13] = [
+    "Family<",
+    "Registry",
     "Mutex<",
     "RwLock<",
     "OnceLock<",
