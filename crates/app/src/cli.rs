@@ -31,7 +31,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a sandbox with every office in this process, on this machine only.
-    Demo(Demo),
+    Demo(Box<Demo>),
     /// Make a platform of your own for the sandbox.
     Platform {
         #[command(subcommand)]
@@ -185,10 +185,12 @@ struct Doctor {
 pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
     logs::start(&cli.log, cli.log_json)?;
     match cli.command {
-        Command::Demo(Demo { command: Some(DemoCommand::Reset { data, store }), .. }) => {
-            reset(&data, store.store.as_ref())
+        Command::Demo(demo) => {
+            if let Some(DemoCommand::Reset { data, store }) = &demo.command {
+                return reset(data, store.store.as_ref());
+            }
+            run_demo(*demo)
         }
-        Command::Demo(demo) => run_demo(demo),
         Command::Platform { command: Platform::New { name, dir, basic, issuer } } => {
             let profile = if basic { Profile::Basic } else { Profile::Fapi2 };
             let written = platform_file::create(&name, &dir, profile, &issuer, &OsRng)?;
