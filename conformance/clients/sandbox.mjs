@@ -12,15 +12,26 @@ export const SECRET = 'sandbox-only-not-a-secret-0123456789'
 export const BASIC_REDIRECT = 'http://localhost:3000/callback'
 export const BASIC = { 'judge-basic': 'RS256', 'judge-basic-es256': 'ES256', 'judge-basic-eddsa': 'EdDSA' }
 
-/** One of the sandbox's invented FAPI 2.0 platforms, as its own server would be configured. */
-export async function fapi(clientId) {
-  const jwk = JSON.parse(readFileSync(`${ready.data}/platforms/${clientId}.key.json`, 'utf8'))
+async function fapiClient(clientId, keyFile, redirectUri) {
+  const jwk = JSON.parse(readFileSync(keyFile, 'utf8'))
   const { kid, ...bare } = jwk
   delete bare.use
   delete bare.alg
   const key = await webcrypto.subtle.importKey('jwk', bare, { name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign'])
-  return { clientId, key: { key, kid }, redirectUri: `https://${clientId}.example/callback` }
+  return { clientId, key: { key, kid }, redirectUri }
 }
+
+/** One of the sandbox's invented FAPI 2.0 platforms, as its own server would be configured. */
+export const fapi = (clientId) =>
+  fapiClient(clientId, `${ready.data}/platforms/${clientId}.key.json`, `https://${clientId}.example/callback`)
+
+/** platforms/judge-fapi-es256.toml: FAPI 2.0 with ID tokens under ES256. */
+export const FAPI_ES256 = 'judge-fapi-es256'
+export const fapiEs256 = () =>
+  fapiClient(FAPI_ES256, new URL(`platforms/${FAPI_ES256}.key.json`, import.meta.url), BASIC_REDIRECT)
+
+/** The public half of the sandbox's trust root: whose key is whose. */
+export const trust = () => JSON.parse(readFileSync(ready.trust, 'utf8'))
 
 export async function personas() {
   const answer = await send(`${ready.wallet}/sandbox/personas.json`)

@@ -1,7 +1,7 @@
 // openid-client, a certified relying party: high-level use, as a platform's engineer would write it.
 import assert from 'node:assert/strict'
 import * as client from 'openid-client'
-import { BASIC, BASIC_REDIRECT, SECRET, check, fapi, ready } from './sandbox.mjs'
+import { BASIC, BASIC_REDIRECT, SECRET, check, fapi, fapiEs256, ready, trust } from './sandbox.mjs'
 import { signIn } from './persona.mjs'
 
 const issuer = new URL(ready.issuer)
@@ -16,8 +16,8 @@ async function configured(clientId, alg, authentication) {
 }
 
 /** Push, sign in, redeem, userinfo. */
-async function fapiSignIn(platform, person, extra = {}) {
-  const config = await configured(platform.clientId, 'EdDSA', client.PrivateKeyJwt(platform.key))
+async function fapiSignIn(platform, person, extra = {}, alg = 'EdDSA') {
+  const config = await configured(platform.clientId, alg, client.PrivateKeyJwt(platform.key))
   const DPoP = client.getDPoPHandle(config, await client.randomDPoPKeyPair('ES256'))
   const verifier = client.randomPKCECodeVerifier()
   const [expectedState, expectedNonce] = [client.randomState(), client.randomNonce()]
@@ -101,6 +101,25 @@ export async function checks({ adult, password }) {
   await check('openid-client: prompt=none is login_required', async () => {
     const authentication = client.ClientSecretBasic(SECRET)
     await assert.rejects(basicSignIn('judge-basic', authentication, person, { prompt: 'none' }), refusedWith('login_required'))
+  })
+  await check('openid-client: FAPI 2.0 with ES256: one key, which is published and is a node\'s', async () => {
+    const judge = await fapiEs256()
+    const published = (await (await fetch(`${ready.issuer}/jwks.json`)).json()).keys.filter((key) => key.alg === 'ES256')
+    const nodes = trust().nodes.map((node) => node.es256)
+    const point = ({ kid, x, y }) => ({ kid, x, y })
+    assert.deepEqual(published.map(point), nodes.map(point))
+    const subs = new Set()
+    for (let turn = 0; turn < 3; turn += 1) {
+      // The library verifies the signature under the published keys before it gives the claims.
+      const { claims, tokens } = await fapiSignIn(judge, person, {}, 'ES256')
+      const header = JSON.parse(Buffer.from(tokens.id_token.split('.')[0], 'base64url'))
+      assert.equal(header.alg, 'ES256')
+      assert.ok(nodes.some((key) => key.kid === header.kid), `${header.kid} is no node's`)
+      subs.add(claims.sub)
+    }
+    assert.equal(subs.size, 1)
+    // A client that expects two nodes does not take one node's signature.
+    await assert.rejects(fapiSignIn(judge, person))
   })
   for (const [clientId, alg] of Object.entries(BASIC)) {
     await check(`openid-client: plain OpenID Connect, client_secret_basic, ${alg}`, async () => {

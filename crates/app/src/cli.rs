@@ -1,8 +1,10 @@
 //! The command line.
 
+use crate::demo::metrics::MetricsAt;
 use crate::demo::{self, Ended, control};
 use crate::failure::Failure;
-use crate::{data_dir, doctor, explain, logs, platform_file};
+use crate::server::Server;
+use crate::{data_dir, doctor, explain, logs, platform_file, root, rows};
 use clap::{Args, Parser, Subcommand};
 use hufu_kernel::OsRng;
 use hufu_web::serve::Stopper;
@@ -29,7 +31,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a sandbox with every office in this process, on this machine only.
-    Demo(Demo),
+    Demo(Box<Demo>),
     /// Make a platform of your own for the sandbox.
     Platform {
         #[command(subcommand)]
@@ -60,6 +62,13 @@ impl Data {
 }
 
 #[derive(Debug, Args)]
+struct StoreAt {
+    /// Keep the offices' rows in PostgreSQL, postgres://user:password@host:port/database, instead of in files.
+    #[arg(long, value_name = "URL", env = "HUFU_STORE", hide_env_values = true)]
+    store: Option<Server>,
+}
+
+#[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 struct Demo {
     #[command(subcommand)]
@@ -75,6 +84,17 @@ struct Demo {
     /// Accept a wallet on this origin instead of the demo's own: for scripted drivers.
     #[arg(long, value_name = "ORIGIN")]
     wallet_origin: Option<String>,
+    /// Speak https everywhere, with certificates of an authority that is made for this sandbox.
+    #[arg(long)]
+    tls: bool,
+    /// With --tls: the name under which everything answers; the wallet is wallet.HOST, and so on. No hosts file is needed.
+    #[arg(long, default_value = "localhost", value_name = "HOST", requires = "tls")]
+    host: String,
+    #[command(flatten)]
+    store: StoreAt,
+    /// Where Prometheus reads what is counted: 127.0.0.1:PORT, or off.
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    metrics: MetricsAt,
     /// Admit the platform in FILE; may be repeated. `hufu platform new` writes such files.
     #[arg(long, value_name = "FILE")]
     platform: Vec<PathBuf>,
@@ -89,7 +109,12 @@ struct Demo {
 #[derive(Debug, Subcommand)]
 enum DemoCommand {
     /// Delete the sandbox: its keys and everybody in it. Only a folder that `hufu demo` made is deleted.
-    Reset(Data),
+    Reset {
+        #[command(flatten)]
+        data: Data,
+        #[command(flatten)]
+        store: StoreAt,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -160,8 +185,12 @@ struct Doctor {
 pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
     logs::start(&cli.log, cli.log_json)?;
     match cli.command {
-        Command::Demo(Demo { command: Some(DemoCommand::Reset(data)), .. }) => reset(&data),
-        Command::Demo(demo) => run_demo(demo),
+        Command::Demo(demo) => {
+            if let Some(DemoCommand::Reset { data, store }) = &demo.command {
+                return reset(data, store.store.as_ref());
+            }
+            run_demo(*demo)
+        }
         Command::Platform { command: Platform::New { name, dir, basic, issuer } } => {
             let profile = if basic { Profile::Basic } else { Profile::Fapi2 };
             let written = platform_file::create(&name, &dir, profile, &issuer, &OsRng)?;
@@ -190,8 +219,17 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
     }
 }
 
-fn reset(data: &Data) -> Result<ExitCode, Failure> {
+fn reset(data: &Data, store: Option<&Server>) -> Result<ExitCode, Failure> {
     let folder = data.folder()?;
+    if let Some(server) = store {
+        let emptied = runtime()?.block_on(rows::reset(&folder, server))?;
+        println!("Deleted the rows of {emptied} offices at {server}.");
+        if data_dir::standing(&folder)? == data_dir::Standing::Free {
+            return Ok(ExitCode::SUCCESS);
+        }
+    } else if let Some(server) = root::open(&folder).ok().and_then(|root| rows::elsewhere(&root).ok().flatten()) {
+        return Err(Failure::other(format!("this sandbox's rows are at {server}; add --store, so that they go too")));
+    }
     data_dir::reset(&folder)?;
     println!("Deleted {}: its keys and everybody in it.", folder.display());
     Ok(ExitCode::SUCCESS)
@@ -203,6 +241,9 @@ fn run_demo(demo: Demo) -> Result<ExitCode, Failure> {
         port: demo.port,
         ready_file: demo.ready_file,
         wallet_origin: demo.wallet_origin,
+        tls: demo.tls.then_some(demo.host),
+        store: demo.store.store,
+        metrics: demo.metrics,
         platforms: demo.platform,
         tour: demo.tour,
         json: demo.json,

@@ -1,10 +1,11 @@
 //! `hufu doctor`: is this sandbox as it was made, and what mends it if not.
 
 use crate::data_dir::{self, Standing};
+use crate::demo::{control, tls};
 use crate::failure::Failure;
 use crate::root::key_file::{KEYS, MACHINE_KEY};
 use crate::root::{self, OFFICES, STORE, STORES, SandboxRoot};
-use crate::{demo::control, files, offices};
+use crate::{files, offices, rows};
 use hufu_kernel::{Clock, OsRng, Rng, SystemClock, Timestamp};
 use hufu_wire::api::trust::verify_ed25519;
 use serde::Serialize;
@@ -151,7 +152,23 @@ fn look_inside(report: &mut Report, root: &SandboxRoot, now: Timestamp) {
     for office in STORES {
         report.judge(format!("store of {office}"), store(root, office), "hufu demo reset");
     }
+    authorities(report, root, now);
     clocks(report, root, now);
+}
+
+/// Those of `hufu demo --tls`, if there are any.
+fn authorities(report: &mut Report, root: &SandboxRoot, now: Timestamp) {
+    match tls::hosts(root.path()) {
+        Ok(hosts) => {
+            for host in hosts {
+                let found = tls::examine(root.path(), &host, now.date()).map(|()| "vouches for its name".to_owned());
+                let folder = tls::certificate_path(root.path(), &host);
+                let mend = format!("rm -r {}", folder.parent().unwrap_or(root.path()).display());
+                report.judge(format!("TLS of {host}"), found, &mend);
+            }
+        }
+        Err(failure) => report.add("TLS", Outcome::Bad, failure.to_string(), None),
+    }
 }
 
 fn permissions(report: &mut Report, root: &SandboxRoot) {
@@ -193,6 +210,9 @@ fn keys(root: &SandboxRoot, office: &'static str, rng: &Arc<dyn Rng>) -> Result<
 
 fn store(root: &SandboxRoot, office: &'static str) -> Result<String, Failure> {
     let path = root.office(office).path().join(STORE);
+    if let Some(server) = rows::elsewhere(root)? {
+        return Ok(format!("on PostgreSQL at {server}, not looked at"));
+    }
     // Looking must not make one.
     if !path.exists() {
         return Ok("not made yet".to_owned());

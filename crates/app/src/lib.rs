@@ -2,6 +2,7 @@
 
 pub mod adapters;
 pub mod cli;
+pub mod counted_keys;
 pub mod data_dir;
 pub mod demo;
 pub mod doctor;
@@ -13,3 +14,5 @@ pub mod logs;
 pub mod offices;
 pub mod platform_file;
 pub mod root;
+pub mod rows;
+pub mod server;

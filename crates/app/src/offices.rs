@@ -1,7 +1,9 @@
 //! The offices of one sandbox, each over its own folder, wired in one process through the same ports that carry HTTP elsewhere.
 
+use crate::counted_keys::CountedKeys;
 use crate::failure::Failure;
 use crate::root::{NODES, SandboxRoot, TAGGERS};
+use crate::rows::Rows;
 use hufu_domain::rules::Rules;
 use hufu_kernel::{Clock, Key, KeyStore, NodeIndex, Office, Record, Refusal, Rng, offices};
 use hufu_offices::front::{self, Front};
@@ -11,8 +13,9 @@ use hufu_offices::post::{self, Contact, Post};
 use hufu_offices::registrar::{self, Enrolment, Registrar, RegistrarParts};
 use hufu_offices::tagger::{HOURLY_QUOTA, Tagger};
 use hufu_offices::uniqueness::{self, Tag, Uniqueness};
-use hufu_store::{MemoryOnce, Store};
+use hufu_store::{Counts, MemoryOnce, Store};
 use hufu_web::health::Probe;
+use hufu_web::metrics::Metrics;
 use hufu_web::serve::Stop;
 use hufu_wire::api::trust::Trust;
 use std::sync::Arc;
@@ -43,6 +46,8 @@ pub struct Surroundings {
     pub face: Arc<dyn FaceDecision>,
     /// Short messages.
     pub sms: Arc<dyn Sms>,
+    /// Counters, where they are wanted.
+    pub metrics: Option<Arc<Metrics>>,
     /// Origins of persona agents, which may post to the front as the wallet does.
     pub agents: Vec<String>,
 }
@@ -70,23 +75,20 @@ struct Stores {
 }
 
 impl Stores {
-    fn open(root: &SandboxRoot) -> Result<Self, Failure> {
-        let node = |index: NodeIndex| {
-            let folder = root.office(NODES[index.slot()]);
-            folder.store(&node::schema(folder.trust_root(), index))
-        };
-        let (registrar, uniqueness, post) = (root.office("registrar"), root.office("uniqueness"), root.office("post"));
+    async fn open(root: &SandboxRoot, rows: &Rows) -> Result<Self, Failure> {
+        let trust = root.office("front").trust_root();
+        let node = async |index: NodeIndex| rows.store(root, NODES[index.slot()], &node::schema(trust, index)).await;
         let [one, two, three] = NodeIndex::ALL;
         Ok(Self {
-            nodes: [node(one)?, node(two)?, node(three)?],
-            registrar: registrar.store(&registrar::schema(registrar.trust_root()))?,
-            uniqueness: uniqueness.store(&uniqueness::schema(uniqueness.trust_root()))?,
-            post: post.store(&post::schema(post.trust_root()))?,
+            nodes: [node(one).await?, node(two).await?, node(three).await?],
+            registrar: rows.store(root, "registrar", &registrar::schema(trust)).await?,
+            uniqueness: rows.store(root, "uniqueness", &uniqueness::schema(trust)).await?,
+            post: rows.store(root, "post", &post::schema(trust)).await?,
         })
     }
 }
 
-/// Opens and closes the store of one office, to see whether it is that office's. Blocks.
+/// Opens and closes the store file of one office, to see whether it is that office's. Blocks.
 ///
 /// # Errors
 /// [`Failure::Store`].
@@ -102,13 +104,16 @@ pub fn check_store(root: &SandboxRoot, name: &'static str) -> Result<(), Failure
     }
 }
 
-/// Opens every office's keys and store and starts the offices. Blocks while the stores open.
+/// Opens every office's keys and store and starts the offices. Blocks while stores in files open.
 ///
 /// # Errors
 /// [`Failure`] naming the office.
-pub fn start(root: &SandboxRoot, around: &Surroundings) -> Result<Offices, Failure> {
-    let stores = Stores::open(root)?;
-    let keys = |office| root.office(office).keys(&around.rng);
+pub async fn start(root: &SandboxRoot, rows: &Rows, around: &Surroundings) -> Result<Offices, Failure> {
+    let stores = Stores::open(root, rows).await?;
+    let keys = |office: &'static str| {
+        let keys = root.office(office).keys(&around.rng)?;
+        Ok::<_, Failure>(counted(keys, office, around.metrics.as_ref()))
+    };
     let clock = || Arc::clone(&around.clock);
     let trust = || Arc::clone(&around.trust);
     let uniqueness = Arc::new(Uniqueness::new(trust(), keys("uniqueness")?, stores.uniqueness.clone(), clock()));
@@ -116,7 +121,7 @@ pub fn start(root: &SandboxRoot, around: &Surroundings) -> Result<Offices, Failu
     let post: Arc<dyn ports::Post> = Arc::new(post);
     let node = |index: NodeIndex| {
         let folder = root.office(NODES[index.slot()]);
-        let keys = folder.keys(&around.rng)?;
+        let keys = keys(NODES[index.slot()])?;
         let rs256 = Some(folder.rs256(keys.as_ref())?);
         let parts = NodeParts {
             index,
@@ -158,6 +163,13 @@ pub fn start(root: &SandboxRoot, around: &Surroundings) -> Result<Offices, Failu
     Ok(Offices { nodes, registrar: Arc::new(registrar), front, registry: keys("registry")?, uniqueness, stores })
 }
 
+fn counted(keys: Arc<dyn KeyStore>, office: &'static str, metrics: Option<&Arc<Metrics>>) -> Arc<dyn KeyStore> {
+    match metrics {
+        None => keys,
+        Some(metrics) => Arc::new(CountedKeys { keys, office, metrics: Arc::clone(metrics) }),
+    }
+}
+
 fn started(office: &str, refusal: Refusal) -> Failure {
     Failure::other(format!("{office} does not start: {}", refusal.text().developer))
 }
@@ -197,6 +209,20 @@ impl Offices {
             swept(name, node.sweep_pending().await);
             swept(name, store_sweep(store, clock).await);
         }
+    }
+
+    /// What every store has done since the start, by office.
+    #[must_use]
+    pub fn store_counts(&self) -> [(&'static str, Counts); 6] {
+        let Stores { nodes: [one, two, three], registrar, uniqueness, post } = &self.stores;
+        [
+            (NODES[0], one.counts()),
+            (NODES[1], two.counts()),
+            (NODES[2], three.counts()),
+            ("registrar", registrar.counts()),
+            ("uniqueness", uniqueness.counts()),
+            ("post", post.counts()),
+        ]
     }
 
     /// Whether node `index` can work.

@@ -54,4 +54,8 @@ pub trait KeyStore: Send + Sync + 'static {
     /// # Errors
     /// [`KeyError`] if the share is missing or does not open.
     fn share(&self, key: &str) -> Result<Zeroizing<Vec<u8>>, KeyError>;
+
+    /// Told by who holds a share when a signature was made with it, and which kind: signatures that the store does not make itself
+    /// are counted this way. Kinds stand in the code; nothing of what was signed is told.
+    fn used(&self, _kind: &'static str) {}
 }

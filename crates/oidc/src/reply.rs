@@ -13,6 +13,8 @@ pub struct Reply {
     pub headers: Vec<(&'static str, String)>,
     /// The body; empty for redirects.
     pub body: String,
+    /// The code of the refusal that this is, for whoever counts them.
+    pub refused: Option<&'static str>,
 }
 
 /// What `WWW-Authenticate` says next to a refusal.
@@ -59,8 +61,9 @@ impl Reply {
                     ("pragma", "no-cache".to_owned()),
                 ],
                 body,
+                refused: None,
             },
-            Err(_) => Self { status: 500, headers: Vec::new(), body: String::new() },
+            Err(_) => Self { status: 500, headers: Vec::new(), body: String::new(), refused: None },
         }
     }
 
@@ -76,6 +79,7 @@ impl Reply {
         if status == 401 {
             reply.headers.extend(challenge.header(error).map(|text| ("www-authenticate", text)));
         }
+        reply.refused = Some(error.code());
         reply
     }
 

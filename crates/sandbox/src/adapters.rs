@@ -1,6 +1,7 @@
 //! Clients of the simulators, as a provider's own SDK would be: the offices' ports are implemented over them where offices are
 //! wired together, since nothing here may know an office.
 
+use crate::http::Addresses;
 use crate::phone_simulator::SendRequest;
 use crate::register::{MatchAnswer, MatchRequest};
 use reqwest::StatusCode;
@@ -27,9 +28,8 @@ impl From<reqwest::Error> for Unanswered {
     }
 }
 
-fn client() -> Result<reqwest::Client, Unanswered> {
-    let builder = reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).no_proxy();
-    Ok(builder.build()?)
+fn client(addresses: &Addresses) -> Result<reqwest::Client, Unanswered> {
+    addresses.client().map_err(Unanswered::Down)
 }
 
 /// The civil register's client.
@@ -40,12 +40,12 @@ pub struct RegisterClient {
 }
 
 impl RegisterClient {
-    /// A client of the register at `base`.
+    /// A client of the sandbox's register.
     ///
     /// # Errors
     /// [`Unanswered::Down`] if no client can be made.
-    pub fn new(base: &str) -> Result<Self, Unanswered> {
-        Ok(Self { client: client()?, url: format!("{base}/match") })
+    pub fn new(addresses: &Addresses) -> Result<Self, Unanswered> {
+        Ok(Self { client: client(addresses)?, url: format!("{}/match", addresses.register) })
     }
 
     /// Asks the register.
@@ -53,7 +53,7 @@ impl RegisterClient {
     /// # Errors
     /// [`Unanswered::Down`].
     pub async fn ask(&self, question: &MatchRequest) -> Result<MatchAnswer, Unanswered> {
-        let answer = self.client.post(&self.url).json(question).send().await?.error_for_status()?;
+        let answer = self.client.post(&self.url).timeout(PATIENCE).json(question).send().await?.error_for_status()?;
         Ok(answer.json().await?)
     }
 }
@@ -66,12 +66,12 @@ pub struct SmsClient {
 }
 
 impl SmsClient {
-    /// A client of the provider at `base`.
+    /// A client of the sandbox's provider.
     ///
     /// # Errors
     /// [`Unanswered::Down`] if no client can be made.
-    pub fn new(base: &str) -> Result<Self, Unanswered> {
-        Ok(Self { client: client()?, url: format!("{base}/messages") })
+    pub fn new(addresses: &Addresses) -> Result<Self, Unanswered> {
+        Ok(Self { client: client(addresses)?, url: format!("{}/messages", addresses.phone) })
     }
 
     /// Hands over a message.
@@ -79,7 +79,7 @@ impl SmsClient {
     /// # Errors
     /// [`Unanswered::Number`] for a number outside the sandbox's range, [`Unanswered::Down`].
     pub async fn send(&self, message: &SendRequest) -> Result<(), Unanswered> {
-        let answer = self.client.post(&self.url).json(message).send().await?;
+        let answer = self.client.post(&self.url).timeout(PATIENCE).json(message).send().await?;
         if answer.status() == StatusCode::UNPROCESSABLE_ENTITY {
             return Err(Unanswered::Number);
         }

@@ -1,10 +1,13 @@
-//! The network of robots, persona agents and sample platforms: plain HTTP on this machine.
+//! The network of robots, persona agents and sample platforms: HTTP on this machine, over TLS where the demo has it.
 
 use hufu_kernel::NodeIndex;
 use hufu_platform::client::HttpRequest;
 use hufu_wallet::{Address, Reply, Transport};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use serde::{Deserialize, Serialize};
-use std::sync::{Mutex, PoisonError};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Where a running sandbox answers: what `--ready-file` holds.
@@ -22,17 +25,58 @@ pub struct Addresses {
     pub phone: String,
     /// The register simulator.
     pub register: String,
+    /// Over TLS: the file of the certificate authority that vouches for all of these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
+}
+
+impl Addresses {
+    /// A client that trusts the sandbox's own authority, if it has one, and nobody else's.
+    ///
+    /// # Errors
+    /// A sentence, if the authority's file cannot be read.
+    pub fn client(&self) -> Result<reqwest::Client, String> {
+        client_trusting(self.ca.as_deref())
+    }
+}
+
+/// Every name is this machine: programs of the sandbox never reach beyond it, whatever name the demo was given.
+struct Loopback;
+
+impl Resolve for Loopback {
+    fn resolve(&self, _: Name) -> Resolving {
+        let here = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), SocketAddr::from((Ipv6Addr::LOCALHOST, 0))];
+        Box::pin(std::future::ready(Ok(Box::new(here.into_iter()) as Addrs)))
+    }
 }
 
 /// Answers take at most this long; an office that is down answers at once.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A client that follows no redirects: who sends a browser where is what robots look at.
+/// A client of a demo without TLS; see [`client_trusting`].
 ///
 /// # Errors
 /// A sentence, if the client cannot be made.
 pub fn client() -> Result<reqwest::Client, String> {
+    client_trusting(None)
+}
+
+/// A client that trusts the authority in the file `ca` alone, and follows no redirects: who sends a browser where is what robots
+/// look at.
+///
+/// # Errors
+/// A sentence, if the file cannot be read or the client cannot be made.
+pub fn client_trusting(ca: Option<&Path>) -> Result<reqwest::Client, String> {
+    let trusted = match ca {
+        None => Vec::new(),
+        Some(path) => {
+            let pem = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+            reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| format!("{}: {error}", path.display()))?
+        }
+    };
     reqwest::Client::builder()
+        .tls_certs_only(trusted)
+        .dns_resolver(Arc::new(Loopback))
         .redirect(reqwest::redirect::Policy::none())
         .timeout(PATIENCE)
         .no_proxy()

@@ -1,6 +1,6 @@
 //! A person in software: enrols over HTTP, reads its own code from the phone simulator, signs in.
 
-use crate::http::{Addresses, Http, client, send};
+use crate::http::{Addresses, Http, send};
 use crate::persons::Person;
 use hufu_kernel::{Answer, Clock, Lang, Octets, Pair, Rng, Strength, unb64};
 use hufu_platform::client::{Pending, RelyingParty, SignedIn as Known, Wish};
@@ -46,7 +46,7 @@ impl World {
     /// # Errors
     /// A sentence.
     pub fn robot_with(&self, device: SoftwareDevice, state: State) -> Result<Robot, Failure> {
-        let http = Http::new(client()?, self.addresses.clone());
+        let http = Http::new(self.addresses.client()?, self.addresses.clone());
         Wallet::new(Arc::clone(&self.trust), http, device, state, Arc::clone(&self.clock), Arc::clone(&self.rng))
             .map_err(text)
     }
@@ -76,7 +76,7 @@ impl World {
     /// A sentence, if there is none.
     pub async fn code(&self, person: &Person) -> Result<String, Failure> {
         let url = format!("{}/messages?to={}", self.addresses.phone, person.phone.as_str().replace('+', "%2B"));
-        let answer = client()?.get(url).send().await.map_err(text)?;
+        let answer = self.addresses.client()?.get(url).send().await.map_err(text)?;
         let messages: Value = serde_json::from_slice(&answer.bytes().await.map_err(text)?).map_err(text)?;
         let list = messages.as_array().or_else(|| messages.get("messages").and_then(Value::as_array));
         let code = list.and_then(|list| list.first()).and_then(|message| message["params"]["code"].as_str());
@@ -134,7 +134,7 @@ impl Visit<'_> {
     /// # Errors
     /// A sentence.
     pub async fn arrive(&self, world: &World, robot: &Robot) -> Result<AtWallet, Failure> {
-        let http = client()?;
+        let http = world.addresses.client()?;
         let pending = self.platform.begin(&self.wish, world.rng.as_ref());
         let push = self.platform.push(&pending, world.clock.now(), world.rng.as_ref()).map_err(text)?;
         let (status, body) = send(&http, push).await?;
@@ -166,7 +166,7 @@ impl Visit<'_> {
         let (_, query) = redirect_to.split_once('?').ok_or("a redirect without a query")?;
         let code = self.platform.callback(pending, query).map_err(text)?;
         let redeem = self.platform.redeem(pending, &code, world.clock.now(), world.rng.as_ref()).map_err(text)?;
-        let (status, body) = send(&client()?, redeem).await?;
+        let (status, body) = send(&world.addresses.client()?, redeem).await?;
         self.platform.redeemed(pending, status, &body, world.clock.now()).map_err(text)
     }
 }

@@ -1,8 +1,8 @@
 //! A sample platform with pages: it signs people in, knows them by `sub`, and drops older sessions when a person ends them.
 
 use crate::html::{STYLE_PATH, escape, language, page, say, style};
-use crate::http::{client, send};
-use crate::robot::Failure;
+use crate::http::send;
+use crate::robot::{Failure, World};
 use axum::Router;
 use axum::extract::{Form, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -29,6 +29,7 @@ pub struct SamplePlatform(Arc<Inner>);
 struct Inner {
     certificate: PlatformCertificate,
     client: RelyingParty,
+    http: reqwest::Client,
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
     state: Mutex<Memory>,
@@ -70,15 +71,13 @@ struct Start {
 }
 
 impl SamplePlatform {
-    /// A platform with its certificate and client.
-    #[must_use]
-    pub fn new(
-        certificate: PlatformCertificate,
-        client: RelyingParty,
-        clock: Arc<dyn Clock>,
-        rng: Arc<dyn Rng>,
-    ) -> Self {
-        Self(Arc::new(Inner { certificate, client, clock, rng, state: Mutex::default() }))
+    /// A platform with its certificate and client, in this world.
+    ///
+    /// # Errors
+    /// A sentence, if it has no way to the front.
+    pub fn new(certificate: PlatformCertificate, client: RelyingParty, world: &World) -> Result<Self, Failure> {
+        let (http, clock, rng) = (world.addresses.client()?, Arc::clone(&world.clock), Arc::clone(&world.rng));
+        Ok(Self(Arc::new(Inner { certificate, client, http, clock, rng, state: Mutex::default() })))
     }
 
     /// Its pages.
@@ -96,9 +95,14 @@ impl SamplePlatform {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether its pages are served over TLS, as the front's are.
+    fn https(&self) -> bool {
+        self.0.client.issuer.starts_with("https://")
+    }
+
     /// Ports of one host share cookies, so the name carries the platform's.
     fn cookie_name(&self) -> String {
-        format!("{}-session", self.0.certificate.client_id)
+        format!("{}{}-session", if self.https() { "__Host-" } else { "" }, self.0.certificate.client_id)
     }
 
     fn browser(&self, headers: &HeaderMap) -> Option<String> {
@@ -122,7 +126,8 @@ impl SamplePlatform {
     }
 
     fn with_cookie(&self, name: &str, to: &str) -> Response {
-        let cookie = format!("{}={name}; HttpOnly; SameSite=Lax; Path=/", self.cookie_name());
+        let secure = if self.https() { "; Secure" } else { "" };
+        let cookie = format!("{}={name}; HttpOnly; SameSite=Lax; Path=/{secure}", self.cookie_name());
         let mut response = Redirect::to(to).into_response();
         if let Ok(cookie) = HeaderValue::from_str(&cookie) {
             response.headers_mut().insert(header::SET_COOKIE, cookie);
@@ -159,7 +164,7 @@ impl SamplePlatform {
         let now = inner.clock.now();
         let pending = inner.client.begin(&wish, inner.rng.as_ref());
         let push = inner.client.push(&pending, now, inner.rng.as_ref()).map_err(|error| error.to_string())?;
-        let (status, body) = send(&client()?, push).await?;
+        let (status, body) = send(&inner.http, push).await?;
         let url = inner.client.pushed(status, &body).map_err(|error| error.to_string())?;
         Ok((pending, url))
     }
@@ -170,19 +175,16 @@ impl SamplePlatform {
         let code = inner.client.callback(pending, query).map_err(text)?;
         let now = inner.clock.now();
         let request = inner.client.redeem(pending, &code, now, inner.rng.as_ref()).map_err(text)?;
-        let (status, body) = send(&client()?, request).await?;
+        let (status, body) = send(&inner.http, request).await?;
         inner.client.redeemed(pending, status, &body, now).map_err(text)
     }
 
     fn page(&self, lang: Lang, status: StatusCode, body: &str) -> Response {
-        let issuer = &self.0.client.issuer;
-        page(
-            lang,
-            status,
-            self.0.certificate.name.get(lang),
-            body,
-            &format!("{issuer} http://*.localhost:* http://localhost:*"),
-        )
+        // The form's answer leads to the front and on to the wallet, whose name is below the front's.
+        let (scheme, rest) = self.0.client.issuer.split_once("://").unwrap_or_default();
+        let host = rest.split(':').next().unwrap_or_default();
+        let forms = format!("{scheme}://{host}:* {scheme}://*.{host}:*");
+        page(lang, status, self.0.certificate.name.get(lang), body, &forms)
     }
 
     fn trouble(&self, lang: Lang, cause: &str) -> Response {

@@ -8,7 +8,8 @@ use hufu_platform::client::{RelyingParty, SignedIn};
 use hufu_wallet::WalletError;
 use hufu_wire::api::platform::PlatformCertificate;
 use serde::Serialize;
-use std::path::PathBuf;
+use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
 /// A platform of the tour.
@@ -21,6 +22,12 @@ pub struct Stop {
     pub answers: Vec<Answer>,
 }
 
+/// Bytes at rest by office, as they are when it is called.
+pub type Reading = Box<dyn Fn() -> Read + Send + Sync>;
+
+/// What a [`Reading`] gives.
+pub type Read = Pin<Box<dyn Future<Output = Result<Vec<(String, Vec<u8>)>, Failure>> + Send>>;
+
 /// What the tour needs beyond the world.
 pub struct Plan {
     /// A person nobody has enrolled.
@@ -29,8 +36,8 @@ pub struct Plan {
     pub password: String,
     /// Two platforms; the second wants the password.
     pub stops: [Stop; 2],
-    /// Every office's files at rest, by office.
-    pub files: Vec<(String, Vec<PathBuf>)>,
+    /// Reads everything that every office keeps at rest, wherever it does.
+    pub at_rest: Reading,
     /// Measures time; a parameter like every other clock.
     pub elapsed: fn() -> Duration,
 }
@@ -115,7 +122,7 @@ pub async fn run(world: &World, plan: &Plan, say: &mut (dyn FnMut(&Step) + Send)
     let subs = sign_ins(&mut guide, &mut robot).await?;
     sessions(&mut guide, &mut robot, &subs).await?;
     second_identity(&mut guide).await?;
-    at_rest(&mut guide, &robot, &subs)?;
+    at_rest(&mut guide, &robot, &subs).await?;
     guide.report.ok = guide.report.promises.iter().all(|promise| promise.holds);
     Ok(guide.report)
 }
@@ -337,8 +344,8 @@ async fn second_identity(guide: &mut Guide<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Searches every office's files for what must not be there, in the encodings a careless writer would use.
-fn at_rest(guide: &mut Guide<'_>, robot: &Robot, subs: &Subs) -> Result<(), Failure> {
+/// Searches everything every office keeps for what must not be there, in the encodings a careless writer would use.
+async fn at_rest(guide: &mut Guide<'_>, robot: &Robot, subs: &Subs) -> Result<(), Failure> {
     let person = &guide.plan.person;
     let number = robot.state.number.as_ref().map(|number| number.as_str().to_owned()).unwrap_or_default();
     let identity = [person.name.as_str(), person.documents[0].number.expose(), person.phone.as_str(), &number];
@@ -350,20 +357,17 @@ fn at_rest(guide: &mut Guide<'_>, robot: &Robot, subs: &Subs) -> Result<(), Fail
         .collect();
     let mut searched = 0;
     let (mut names, mut edges) = (Vec::new(), Vec::new());
-    for (office, files) in &guide.plan.files {
-        for file in files {
-            let Ok(bytes) = std::fs::read(file) else { continue };
-            searched += bytes.len();
-            names.extend(identity.iter().filter(|needle| found(&bytes, needle)).map(|_| office.clone()));
-            // The registry and the front hold certificates by their nature; nobody's handle is there.
-            if office.starts_with("node") || office == "uniqueness" || office == "post" || office == "registrar" {
-                edges.extend(
-                    places.iter().filter(|needle| found(&bytes, needle)).map(|needle| format!("{needle} at {office}")),
-                );
-            }
+    for (office, bytes) in (guide.plan.at_rest)().await? {
+        searched += bytes.len();
+        names.extend(identity.iter().filter(|needle| found(&bytes, needle)).map(|_| office.clone()));
+        // The registry and the front hold certificates by their nature; nobody's handle is there.
+        if office.starts_with("node") || office == "uniqueness" || office == "post" || office == "registrar" {
+            edges.extend(
+                places.iter().filter(|needle| found(&bytes, needle)).map(|needle| format!("{needle} at {office}")),
+            );
         }
     }
-    guide.step(format!("Every office's files are searched: {searched} bytes"), &[]);
+    guide.step(format!("What every office keeps is searched: {searched} bytes"), &[]);
     guide.promise(
         "nothing at rest names the person",
         searched > 0 && names.is_empty(),

@@ -64,4 +64,23 @@ pub trait Engine: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::Unavailable`].
     async fn sweep(&self, expired_before: Timestamp, limit: u32) -> Result<u32, StoreError>;
+
+    /// How often writes were made durable since the store was opened: one fsync here, one COMMIT at a server. One of them may
+    /// carry many batches. 0 for an engine that has no disk.
+    fn flushes(&self) -> u64 {
+        0
+    }
+}
+
+/// What a store has done since it was opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Batches that were written, or found written.
+    pub committed: u64,
+    /// Batches that were refused, with nothing changed.
+    pub refused: u64,
+    /// Batches of which the store could not say whether they were written, and errors.
+    pub failed: u64,
+    /// As [`Engine::flushes`].
+    pub flushes: u64,
 }

@@ -45,7 +45,7 @@ mod values;
 
 pub use batch::{Batch, Change, Expect, IdempotencyKey, RawBatch, RawOp};
 pub use catalogue::{Catalogue, Kind, Schema};
-pub use engine::{Committed, Engine, RawRow, Version};
+pub use engine::{Committed, Counts, Engine, RawRow, Version};
 pub use error::StoreError;
 pub use identity::{Identity, Root, TrustRoot};
 pub use memory::Memory;

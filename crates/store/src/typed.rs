@@ -1,13 +1,14 @@
 //! The typed face: an office's code sees its own records only.
 
 use crate::{
-    Batch, Committed, Cursor, Engine, IdempotencyKey, Memory, Paging, Postgres, PostgresOptions, RawRow, Scan, Schema,
-    Select, Sqlite, SqliteOptions, StoreError, Version,
+    Batch, Committed, Counts, Cursor, Engine, IdempotencyKey, Memory, Paging, Postgres, PostgresOptions, RawRow, Scan,
+    Schema, Select, Sqlite, SqliteOptions, StoreError, Version,
 };
 use hufu_kernel::{Key, Office, Record, Timestamp};
 use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A record as it was read, with the version to put or require in the batch that rests on it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,12 +31,33 @@ pub struct Page<R> {
 /// The store of office `O`. Cloning shares it.
 pub struct Store<O> {
     engine: Arc<dyn Engine>,
+    tally: Arc<Tally>,
     office: PhantomData<fn() -> O>,
+}
+
+/// Batches by outcome, over all clones of a store.
+#[derive(Default)]
+struct Tally {
+    committed: AtomicU64,
+    refused: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Tally {
+    fn count<T>(&self, answer: &Result<T, StoreError>) {
+        use StoreError::{Conflict, Corrupt, Duplicate, Misuse, Partition, Unavailable, WrongStore};
+        let counter = match answer {
+            Ok(_) => &self.committed,
+            Err(Conflict | Duplicate(_)) => &self.refused,
+            Err(Partition | Unavailable { .. } | Corrupt { .. } | WrongStore { .. } | Misuse(_)) => &self.failed,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl<O> Clone for Store<O> {
     fn clone(&self) -> Self {
-        Self { engine: Arc::clone(&self.engine), office: PhantomData }
+        Self { engine: Arc::clone(&self.engine), tally: Arc::clone(&self.tally), office: PhantomData }
     }
 }
 
@@ -52,7 +74,7 @@ impl<O: Office> Store<O> {
     /// [`StoreError::WrongStore`] if the engine serves another office or trust root.
     pub fn over(engine: Arc<dyn Engine>, schema: &Schema<O>) -> Result<Self, StoreError> {
         schema.catalogue()?.identity.check(engine.identity())?;
-        Ok(Self { engine, office: PhantomData })
+        Ok(Self { engine, tally: Arc::default(), office: PhantomData })
     }
 
     /// A new store in memory, gone with the process.
@@ -123,10 +145,20 @@ impl<O: Office> Store<O> {
     /// # Errors
     /// As [`Engine::commit`].
     pub async fn commit(&self, batch: Batch<O>, key: IdempotencyKey) -> Result<Committed, StoreError> {
-        match batch.fault {
+        let answer = match batch.fault {
             Some(fault) => Err(fault),
             None => self.engine.commit(batch.raw, key).await,
-        }
+        };
+        self.tally.count(&answer);
+        answer
+    }
+
+    /// What was done through this store and its clones.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let Tally { committed, refused, failed } = self.tally.as_ref();
+        Counts { committed: of(committed), refused: of(refused), failed: of(failed), flushes: self.engine.flushes() }
     }
 
     /// Deletes what expired before `expired_before`; see [`Engine::sweep`].

@@ -28,6 +28,15 @@ impl FromRef<Site> for Arc<Front> {
     }
 }
 
+impl Site {
+    fn answer(&self, reply: Reply) -> Response<Body> {
+        if let Some(code) = reply.refused {
+            self.edge.count(code);
+        }
+        answer(reply)
+    }
+}
+
 type Shared = State<Arc<Front>>;
 
 /// The front's routes; [`crate::serve::finished`] adds what all offices share.
@@ -74,21 +83,21 @@ async fn jwks(State(front): Shared) -> Response<Body> {
     answer(front.jwks())
 }
 
-async fn par(State(front): Shared, request: Platform) -> Response<Body> {
-    answer(front.par(&request.incoming(&request.views())).await)
+async fn par(State(site): State<Site>, request: Platform) -> Response<Body> {
+    site.answer(site.front.par(&request.incoming(&request.views())).await)
 }
 
-async fn token(State(front): Shared, request: Platform) -> Response<Body> {
-    answer(front.token(&request.incoming(&request.views())).await)
+async fn token(State(site): State<Site>, request: Platform) -> Response<Body> {
+    site.answer(site.front.token(&request.incoming(&request.views())).await)
 }
 
-async fn userinfo(State(front): Shared, request: Platform) -> Response<Body> {
-    answer(front.userinfo(&request.incoming(&request.views())).await)
+async fn userinfo(State(site): State<Site>, request: Platform) -> Response<Body> {
+    site.answer(site.front.userinfo(&request.incoming(&request.views())).await)
 }
 
 async fn authorize(State(site): State<Site>, request: Browser) -> Response<Body> {
     match site.front.authorize(&request.form, &texts(&request.headers, &header::COOKIE)).await {
-        Ok(reply) => answer(reply),
+        Ok(reply) => site.answer(reply),
         Err(shown) => error_page(&site.edge, shown, language(&request.headers)),
     }
 }
@@ -281,6 +290,7 @@ fn refusal_page(edge: &Edge, refusal: Refusal, lang: Lang, detail: Option<&str>)
     };
     let error_id = edge.error_id();
     edge.errors.note(&error_id, refusal.code());
+    edge.count(refusal.code());
     tracing::info!(office = edge.office, error_id, code = refusal.code(), "refused with a page");
     let detail = detail.unwrap_or(refusal.code()).replace('&', "&amp;").replace('<', "&lt;");
     let page = format!(

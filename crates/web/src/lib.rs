@@ -3,6 +3,7 @@
 
 pub mod front;
 pub mod health;
+pub mod metrics;
 pub mod node;
 pub mod pages;
 pub mod registrar;

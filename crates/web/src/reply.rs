@@ -1,5 +1,6 @@
 //! What a refusal looks like over HTTP, and how a body becomes a message.
 
+use crate::metrics::Metrics;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use hufu_kernel::{Clock, Lang, OsRng, Refusal, Rng, SystemClock, random};
@@ -33,13 +34,15 @@ pub struct Edge {
     pub rng: Arc<dyn Rng>,
     /// Error id to code.
     pub errors: Arc<dyn ErrorLog>,
+    /// Counters, where they are wanted.
+    pub metrics: Option<Arc<Metrics>>,
 }
 
 impl Edge {
     /// An edge of `office` with the system's generator and no memory of errors.
     #[must_use]
     pub fn new(office: &'static str, wallet_origin: &str) -> Self {
-        Self { office, wallet_origin: wallet_origin.into(), rng: Arc::new(OsRng), errors: Arc::new(()) }
+        Self { office, wallet_origin: wallet_origin.into(), rng: Arc::new(OsRng), errors: Arc::new(()), metrics: None }
     }
 
     /// With this memory of errors.
@@ -49,6 +52,20 @@ impl Edge {
         self
     }
 
+    /// With these counters.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = Some(metrics);
+        self
+    }
+
+    /// Counts a refusal by its code, which is one of a table's.
+    pub fn count(&self, code: &'static str) {
+        if let Some(metrics) = &self.metrics {
+            metrics.refused(self.office, code);
+        }
+    }
+
     /// The refusal as JSON: `{"error", "message": {"zh-Hans", "en"}, "error_id"}`, logged under the id without anything about the
     /// person or the platform.
     #[must_use]
@@ -56,6 +73,7 @@ impl Edge {
         let error_id = self.error_id();
         let text = refusal.text();
         self.errors.note(&error_id, text.code);
+        self.count(text.code);
         if text.status >= 500 {
             tracing::warn!(office = self.office, error_id, code = text.code, "refused");
         } else {

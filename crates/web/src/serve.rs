@@ -1,5 +1,6 @@
 //! Listening, serving and stopping; what every response of every office has in common.
 
+use crate::metrics::counted;
 use crate::reply::Edge;
 use axum::Router;
 use axum::body::Body;
@@ -9,16 +10,19 @@ use axum::middleware::{self, Next};
 use hufu_kernel::Refusal;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 use tower_http::catch_panic::CatchPanicLayer;
 
-/// A client that has not sent its headers by then is cut off.
+/// A client that has not sent its headers, or finished its TLS handshake, by then is cut off.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 /// A request that is not answered by then, its body included, is given up.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
@@ -106,6 +110,7 @@ pub struct Place {
 #[derive(Debug)]
 pub struct Listening {
     listeners: Vec<TcpListener>,
+    tls: Option<Arc<rustls::ServerConfig>>,
     /// The port.
     pub port: u16,
 }
@@ -127,12 +132,20 @@ pub async fn listen(place: Place) -> Result<Listening, ListenError> {
         let v4 = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await.map_err(refused)?;
         let bound = v4.local_addr().map_err(refused)?.port();
         match TcpListener::bind(SocketAddr::from((Ipv6Addr::LOCALHOST, bound))).await {
-            Ok(v6) => return Ok(Listening { listeners: vec![v4, v6], port: bound }),
+            Ok(v6) => return Ok(Listening { listeners: vec![v4, v6], tls: None, port: bound }),
             Err(cause) if cause.kind() == io::ErrorKind::AddrInUse && draws > 0 => {}
             Err(cause) if cause.kind() == io::ErrorKind::AddrInUse => return Err(refused(cause)),
             // No IPv6 on this machine.
-            Err(_) => return Ok(Listening { listeners: vec![v4], port: bound }),
+            Err(_) => return Ok(Listening { listeners: vec![v4], tls: None, port: bound }),
         }
+    }
+}
+
+impl Listening {
+    /// The same port, speaking TLS only.
+    #[must_use]
+    pub fn over_tls(self, config: Arc<rustls::ServerConfig>) -> Self {
+        Self { tls: Some(config), ..self }
     }
 }
 
@@ -140,7 +153,7 @@ pub async fn listen(place: Place) -> Result<Listening, ListenError> {
 /// security headers.
 pub fn finished(edge: &Edge, routes: Router) -> Router {
     let (unknown, slow, broken) = (edge.clone(), edge.clone(), edge.clone());
-    routes
+    let routes = routes
         .fallback(move || {
             let edge = unknown.clone();
             async move { edge.refused(Refusal::NotFound) }
@@ -158,7 +171,8 @@ pub fn finished(edge: &Edge, routes: Router) -> Router {
             // The panic's message went to the log through the panic hook; it may hold anything, so the reply holds nothing.
             broken.refused(Refusal::Internal)
         }))
-        .layer(middleware::map_response(secured))
+        .layer(middleware::map_response(secured));
+    counted(edge, routes)
 }
 
 async fn secured(mut response: Response<Body>) -> Response<Body> {
@@ -171,23 +185,36 @@ async fn secured(mut response: Response<Body>) -> Response<Body> {
 /// Serves until told to stop, then lets requests under way finish.
 pub async fn serve(listening: Listening, app: Router, stop: Stop) {
     let mut serving = tokio::task::JoinSet::new();
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    http.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
+    let server = Server { http, tls: listening.tls.map(TlsAcceptor::from), app };
     for listener in listening.listeners {
-        serving.spawn(serve_one(listener, app.clone(), stop.clone()));
+        serving.spawn(serve_one(listener, server.clone(), stop.clone()));
     }
     while serving.join_next().await.is_some() {}
 }
 
-async fn serve_one(listener: TcpListener, app: Router, mut stop: Stop) {
+/// What every connection of a port is served with.
+#[derive(Clone)]
+struct Server {
+    http: auto::Builder<TokioExecutor>,
+    tls: Option<TlsAcceptor>,
+    app: Router,
+}
+
+async fn serve_one(listener: TcpListener, server: Server, mut stop: Stop) {
     let graceful = GracefulShutdown::new();
-    let mut server = auto::Builder::new(TokioExecutor::new());
-    server.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = stop.stopped() => break,
         };
         match accepted {
-            Ok((stream, _)) => connect(&server, &graceful, stream, &app),
+            Ok((stream, _)) => {
+                // Answers are small: waiting to fill a packet would only add its delay.
+                let _ = stream.set_nodelay(true);
+                tokio::spawn(server.clone().connect(stream, graceful.watcher(), stop.clone()));
+            }
             // Out of descriptors, or a client that went away: the next one may fare better.
             Err(error) => {
                 tracing::warn!(%error, "a connection was not accepted");
@@ -201,16 +228,27 @@ async fn serve_one(listener: TcpListener, app: Router, mut stop: Stop) {
     }
 }
 
-fn connect(server: &auto::Builder<TokioExecutor>, graceful: &GracefulShutdown, stream: TcpStream, app: &Router) {
-    // Answers are small: waiting to fill a packet would only add its delay.
-    let _ = stream.set_nodelay(true);
-    let connection = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app.clone())).into_owned();
-    let connection = graceful.watch(connection);
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
+impl Server {
+    async fn connect(self, stream: TcpStream, watcher: Watcher, mut stop: Stop) {
+        let Some(tls) = self.tls.clone() else { return self.answer(stream, watcher).await };
+        let shaken = tokio::select! {
+            shaken = tokio::time::timeout(HEADERS_WITHIN, tls.accept(stream)) => shaken,
+            // Nothing was asked yet, so nothing is cut off.
+            () = stop.stopped() => return,
+        };
+        match shaken {
+            Ok(Ok(stream)) => self.answer(stream, watcher).await,
+            Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+            Err(_) => tracing::debug!("a TLS handshake took too long"),
+        }
+    }
+
+    async fn answer<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S, watcher: Watcher) {
+        let connection = self.http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(self.app));
+        if let Err(error) = watcher.watch(connection.into_owned()).await {
             tracing::debug!(error, "a connection ended early");
         }
-    });
+    }
 }
 
 #[cfg(test)]

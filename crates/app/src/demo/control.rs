@@ -1,5 +1,6 @@
 //! The running demo's control endpoint: on loopback, with a token that only the owner of the data folder can read.
 
+use super::addresses::Site;
 use crate::failure::Failure;
 use crate::files;
 use axum::Router;
@@ -28,6 +29,9 @@ struct Door {
     url: String,
     token: String,
     pid: u32,
+    /// The authority to trust, with TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ca: Option<PathBuf>,
 }
 
 /// The clock's shift, kept over restarts.
@@ -84,10 +88,16 @@ impl Control {
     ///
     /// # Errors
     /// [`Failure::File`].
-    pub fn open(folder: &Path, port: u16, clock: Arc<ShiftedClock>, rng: &dyn Rng) -> Result<Arc<Self>, Failure> {
+    pub fn open(
+        folder: &Path,
+        site: &Site,
+        port: u16,
+        clock: Arc<ShiftedClock>,
+        rng: &dyn Rng,
+    ) -> Result<Arc<Self>, Failure> {
         let token = Secret::new(random(rng));
-        let url = format!("http://127.0.0.1:{port}");
-        let door = Door { url, token: b64(token.expose()), pid: std::process::id() };
+        let (url, ca) = (site.origin("control", port), site.ca().map(Path::to_owned));
+        let door = Door { url, token: b64(token.expose()), pid: std::process::id(), ca };
         let bytes = serde_json::to_vec(&door).map_err(Failure::other)?;
         files::replace(&folder.join(CONTROL), &bytes, files::PRIVATE)?;
         Ok(Arc::new(Self { folder: folder.to_owned(), clock, token, moving: Mutex::new(()) }))
@@ -162,9 +172,9 @@ pub async fn advance(folder: &Path, seconds: i64) -> Result<ClockView, Failure> 
         None => return Err(asleep()),
         Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| Failure::unreadable(&path, error))?,
     };
-    let client =
-        reqwest::Client::builder().timeout(Duration::from_secs(5)).no_proxy().build().map_err(Failure::other)?;
+    let client = hufu_sandbox::http::client_trusting(door.ca.as_deref()).map_err(Failure::Other)?;
     let request = client.post(format!("{}{CLOCK_PATH}", door.url)).bearer_auth(&door.token).json(&Advance { seconds });
+    let request = request.timeout(Duration::from_secs(5));
     // The file of a demo that was killed may have outlived it.
     let answer = request.send().await.map_err(|_| asleep())?;
     if !answer.status().is_success() {

@@ -2,7 +2,9 @@
 
 pub mod addresses;
 pub mod control;
+pub mod metrics;
 pub mod platforms;
+pub mod tls;
 pub mod tour;
 
 use crate::adapters::{Messages, Register, SandboxFace};
@@ -11,10 +13,12 @@ use crate::failure::Failure;
 use crate::offices::{self, Offices, Surroundings};
 use crate::platform_file::PlatformFile;
 use crate::root::{self, NODES, Origins, SandboxRoot};
-use addresses::{Ports, Ready, ReadyFile, ServedPlatform, claim};
+use crate::rows::{self, Rows};
+use crate::server::Server;
+use addresses::{Ports, Ready, ReadyFile, ServedPlatform, Site, claim};
 use control::Control;
 use hufu_domain::rules::Rules;
-use hufu_kernel::{Clock, NodeIndex, OsRng, Rng, Root, ShiftedClock};
+use hufu_kernel::{Clock, NodeIndex, OsRng, Rng, Root, ShiftedClock, SystemClock};
 use hufu_offices::registrar::NOTICE_VERSION;
 use hufu_sandbox::adapters::{RegisterClient, SmsClient};
 use hufu_sandbox::agent::Agent;
@@ -25,14 +29,17 @@ use hufu_sandbox::register;
 use hufu_sandbox::robot::World;
 use hufu_sandbox::sample_platform::SamplePlatform;
 use hufu_web::health::{self, Probe};
+use hufu_web::metrics::Metrics;
 use hufu_web::pages::{self, Help, PagesConfig, SandboxDocument, SandboxPerson};
 use hufu_web::reply::Edge;
 use hufu_web::serve::{Listening, Place, Stop, Stopper, finished, listen, serve};
 use hufu_web::{front, node, registrar};
+use metrics::MetricsAt;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tls::LocalCa;
 use tokio::task::JoinSet;
 
 /// Everything answers by then, or something is wrong.
@@ -49,6 +56,12 @@ pub struct Options {
     pub ready_file: Option<PathBuf>,
     /// Another wallet's origin, for scripted drivers.
     pub wallet_origin: Option<String>,
+    /// Speak TLS, under this host name and the names below it.
+    pub tls: Option<String>,
+    /// Keep the offices' rows on this server instead of in files.
+    pub store: Option<Server>,
+    /// Where metrics are read.
+    pub metrics: MetricsAt,
     /// Platforms to admit.
     pub platforms: Vec<PathBuf>,
     /// Take the tour and end.
@@ -74,24 +87,41 @@ pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
     let ready_file = options.ready_file.as_deref().map(ReadyFile::clear).transpose()?;
     // Read before anything is opened: a mistake in a file is told at once.
     let files = options.platforms.iter().map(|path| PlatformFile::read(path)).collect::<Result<Vec<_>, _>>()?;
-    let ports = claim(options.port).await?;
-    let demo = Demo::open(&options, &ports)?;
+    let site = match &options.tls {
+        Some(host) => Site::tls(host, &options.data)?,
+        None => Site::plain(),
+    };
+    let mut ports = claim(options.port).await?;
+    let demo = Demo::open(&options, &ports, site).await?;
+    let (probes, samples_at) = (ports.probes(&demo.site), ports.sample_addresses(&demo.site));
+    let mut own = Own {
+        control: listen(Place { what: "control", port: 0, flag: "--port" }).await?,
+        metrics: match options.metrics {
+            MetricsAt::Off => None,
+            MetricsAt::Port(port) => Some(listen(Place { what: "metrics", port, flag: "--metrics" }).await?),
+        },
+    };
+    let metrics_at = own.metrics.as_ref().map(|at| demo.site.origin("metrics", at.port) + hufu_web::metrics::PATH);
+    // Certificates are for the machine's time, which browsers go by, not for the sandbox's.
+    if let Some(ca) = &demo.ca {
+        ports = ports.over_tls(ca, &demo.site)?;
+        let over_tls = |part: &str, at: Listening| Ok::<_, Failure>(at.over_tls(ca.server(&demo.site.host_of(part))?));
+        own.control = over_tls("control", own.control)?;
+        own.metrics = own.metrics.map(|at| over_tls("metrics", at)).transpose()?;
+    }
     for file in files {
         platforms::admit(&demo.offices, &file.certificate(Root::Sandbox, demo.now()))?;
     }
     let served: BTreeMap<String, String> =
-        platforms::SAMPLES.iter().map(|id| (*id).to_owned()).zip(ports.sample_addresses()).collect();
+        platforms::SAMPLES.iter().map(|id| (*id).to_owned()).zip(samples_at).collect();
     let mut invented = platforms::invented(demo.root.path(), demo.now(), demo.rng.as_ref(), &served)?;
     for platform in &invented {
         platforms::admit(&demo.offices, &platform.certificate)?;
     }
-    let (stopper, inner) = Stopper::new();
-    let probes = ports.probes();
-    let control = listen(Place { what: "control", port: 0, flag: "--port" }).await?;
     let samples = platforms::samples(&mut invented, &platforms::SAMPLES, &demo.world)?;
-    let mut serving = demo.serve(ports, samples, control, &inner)?;
-    answered(&probes).await?;
-    let ready = demo.ready(&served);
+    let stages = demo.serve(ports, samples, own)?;
+    answered(&demo.addresses, &probes).await?;
+    let ready = demo.ready(&served, metrics_at);
     if let Some(file) = &ready_file {
         file.announce(&ready)?;
     }
@@ -99,18 +129,61 @@ pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
         demo.tour(invented, options.json, stop).await
     } else {
         banner(&demo.addresses, &served, &demo.root);
+        if let Some(at) = &ready.metrics {
+            println!("\nMetrics  {at}");
+        }
+        if let Some(ca) = &demo.ca {
+            tls_banner(&demo.site, &demo.addresses, ca);
+        }
         let mut stop = stop;
         stop.stopped().await;
         Ok(Ended::Well)
     };
-    stopper.stop();
-    while serving.join_next().await.is_some() {}
+    for stage in stages {
+        stage.end().await;
+    }
     ended
+}
+
+/// Listeners of the demo itself.
+struct Own {
+    control: Listening,
+    metrics: Option<Listening>,
+}
+
+/// What stops together. Who asks stops before who is asked, so that a request under way still finds what it needs.
+struct Stage {
+    stopper: Stopper,
+    stop: Stop,
+    serving: JoinSet<()>,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let (stopper, stop) = Stopper::new();
+        Self { stopper, stop, serving: JoinSet::new() }
+    }
+
+    /// Serves `routes`, and whether they are ready.
+    fn start(&mut self, listening: Listening, edge: &Edge, probe: Probe, routes: axum::Router) {
+        let routes = routes.merge(health::router(edge.office, probe));
+        self.serving.spawn(serve(listening, finished(edge, routes), self.stop.clone()));
+    }
+
+    /// Takes nothing new, and ends when what is under way has ended.
+    async fn end(mut self) {
+        self.stopper.stop();
+        while self.serving.join_next().await.is_some() {}
+    }
 }
 
 /// A demo whose offices are started and not served yet.
 struct Demo {
     root: SandboxRoot,
+    rows: Rows,
+    site: Site,
+    ca: Option<LocalCa>,
+    metrics: Option<Arc<Metrics>>,
     addresses: Addresses,
     clock: Arc<ShiftedClock>,
     rng: Arc<dyn Rng>,
@@ -121,28 +194,33 @@ struct Demo {
 }
 
 impl Demo {
-    fn open(options: &Options, ports: &Ports) -> Result<Self, Failure> {
+    async fn open(options: &Options, ports: &Ports, site: Site) -> Result<Self, Failure> {
         let rng: Arc<dyn Rng> = Arc::new(OsRng);
         let clock = Arc::new(control::clock(&options.data)?);
         let mut root = root::open_or_found(&options.data, clock.as_ref(), rng.as_ref())?;
-        let mut addresses = ports.addresses();
+        let today = SystemClock.now().date();
+        let ca = site.ca().map(|_| LocalCa::open_or_found(&options.data, site.host(), today)).transpose()?;
+        let mut addresses = ports.addresses(&site);
         if let Some(origin) = &options.wallet_origin {
             addresses.wallet.clone_from(origin);
         }
         root.settle(origins(&addresses)?)?;
         let persons = persons(root.world().seed, root.world().founded).map_err(Failure::other)?;
         let trust = Arc::new(root.trust().clone());
+        let metrics = (options.metrics != MetricsAt::Off).then(Arc::<Metrics>::default);
         let around = Surroundings {
             trust: Arc::clone(&trust),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             rng: Arc::clone(&rng),
             rules: Arc::new(Rules::built_in().map_err(Failure::other)?),
-            identity: Arc::new(Register(RegisterClient::new(&addresses.register).map_err(Failure::other)?)),
+            identity: Arc::new(Register(RegisterClient::new(&addresses).map_err(Failure::other)?)),
             face: Arc::new(SandboxFace),
-            sms: Arc::new(Messages(SmsClient::new(&addresses.phone).map_err(Failure::other)?)),
+            sms: Arc::new(Messages(SmsClient::new(&addresses).map_err(Failure::other)?)),
+            metrics: metrics.clone(),
             agents: Vec::new(),
         };
-        let offices = Arc::new(offices::start(&root, &around)?);
+        let rows = rows::settle(&root, options.store.as_ref(), rng.as_ref()).await?;
+        let offices = Arc::new(offices::start(&root, &rows, &around).await?);
         let errors = Arc::new(FileLog::open(root.path())?);
         let world = World {
             addresses: addresses.clone(),
@@ -151,7 +229,7 @@ impl Demo {
             rng: Arc::clone(&rng),
             notice_version: NOTICE_VERSION.to_owned(),
         };
-        Ok(Self { root, addresses, clock, rng, persons, errors, offices, world })
+        Ok(Self { root, rows, site, ca, metrics, addresses, clock, rng, persons, errors, offices, world })
     }
 
     fn now(&self) -> hufu_kernel::Timestamp {
@@ -159,52 +237,51 @@ impl Demo {
     }
 
     fn edge(&self, office: &'static str) -> Edge {
-        Edge::new(office, &self.addresses.wallet).with_errors(Arc::clone(&self.errors) as _)
+        let edge = Edge::new(office, &self.addresses.wallet).with_errors(Arc::clone(&self.errors) as _);
+        match &self.metrics {
+            Some(metrics) => edge.with_metrics(Arc::clone(metrics)),
+            None => edge,
+        }
     }
 
-    /// Serves everything until `stop`.
-    fn serve(
-        &self,
-        ports: Ports,
-        samples: Vec<SamplePlatform>,
-        control: Listening,
-        stop: &Stop,
-    ) -> Result<JoinSet<()>, Failure> {
-        let mut serving = JoinSet::new();
-        let mut start = |listening: Listening, edge: &Edge, probe: Probe, routes: axum::Router| {
-            let routes = routes.merge(health::router(edge.office, probe));
-            serving.spawn(serve(listening, finished(edge, routes), stop.clone()));
-        };
-        let trust = health::public_document(health::TRUST_PATH, self.root.trust());
+    /// Serves everything; the stages are to be ended in order.
+    fn serve(&self, ports: Ports, samples: Vec<SamplePlatform>, own: Own) -> Result<[Stage; 4], Failure> {
+        let mut platforms = Stage::new();
+        for (listening, sample) in ports.platforms.into_iter().zip(samples) {
+            platforms.start(listening, &self.edge("platform"), always(), sample.router());
+        }
+        let mut wallet = Stage::new();
+        wallet.start(ports.wallet, &self.edge("wallet"), always(), self.wallet());
+
+        let mut offices = Stage::new();
         let edge = self.edge("front");
-        start(ports.front, &edge, always(), front::router(&edge, &self.offices.front));
-        let edge = self.edge("wallet");
-        start(ports.wallet, &edge, always(), self.wallet());
+        offices.start(ports.front, &edge, always(), front::router(&edge, &self.offices.front));
         let edge = self.edge("registrar");
+        let trust = health::public_document(health::TRUST_PATH, self.root.trust());
         let routes = registrar::router(&edge, &self.offices.registrar).merge(trust);
-        start(ports.registrar, &edge, self.offices.registrar_probe(), routes);
+        offices.start(ports.registrar, &edge, self.offices.registrar_probe(), routes);
         for (index, listening) in NodeIndex::ALL.into_iter().zip(ports.nodes) {
             let edge = self.edge(NODES[index.slot()]);
             let routes = node::router(&edge, &self.offices.nodes[index.slot()]);
-            start(listening, &edge, self.offices.node_probe(index), routes);
+            offices.start(listening, &edge, self.offices.node_probe(index), routes);
         }
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
-        let phones = PhoneSimulator::new(Arc::clone(&clock)).map_err(Failure::other)?;
-        start(ports.phone, &self.edge("phone"), always(), phone_simulator::router(phones));
-        start(
-            ports.register,
-            &self.edge("register"),
-            always(),
-            register::router(register::Register::new(&self.persons)),
-        );
-        for (listening, sample) in ports.platforms.into_iter().zip(samples) {
-            start(listening, &self.edge("platform"), always(), sample.router());
-        }
+        offices.serving.spawn(Arc::clone(&self.offices).sweep(Arc::clone(&clock), offices.stop.clone()));
+
+        let mut world = Stage::new();
+        let phones = PhoneSimulator::new(clock).map_err(Failure::other)?;
+        world.start(ports.phone, &self.edge("phone"), always(), phone_simulator::router(phones));
+        let people = register::router(register::Register::new(&self.persons));
+        world.start(ports.register, &self.edge("register"), always(), people);
         let edge = self.edge("control");
-        let routes = Control::open(self.root.path(), control.port, Arc::clone(&self.clock), self.rng.as_ref())?;
-        start(control, &edge, always(), routes.router(&edge));
-        serving.spawn(Arc::clone(&self.offices).sweep(clock, stop.clone()));
-        Ok(serving)
+        let (clock, rng) = (Arc::clone(&self.clock), self.rng.as_ref());
+        let control = Control::open(self.root.path(), &self.site, own.control.port, clock, rng)?;
+        world.start(own.control, &edge, always(), control.router(&edge));
+        if let (Some(listening), Some(metrics)) = (own.metrics, &self.metrics) {
+            let routes = self::metrics::router(Arc::clone(metrics), &self.offices);
+            world.start(listening, &self.edge("metrics"), always(), routes);
+        }
+        Ok([platforms, wallet, offices, world])
     }
 
     /// The wallet's origin: pages, and the personas' wallets.
@@ -225,11 +302,13 @@ impl Demo {
         pages.merge(agent.router())
     }
 
-    fn ready(&self, served: &BTreeMap<String, String>) -> Ready {
+    fn ready(&self, served: &BTreeMap<String, String>, metrics: Option<String>) -> Ready {
         let served =
             served.iter().map(|(client_id, url)| ServedPlatform { client_id: client_id.clone(), url: url.clone() });
         Ready {
             addresses: self.addresses.clone(),
+            ca_spki_sha256: self.ca.as_ref().map(LocalCa::spki_sha256),
+            metrics,
             trust: self.root.trust_path(),
             platforms: served.collect(),
             pid: std::process::id(),
@@ -238,7 +317,13 @@ impl Demo {
     }
 
     async fn tour(&self, invented: Vec<platforms::Invented>, json: bool, mut stop: Stop) -> Result<Ended, Failure> {
-        let ground = tour::Ground { root: &self.root, world: &self.world, persons: &self.persons, platforms: invented };
+        let ground = tour::Ground {
+            root: &self.root,
+            rows: &self.rows,
+            world: &self.world,
+            persons: &self.persons,
+            platforms: invented,
+        };
         let report = tokio::select! {
             report = tour::tour(ground, json) => report?,
             () = stop.stopped() => return Err(Failure::other("the tour was interrupted")),
@@ -278,13 +363,12 @@ fn origins(addresses: &Addresses) -> Result<Origins, Failure> {
 }
 
 /// Waits until every part answers.
-async fn answered(probes: &[String]) -> Result<(), Failure> {
-    let client =
-        reqwest::Client::builder().timeout(Duration::from_secs(2)).no_proxy().build().map_err(Failure::other)?;
+async fn answered(addresses: &Addresses, probes: &[String]) -> Result<(), Failure> {
+    let client = addresses.client().map_err(Failure::Other)?;
     let all = async {
         for probe in probes {
             loop {
-                match client.get(probe).send().await {
+                match client.get(probe).timeout(Duration::from_secs(2)).send().await {
                     Ok(answer) if answer.status().is_success() => break,
                     _ => tokio::time::sleep(Duration::from_millis(20)).await,
                 }
@@ -327,5 +411,23 @@ Ctrl-C ends it; what was enrolled stays.",
         two = addresses.nodes[1],
         three = addresses.nodes[2],
         data = root.path().display(),
+    );
+}
+
+/// How a program and a browser reach a demo under TLS without a change to this machine.
+fn tls_banner(site: &Site, addresses: &Addresses, ca: &LocalCa) {
+    let host = site.host();
+    let file = addresses.ca.as_deref().map(|path| path.display().to_string()).unwrap_or_default();
+    let port = addresses.issuer.rsplit(':').next().unwrap_or_default();
+    println!(
+        "
+TLS  {file} vouches for {host} and the names below it, and for nothing else.
+  curl        curl --cacert {file} --resolve '*:{port}:127.0.0.1' {issuer}/.well-known/openid-configuration
+  Chromium    chromium --user-data-dir=$(mktemp -d) --host-resolver-rules=\"MAP {host} 127.0.0.1, MAP *.{host} 127.0.0.1\" \\
+                --ignore-certificate-errors-spki-list={spki} {wallet}
+              or import the file as an authority for websites",
+        issuer = addresses.issuer,
+        spki = ca.spki_sha256(),
+        wallet = addresses.wallet,
     );
 }

@@ -14,7 +14,6 @@ use hufu_wire::api::platform::{PlatformCertificate, Profile};
 use hufu_wire::jose::{Alg, Jwks, SoftKey};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 /// The folder of the invented platforms' private keys: platforms are parties of their own, so it is no office's.
 const FOLDER: &str = "platforms";
@@ -61,7 +60,7 @@ pub fn samples(invented: &mut Vec<Invented>, names: &[&str], world: &World) -> R
             let platform = invented.swap_remove(place.ok_or_else(|| Failure::other(format!("no platform {name}")))?);
             let certificate = platform.certificate.clone();
             let client = platform.client(world)?;
-            Ok(SamplePlatform::new(certificate, client, Arc::clone(&world.clock), Arc::clone(&world.rng)))
+            SamplePlatform::new(certificate, client, world).map_err(Failure::Other)
         })
         .collect()
 }

@@ -4,11 +4,12 @@ use super::platforms::Invented;
 use crate::failure::Failure;
 use crate::files;
 use crate::root::{OFFICES, SandboxRoot};
+use crate::rows::{AtRest, Rows};
 use hufu_sandbox::persons::Person;
 use hufu_sandbox::robot::World;
-use hufu_sandbox::tour::{Plan, Report, Step, Stop, run};
+use hufu_sandbox::tour::{Plan, Reading, Report, Step, Stop, run};
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,8 @@ struct Taken {
 pub struct Ground<'a> {
     /// The sandbox.
     pub root: &'a SandboxRoot,
+    /// Where its offices keep their rows.
+    pub rows: &'a Rows,
     /// Where it answers.
     pub world: &'a World,
     /// Who lives there.
@@ -50,7 +53,7 @@ pub async fn tour(ground: Ground<'_>, json: bool) -> Result<Report, Failure> {
         person,
         password: "27182845".to_owned(),
         stops: [first?, second?],
-        files: OFFICES.iter().map(|office| ((*office).to_owned(), files_of(ground.root, office))).collect(),
+        at_rest: reading(ground.root, ground.rows),
         elapsed,
     };
     let mut say = |step: &Step| {
@@ -90,11 +93,19 @@ fn stop(platform: Invented, world: &World) -> Result<Stop, Failure> {
     Ok(Stop { certificate, client, answers })
 }
 
-/// An office's files at rest: the database, its log and its index, whatever they are called.
-fn files_of(root: &SandboxRoot, office: &'static str) -> Vec<PathBuf> {
-    let folder = root.office(office);
-    let entries = std::fs::read_dir(folder.path()).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).filter(|path| path.is_file()).collect()
+/// What every office keeps: database, log and index, whatever they are called and wherever they are.
+fn reading(root: &SandboxRoot, rows: &Rows) -> Reading {
+    let offices: Vec<AtRest> = OFFICES.iter().map(|office| rows.at_rest(root, office)).collect();
+    Box::new(move || {
+        let offices = offices.clone();
+        Box::pin(async move {
+            let mut all = Vec::with_capacity(offices.len());
+            for office in offices {
+                all.push((office.office.to_owned(), office.read().await?));
+            }
+            Ok(all)
+        })
+    })
 }
 
 #[expect(clippy::disallowed_methods, reason = "the tour measures")]

@@ -19,9 +19,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
+/// A demo as its ready file shows it.
+pub struct Seen {
+    ready: Value,
+}
+
 /// A demo in this process.
 pub struct Running {
-    ready: Value,
+    seen: Seen,
     ready_file: PathBuf,
     stopper: Stopper,
     ended: JoinHandle<Result<Ended, hufu_app::failure::Failure>>,
@@ -42,7 +47,7 @@ pub async fn start(options: Options) -> Running {
         let ready: Option<Value> =
             std::fs::read(&ready_file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         if let Some(ready) = ready.filter(|ready| ready["pid"] == std::process::id()) {
-            return Running { ready, ready_file, stopper, ended };
+            return Running { seen: Seen::new(ready), ready_file, stopper, ended };
         }
         assert!(!ended.is_finished(), "{:?}", ended.await.unwrap());
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -50,13 +55,39 @@ pub async fn start(options: Options) -> Running {
     panic!("the demo did not become ready");
 }
 
-impl Running {
+impl std::ops::Deref for Running {
+    type Target = Seen;
+
+    fn deref(&self) -> &Seen {
+        &self.seen
+    }
+}
+
+impl Seen {
+    pub fn new(ready: Value) -> Self {
+        Self { ready }
+    }
+
     pub fn addresses(&self) -> Addresses {
         serde_json::from_value(self.ready.clone()).unwrap()
     }
 
     pub fn trust(&self) -> Trust {
         serde_json::from_slice(&std::fs::read(self.ready["trust"].as_str().unwrap()).unwrap()).unwrap()
+    }
+
+    /// The address of a platform that has pages.
+    pub fn platform(&self, client_id: &str) -> &str {
+        let all = self.ready["platforms"].as_array().unwrap();
+        all.iter().find(|one| one["client_id"] == client_id).unwrap()["url"].as_str().unwrap()
+    }
+
+    /// The text of `/metrics`, if this demo counts.
+    pub async fn metrics(&self) -> String {
+        let url = self.ready["metrics"].as_str().unwrap();
+        let answer = self.addresses().client().unwrap().get(url).send().await.unwrap();
+        assert!(answer.headers()["content-type"].to_str().unwrap().starts_with("application/openmetrics-text"));
+        answer.text().await.unwrap()
     }
 
     /// The persons are drawn from the sandbox's own seed and day.
@@ -75,7 +106,9 @@ impl Running {
             notice_version: NOTICE_VERSION.to_owned(),
         }
     }
+}
 
+impl Running {
     pub async fn stop(self) {
         self.stopper.stop();
         assert_eq!(self.ended.await.unwrap().unwrap(), Ended::Well);

@@ -1,10 +1,13 @@
 //! The linking test: after a thousand sign-ins nobody who has every office's files and logs can say who went where.
 
 use super::demo::{options, start};
+use hufu_app::demo::Options;
+use hufu_app::demo::metrics::MetricsAt;
 use hufu_kernel::{OsRng, Pair};
 use hufu_platform::client::{ClientAuth, RelyingParty};
 use hufu_sandbox::robot::{Visit, wish};
 use hufu_sandbox::tour::found;
+use hufu_web::metrics::Metrics;
 use hufu_wire::jose::{Alg, Jwks, SoftKey};
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -85,7 +88,7 @@ async fn a_thousand_sign_ins_leave_no_trace_of_where_anybody_went() {
     let _ = tracing::subscriber::set_global_default(subscriber);
 
     let folder = tempfile::tempdir().unwrap();
-    let running = start(options(folder.path())).await;
+    let running = start(Options { metrics: MetricsAt::Port(0), ..options(folder.path()) }).await;
     let world = running.world();
     let data = folder.path().join("demo");
     let mut robots = Vec::new();
@@ -131,6 +134,12 @@ async fn a_thousand_sign_ins_leave_no_trace_of_where_anybody_went() {
     for needle in &needles {
         assert!(!found(&logged, needle), "{needle} was logged");
     }
+    // Counted under routes, codes and kinds alone.
+    let counted = running.metrics().await;
+    assert!(counted.contains("route=\"/v1/sign-in/finish\""), "the metrics moved: {counted}");
+    for needle in &needles {
+        assert!(!found(counted.as_bytes(), needle), "{needle} is a label");
+    }
 
     controls(&world, &running.persons()[60], &data, &after, &needles, &logs).await;
     running.stop().await;
@@ -151,6 +160,9 @@ async fn controls(
     let mut column = files(data)[0].1.clone();
     column.extend_from_slice(hufu_kernel::b64(format!("x{needle}").as_bytes()).as_bytes());
     assert!(found(&column, needle), "base64 in a column");
+    let careless = Metrics::default();
+    careless.refused("front", String::leak(PLATFORMS[0].to_owned()));
+    assert!(found(careless.text().as_bytes(), PLATFORMS[0]), "a platform as a label");
     tracing::info!(target: "hufu_offices", platform = %needle, "planted");
     let logged = logs.0.lock().unwrap().clone();
     // Only where this test's subscriber is the one in force.

@@ -6,7 +6,7 @@ use hufu_app::failure::Failure;
 use hufu_app::root::key_file::{KEYS, MACHINE_KEY};
 use hufu_app::root::{NODES, OFFICES, STORE, SandboxRoot, open, open_or_found};
 use hufu_app::{files, offices};
-use hufu_kernel::{Key, Locator, NodeIndex, Octets, OsRng, Rng, Sealed, SystemClock};
+use hufu_kernel::{Key, Lang, Locator, NodeIndex, Octets, OsRng, Rng, Sealed, SystemClock};
 use hufu_offices::{node, post};
 use hufu_store::{Batch, Expect, IdempotencyKey};
 use std::os::unix::fs::PermissionsExt;
@@ -38,8 +38,12 @@ fn copy(from: &Path, to: &Path) {
 async fn keys_and_rows_are_there_when_it_is_opened_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("demo");
-    let contact =
-        |sealed| post::Contact { contact: Locator(Octets([1; 32])), loc_u: Locator(Octets([2; 32])), phone: sealed };
+    let contact = |sealed| post::Contact {
+        contact: Locator(Octets([1; 32])),
+        loc_u: Locator(Octets([2; 32])),
+        phone: sealed,
+        lang: Lang::En,
+    };
     let (trust, sealed) = {
         let root = sandbox(&path);
         let own = root.office("post");

@@ -41,7 +41,7 @@ impl Front {
         };
         match begun {
             Ok(reply) => Ok(reply),
-            Err(Rejection { redirect: Some(to), .. }) => Ok(see_other(to)),
+            Err(Rejection { redirect: Some(to), error }) => Ok(Reply { refused: Some(error.code()), ..see_other(to) }),
             Err(Rejection { error, redirect: None }) => Err(Shown { refusal: error.refusal(), error }),
         }
     }
@@ -158,5 +158,6 @@ fn see_other(to: String) -> Reply {
         status: 303,
         headers: vec![("location", to), ("cache-control", "no-store".to_owned())],
         body: String::new(),
+        refused: None,
     }
 }

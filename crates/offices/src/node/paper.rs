@@ -146,6 +146,8 @@ impl Node {
                 (other, request.peer.commitments[position].clone()),
             ];
             let message = begun.signing.inputs[position].as_bytes();
+            // A certificate has claims to disclose, a pass has none.
+            self.keys.used(if begun.signing.disclosures.is_empty() { "pass-share" } else { "certificate-share" });
             shares.push(self.signer.sign(nonces, message, &commitments).map_err(|_| Refusal::SignatureRefused)?);
         }
         Ok(SigningShares { signing_inputs: begun.signing.inputs, shares, disclosures: begun.signing.disclosures })

@@ -175,9 +175,9 @@ impl Node {
             Some(nonces) => {
                 let other = self.other(begun.pair)?;
                 let commitments = [(self.index, begun.own.commitments.clone()), (other, peer.commitments.clone())];
-                self.signer
-                    .sign(nonces, signing_input.as_bytes(), &commitments)
-                    .map_err(|_| Refusal::SignatureRefused)?
+                let signed = self.signer.sign(nonces, signing_input.as_bytes(), &commitments);
+                self.keys.used("result-share");
+                signed.map_err(|_| Refusal::SignatureRefused)?
             }
             None => self.one_key(alg, begun.pair, signing_input.as_bytes())?,
         };
@@ -245,7 +245,10 @@ impl Node {
                 let signature = self.keys.sign_es256("es256", message).map_err(|error| crate::broken(&error))?;
                 Ok(Bytes(signature.0.to_vec()))
             }
-            (Alg::RS256, Some(key)) => key.sign(message).map(Bytes).map_err(|error| crate::broken(&error)),
+            (Alg::RS256, Some(key)) => {
+                self.keys.used("rs256");
+                key.sign(message).map(Bytes).map_err(|error| crate::broken(&error))
+            }
             _ => Err(Refusal::PlatformRequest),
         }
     }

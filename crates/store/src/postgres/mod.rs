@@ -18,6 +18,7 @@ use async_trait::async_trait;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Timeouts};
 use hufu_kernel::{Key, Timestamp};
 use statements::Statements;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
@@ -40,6 +41,7 @@ pub struct Postgres {
     catalogue: Catalogue,
     statements: Statements,
     pool: Pool,
+    flushes: AtomicU64,
 }
 
 /// Attempts at one batch when the server says that it met another one.
@@ -70,7 +72,13 @@ impl Postgres {
         let mut client = pool.get().await?;
         schema::open(&mut client, &options.schema, &catalogue).await?;
         drop(client);
-        Ok(Self { catalogue, statements, pool })
+        Ok(Self { catalogue, statements, pool, flushes: AtomicU64::new(0) })
+    }
+
+    fn flushed<T, E>(&self, answer: &Result<T, E>) {
+        if answer.is_ok() {
+            self.flushes.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     async fn client(&self) -> Result<Object, StoreError> {
@@ -116,15 +124,26 @@ impl Engine for Postgres {
                     let wait = u64::from(attempt) * (1 + u64::from(batch.id.0[0] % 16));
                     tokio::time::sleep(Duration::from_millis(wait)).await;
                 }
-                answer => return answer.map_err(StoreError::from),
+                answer => {
+                    self.flushed(&answer);
+                    return answer.map_err(StoreError::from);
+                }
             }
         }
-        Ok(commit::attempt(&mut client, &batch, &self.statements).await?)
+        let answer = commit::attempt(&mut client, &batch, &self.statements).await;
+        self.flushed(&answer);
+        Ok(answer?)
     }
 
     async fn sweep(&self, expired_before: Timestamp, limit: u32) -> Result<u32, StoreError> {
         let mut client = self.client().await?;
-        Ok(commit::sweep(&mut client, expired_before, limit, &self.statements).await?)
+        let answer = commit::sweep(&mut client, expired_before, limit, &self.statements).await;
+        self.flushed(&answer);
+        Ok(answer?)
+    }
+
+    fn flushes(&self) -> u64 {
+        self.flushes.load(Ordering::Relaxed)
     }
 }
 

@@ -71,8 +71,14 @@ fn collided(error: tokio_postgres::Error) -> Failure {
 
 async fn create(client: &mut Object, schema: &str, catalogue: &Catalogue) -> Result<(), Failure> {
     let transaction = client.build_transaction().start().await?;
+    // A role that was given a schema need not be one that may make schemas, and even IF NOT EXISTS asks for that right.
+    let asked = "SELECT count(*) FROM pg_catalog.pg_namespace WHERE nspname = $1";
+    if transaction.query_one(asked, &[&schema]).await?.try_get::<_, i64>(0)? == 0 {
+        let make = format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\"");
+        transaction.batch_execute(&make).await.map_err(collided)?;
+    }
     let first = format!(
-        "CREATE SCHEMA IF NOT EXISTS \"{schema}\"; SET LOCAL search_path TO \"{schema}\"; \
+        "SET LOCAL search_path TO \"{schema}\"; \
          CREATE TABLE IF NOT EXISTS store__migration (number BIGINT PRIMARY KEY, digest TEXT NOT NULL);"
     );
     transaction.batch_execute(&first).await.map_err(collided)?;

@@ -107,6 +107,10 @@ impl Engine for Sqlite {
         self.writer.ask(Job::Sweep { expired_before, limit, reply })?;
         answer.await.map_err(|_| gone())?
     }
+
+    fn flushes(&self) -> u64 {
+        self.writer.flushes()
+    }
 }
 
 fn gone() -> StoreError {

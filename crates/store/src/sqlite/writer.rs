@@ -9,6 +9,7 @@ use hufu_kernel::{Key, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use tokio::sync::oneshot::Sender;
@@ -39,15 +40,23 @@ enum Answer {
 pub(super) struct Writer {
     queue: Option<SyncSender<Job>>,
     thread: Option<JoinHandle<()>>,
+    flushes: Arc<AtomicU64>,
 }
 
 impl Writer {
     pub fn start(connection: Connection, statements: Arc<Statements>) -> Result<Self, StoreError> {
         let (queue, jobs) = sync_channel(QUEUE);
+        let flushes = Arc::<AtomicU64>::default();
+        let counted = Arc::clone(&flushes);
         let thread = std::thread::Builder::new().name("store-write".to_owned());
-        let run = move || serve(&connection, &jobs, &statements);
+        let run = move || serve(&connection, &jobs, &statements, &counted);
         let thread = thread.spawn(run).map_err(StoreError::unavailable)?;
-        Ok(Self { queue: Some(queue), thread: Some(thread) })
+        Ok(Self { queue: Some(queue), thread: Some(thread), flushes })
+    }
+
+    /// Transactions that were committed, each with one fsync.
+    pub fn flushes(&self) -> u64 {
+        self.flushes.load(Ordering::Relaxed)
     }
 
     pub fn ask(&self, job: Job) -> Result<(), StoreError> {
@@ -69,11 +78,13 @@ impl Drop for Writer {
     }
 }
 
-fn serve(connection: &Connection, jobs: &Receiver<Job>, statements: &Statements) {
+fn serve(connection: &Connection, jobs: &Receiver<Job>, statements: &Statements, flushes: &AtomicU64) {
     while let Ok(first) = jobs.recv() {
         let mut group = vec![first];
         group.extend(jobs.try_iter().take(GROUP - 1));
-        write(connection, group, statements);
+        if write(connection, group, statements) {
+            flushes.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -85,8 +96,9 @@ fn empty_log(connection: &Connection) {
     }
 }
 
-/// One transaction. Refusals, too, are answered after the commit: they may rest on a batch of the same group.
-fn write(connection: &Connection, group: Vec<Job>, statements: &Statements) {
+/// One transaction, and whether it was committed. Refusals, too, are answered after the commit: they may rest on a batch of the
+/// same group.
+fn write(connection: &Connection, group: Vec<Job>, statements: &Statements) -> bool {
     let mut answers = Vec::with_capacity(group.len());
     let mut outcome = connection.execute_batch("BEGIN IMMEDIATE").map_err(StoreError::from);
     for job in group {
@@ -107,6 +119,7 @@ fn write(connection: &Connection, group: Vec<Job>, statements: &Statements) {
     for answer in answers {
         answer.send(&outcome);
     }
+    outcome.is_ok()
 }
 
 /// Runs one job inside the transaction, unless the transaction has failed already.

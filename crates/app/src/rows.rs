@@ -1,0 +1,152 @@
+//! Where the offices of a sandbox keep their rows: a file in each office's folder, or a PostgreSQL server.
+//!
+//! The folder remembers which, without any password, so that a sandbox is never started beside its own rows.
+
+use crate::data_dir::{self, Standing};
+use crate::failure::Failure;
+use crate::files;
+use crate::root::{self, STORE, STORES, SandboxRoot};
+use crate::server::{self, Places, Server};
+use hufu_kernel::{Office, Rng};
+use hufu_store::{PostgresOptions, Schema, Store};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Says that the rows are elsewhere.
+const ELSEWHERE: &str = "store.json";
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Elsewhere {
+    /// Host, port and database; for people.
+    server: String,
+}
+
+/// Where rows are.
+#[derive(Clone, Debug)]
+pub enum Rows {
+    /// In the offices' folders.
+    Files,
+    /// On a server, each office under its own schema.
+    Server(Places),
+}
+
+/// Finds or makes the places of this sandbox's rows.
+///
+/// # Errors
+/// [`Failure::Other`] if the rows are elsewhere than `server` says; [`Failure::Store`] if the server's are another sandbox's.
+pub async fn settle(root: &SandboxRoot, server: Option<&Server>, rng: &dyn Rng) -> Result<Rows, Failure> {
+    let Some(server) = server else {
+        return match elsewhere(root)? {
+            None => Ok(Rows::Files),
+            Some(at) => {
+                let told = "this sandbox keeps its rows on a server; start it with --store and the address of";
+                Err(Failure::other(format!("{told} {at}")))
+            }
+        };
+    };
+    if STORES.iter().any(|office| file(root, office).exists()) {
+        return Err(Failure::other(format!(
+            "the sandbox in {} keeps its rows in files; choose another folder with --data DIR, or start without --store",
+            root.path().display()
+        )));
+    }
+    let places = server.prepare(&root.office(STORES[0]).trust_root(), rng).await?;
+    let note = serde_json::to_vec_pretty(&Elsewhere { server: server.to_string() }).map_err(Failure::other)?;
+    files::replace(&root.path().join(ELSEWHERE), &note, files::PUBLIC)?;
+    Ok(Rows::Server(places))
+}
+
+/// The server that keeps this sandbox's rows, if one does; for people.
+///
+/// # Errors
+/// [`Failure::Unreadable`].
+pub fn elsewhere(root: &SandboxRoot) -> Result<Option<String>, Failure> {
+    let path = root.path().join(ELSEWHERE);
+    let Some(bytes) = files::read(&path)? else { return Ok(None) };
+    let note: Elsewhere = serde_json::from_slice(&bytes).map_err(|error| Failure::unreadable(&path, error))?;
+    Ok(Some(note.server))
+}
+
+/// Deletes the rows on a server: of the sandbox in `folder`, or of whichever sandbox is there if the folder is gone. Returns how
+/// many offices had some.
+///
+/// # Errors
+/// [`Failure::InUse`], and as [`Server::empty`].
+pub async fn reset(folder: &Path, server: &Server) -> Result<usize, Failure> {
+    if data_dir::standing(folder)? == Standing::Free {
+        return server.empty(None).await;
+    }
+    let _lock = data_dir::lock(folder)?;
+    server.empty(Some(&root::open(folder)?.office(STORES[0]).trust_root())).await
+}
+
+fn file(root: &SandboxRoot, office: &'static str) -> PathBuf {
+    root.office(office).path().join(STORE)
+}
+
+impl Rows {
+    /// The store of an office; refused if its header names another office or trust root. Blocks on files.
+    ///
+    /// # Errors
+    /// [`Failure::Store`].
+    pub async fn store<O: Office>(
+        &self,
+        root: &SandboxRoot,
+        office: &'static str,
+        schema: &Schema<O>,
+    ) -> Result<Store<O>, Failure> {
+        match self {
+            Self::Files => root.office(office).store(schema),
+            Self::Server(places) => {
+                let place = places.get(office).cloned();
+                let place = place.ok_or_else(|| Failure::other(format!("{office} has no store")))?;
+                let opened = Store::postgres(place, schema).await;
+                opened.map_err(|cause| Failure::Store { office: office.to_owned(), cause })
+            }
+        }
+    }
+
+    /// Where an office keeps what it keeps.
+    #[must_use]
+    pub fn at_rest(&self, root: &SandboxRoot, office: &'static str) -> AtRest {
+        let place = match self {
+            Self::Files => None,
+            Self::Server(places) => places.get(office).cloned(),
+        };
+        AtRest { office, folder: root.office(office).path().to_owned(), place }
+    }
+}
+
+/// Where an office keeps what it keeps: its folder, and its schema where the rows are on a server.
+#[derive(Clone, Debug)]
+pub struct AtRest {
+    /// The office.
+    pub office: &'static str,
+    folder: PathBuf,
+    place: Option<PostgresOptions>,
+}
+
+impl AtRest {
+    /// Every byte of it.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub async fn read(&self) -> Result<Vec<u8>, String> {
+        let mut all = Vec::new();
+        let entries = std::fs::read_dir(&self.folder).map_err(|error| error.to_string())?.flatten();
+        for path in entries.map(|entry| entry.path()).filter(|path| path.is_file()) {
+            match std::fs::read(&path) {
+                Ok(bytes) => all.extend(bytes),
+                // A log that was emptied while we looked.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error.to_string()),
+            }
+            all.push(b'\n');
+        }
+        if let Some(place) = &self.place {
+            all.extend(server::rows(place).await?);
+        }
+        Ok(all)
+    }
+}
