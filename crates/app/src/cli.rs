@@ -132,6 +132,8 @@ enum Platform {
         /// The demo's issuer.
         #[arg(long, default_value = "http://localhost:8420", value_name = "URL")]
         issuer: String,
+        #[command(flatten)]
+        data: Data,
     },
 }
 
@@ -191,9 +193,11 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
             }
             run_demo(*demo)
         }
-        Command::Platform { command: Platform::New { name, dir, basic, issuer } } => {
+        Command::Platform { command: Platform::New { name, dir, basic, issuer, data } } => {
             let profile = if basic { Profile::Basic } else { Profile::Fapi2 };
-            let written = platform_file::create(&name, &dir, profile, &issuer, &OsRng)?;
+            let trust = data.folder()?.join(root::TRUST_FILE);
+            let service = platform_file::Service { issuer: &issuer, trust: &trust };
+            let written = platform_file::create(&name, &dir, profile, service, &OsRng)?;
             println!("{}", written.file.display());
             if let Some(key) = &written.key {
                 println!("{}   private: yours alone", key.display());

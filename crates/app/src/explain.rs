@@ -3,6 +3,7 @@
 use crate::error_log;
 use crate::failure::Failure;
 use hufu_kernel::{Blame, Lang, Refusal};
+use hufu_oidc::OAuthError;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -13,6 +14,9 @@ use std::path::Path;
 pub fn explain(code_or_id: &str, folder: &Path) -> Result<String, Failure> {
     if let Some(refusal) = Refusal::from_code(code_or_id) {
         return Ok(describe(refusal));
+    }
+    if OAuthError::ALL.iter().any(|error| error.code() == code_or_id) {
+        return Ok(describe_oauth(code_or_id));
     }
     let code = error_log::find(folder, code_or_id)?.ok_or_else(|| {
         Failure::other(format!(
@@ -26,13 +30,26 @@ pub fn explain(code_or_id: &str, folder: &Path) -> Result<String, Failure> {
     }
 }
 
-/// All codes with their English sentences.
+/// All codes: refusals with their English sentences, then OAuth's errors with every cause.
 #[must_use]
 pub fn list() -> String {
-    Refusal::ALL.iter().fold(String::new(), |mut out, refusal| {
+    let refusals = Refusal::ALL.iter().map(|refusal| {
         let text = refusal.text();
+        format!("{:<24} {}  {}\n", text.code, text.status, text.en)
+    });
+    let errors = OAuthError::ALL
+        .iter()
+        .map(|error| format!("{:<24} {}  {}\n", error.code(), error.status(), error.description()));
+    refusals.chain(["\n".to_owned()]).chain(errors).collect()
+}
+
+/// One `error` of OAuth stands for several causes; the answer's `error_description` says which it was.
+fn describe_oauth(code: &str) -> String {
+    let causes = OAuthError::ALL.iter().filter(|error| error.code() == code);
+    let heading = format!("{code} (OAuth; the platform's engineers read which cause it was in error_description)\n\n");
+    causes.fold(heading, |mut out, error| {
         // Writing to a String cannot fail.
-        let _ = writeln!(out, "{:<24} {}  {}", text.code, text.status, text.en);
+        let _ = writeln!(out, "  HTTP {}  {}", error.status(), error.description());
         out
     })
 }
@@ -73,5 +90,15 @@ mod tests {
             }
         }
         assert!(explain("nothing", folder.path()).is_err());
+    }
+
+    #[test]
+    fn an_error_of_oauth_is_explained_with_all_its_causes_and_listed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (grant, listed) = (explain("invalid_grant", folder.path()).unwrap(), list());
+        for error in OAuthError::ALL {
+            assert_eq!(error.code() == "invalid_grant", grant.contains(error.description()), "{}", error.name());
+            assert!(listed.contains(error.description()));
+        }
     }
 }

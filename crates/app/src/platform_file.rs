@@ -87,11 +87,26 @@ pub struct Written {
     pub env: PathBuf,
 }
 
+/// Where the sandbox is that a platform is made for.
+#[derive(Clone, Copy, Debug)]
+pub struct Service<'a> {
+    /// Its issuer.
+    pub issuer: &'a str,
+    /// The file of its trust root's public half, to be pinned.
+    pub trust: &'a Path,
+}
+
 /// Writes `NAME.toml`, `NAME.key.json` (fapi2) and `NAME.env` into `folder`; nothing is overwritten.
 ///
 /// # Errors
 /// [`Failure::Other`] for a name that is no client identifier or files that are there already.
-pub fn create(name: &str, folder: &Path, profile: Profile, issuer: &str, rng: &dyn Rng) -> Result<Written, Failure> {
+pub fn create(
+    name: &str,
+    folder: &Path,
+    profile: Profile,
+    service: Service<'_>,
+    rng: &dyn Rng,
+) -> Result<Written, Failure> {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     if name.is_empty() || name.len() > 40 || !name.bytes().all(plain) || name.starts_with('-') || name.ends_with('-') {
         return Err(Failure::other(format!(
@@ -116,7 +131,9 @@ pub fn create(name: &str, folder: &Path, profile: Profile, issuer: &str, rng: &d
         }
     }
     let mut env = format!(
-        "HUFU_ISSUER={issuer}\nHUFU_CLIENT_ID={name}\nHUFU_REDIRECT_URI={}\nHUFU_SCOPE=openid\n",
+        "HUFU_ISSUER={}\nHUFU_TRUST_FILE={}\nHUFU_CLIENT_ID={name}\nHUFU_REDIRECT_URI={}\nHUFU_SCOPE=openid\n",
+        service.issuer,
+        service.trust.display(),
         file.redirect_uris[0]
     );
     match &written.key {
@@ -169,15 +186,21 @@ mod tests {
     use super::*;
     use hufu_kernel::SeededRng;
 
+    fn service() -> Service<'static> {
+        Service { issuer: "http://localhost:8420", trust: Path::new("/somewhere/trust.json") }
+    }
+
     #[test]
     fn what_new_writes_is_read_back_and_nothing_is_overwritten() {
         for profile in [Profile::Fapi2, Profile::Basic] {
             let folder = tempfile::tempdir().unwrap();
-            let make = || create("my-shop", folder.path(), profile, "http://localhost:8420", &SeededRng::new(1));
+            let make = || create("my-shop", folder.path(), profile, service(), &SeededRng::new(1));
             let written = make().unwrap();
             let file = PlatformFile::read(&written.file).unwrap();
             assert_eq!((file.client_id.as_str(), file.profile), ("my-shop", profile));
             assert_eq!(files::mode(&written.env).unwrap(), files::PRIVATE);
+            let settings = std::fs::read_to_string(&written.env).unwrap();
+            assert!(settings.contains("HUFU_TRUST_FILE=/somewhere/trust.json\n"), "{settings}");
             if let Some(key) = &written.key {
                 assert_eq!(files::mode(key).unwrap(), files::PRIVATE);
                 let private = SoftKey::from_private_jwk(&std::fs::read(key).unwrap()).unwrap();
@@ -191,7 +214,7 @@ mod tests {
     #[test]
     fn a_misspelt_member_refuses_with_its_name_and_line() {
         let folder = tempfile::tempdir().unwrap();
-        let written = create("x", folder.path(), Profile::Fapi2, "http://localhost:1", &SeededRng::new(2)).unwrap();
+        let written = create("x", folder.path(), Profile::Fapi2, service(), &SeededRng::new(2)).unwrap();
         let text = std::fs::read_to_string(&written.file).unwrap().replace("redirect_uris", "redirect_urls");
         std::fs::write(&written.file, text).unwrap();
         let message = PlatformFile::read(&written.file).unwrap_err().to_string();
@@ -202,10 +225,7 @@ mod tests {
     fn names_that_are_no_client_identifiers_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["", "Shop", "a b", "../x", "-a", "a-", "a/b", "网"] {
-            assert!(
-                create(name, folder.path(), Profile::Fapi2, "http://localhost:1", &SeededRng::new(3)).is_err(),
-                "{name}"
-            );
+            assert!(create(name, folder.path(), Profile::Fapi2, service(), &SeededRng::new(3)).is_err(), "{name}");
         }
     }
 

@@ -43,7 +43,8 @@ pub const RS256: &str = "rs256";
 pub const STORE: &str = "store.sqlite";
 
 const WORLD: &str = "world.json";
-const TRUST: &str = "trust.json";
+/// The file of the public half: what wallets and platforms pin.
+pub const TRUST_FILE: &str = "trust.json";
 
 /// What a sandbox was made with; never changed afterwards.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -95,9 +96,9 @@ pub fn open(path: &Path) -> Result<SandboxRoot, Failure> {
         return Err(Failure::NoSandbox(path.to_owned()));
     }
     let world: World = document(&path.join(WORLD))?;
-    let trust: Trust = document(&path.join(TRUST))?;
+    let trust: Trust = document(&path.join(TRUST_FILE))?;
     if world.root != Root::Sandbox || trust.root != world.root || trust.root_id != world.root_id {
-        return Err(Failure::unreadable(&path.join(TRUST), "is not this sandbox's trust root"));
+        return Err(Failure::unreadable(&path.join(TRUST_FILE), "is not this sandbox's trust root"));
     }
     Ok(SandboxRoot { path: path.to_owned(), world, trust, _lock: None })
 }
@@ -133,7 +134,7 @@ fn fill(folder: &Path, dealt: &deal::Dealt, clock: &dyn Clock, rng: &dyn Rng) ->
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     write_document(&folder.join(WORLD), &world)?;
-    write_document(&folder.join(TRUST), &dealt.trust)?;
+    write_document(&folder.join(TRUST_FILE), &dealt.trust)?;
     for (office, keys) in &dealt.keys {
         let office_folder = folder.join(office);
         files::private_folder(&office_folder)?;
@@ -185,7 +186,7 @@ impl SandboxRoot {
     /// The file of the public half.
     #[must_use]
     pub fn trust_path(&self) -> PathBuf {
-        self.path.join(TRUST)
+        self.path.join(TRUST_FILE)
     }
 
     /// Writes this run's addresses into the public half.

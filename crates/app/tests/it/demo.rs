@@ -200,7 +200,8 @@ async fn the_clock_of_all_offices_moves_forward_only_for_the_owner_and_over_rest
 async fn a_platform_of_ones_own_is_admitted_and_one_that_breaks_a_rule_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let new = |name: &str| {
-        platform_file::create(name, folder.path(), Profile::Fapi2, "http://localhost:1", &OsRng).unwrap().file
+        let service = platform_file::Service { issuer: "http://localhost:1", trust: folder.path() };
+        platform_file::create(name, folder.path(), Profile::Fapi2, service, &OsRng).unwrap().file
     };
     let good = new("my-shop");
     let running = start(Options { platforms: vec![good], ..options(folder.path()) }).await;

@@ -8,6 +8,7 @@ mod documents;
 mod linking;
 mod metrics;
 mod postgres;
+mod refusals_page;
 mod root;
 mod shutdown;
 mod source;
