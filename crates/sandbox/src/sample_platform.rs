@@ -1,15 +1,16 @@
 //! A sample platform with pages: it signs people in, knows them by `sub`, and drops older sessions when a person ends them.
 
 use crate::html::{STYLE_PATH, escape, language, page, say, style};
-use crate::http::send;
 use crate::robot::{Failure, World};
+use crate::sample_client::{Away, SampleClient};
 use axum::Router;
 use axum::extract::{Form, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use hufu_kernel::{Clock, Lang, Rng, Strength, Timestamp, b64, random};
-use hufu_platform::client::{Pending, RelyingParty, SignedIn, Wish};
+use hufu_platform::IdToken;
+use hufu_platform::client::Wish;
 use hufu_platform::sessions::{Older, Seen, observe};
 use hufu_wire::api::platform::PlatformCertificate;
 use serde::Deserialize;
@@ -28,7 +29,7 @@ pub struct SamplePlatform(Arc<Inner>);
 
 struct Inner {
     certificate: PlatformCertificate,
-    client: RelyingParty,
+    client: SampleClient,
     http: reqwest::Client,
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
@@ -50,7 +51,7 @@ struct Account {
 }
 
 enum Browser {
-    Away(Box<Pending>, Timestamp),
+    Away(Box<Away>, Timestamp),
     Here { sub: String, since: Timestamp },
 }
 
@@ -75,7 +76,7 @@ impl SamplePlatform {
     ///
     /// # Errors
     /// A sentence, if it has no way to the front.
-    pub fn new(certificate: PlatformCertificate, client: RelyingParty, world: &World) -> Result<Self, Failure> {
+    pub fn new(certificate: PlatformCertificate, client: SampleClient, world: &World) -> Result<Self, Failure> {
         let (http, clock, rng) = (world.addresses.client()?, Arc::clone(&world.clock), Arc::clone(&world.rng));
         Ok(Self(Arc::new(Inner { certificate, client, http, clock, rng, state: Mutex::default() })))
     }
@@ -136,8 +137,7 @@ impl SamplePlatform {
     }
 
     /// Takes a verified sign-in into the account; older sessions go if the person ended them.
-    fn welcome(&self, known: &SignedIn) -> String {
-        let token = &known.token;
+    fn welcome(&self, token: &IdToken) -> String {
         let mut memory = self.memory();
         let account = memory.accounts.get(&token.sub);
         let (seen, older) = observe(account.map(|account| &account.seen), token);
@@ -151,7 +151,7 @@ impl SamplePlatform {
         token.sub.clone()
     }
 
-    async fn begin(&self, start: &Start) -> Result<(Pending, String), Failure> {
+    async fn begin(&self, start: &Start) -> Result<(Away, String), Failure> {
         let inner = &self.0;
         let known = inner.certificate.purpose(Some(&start.purpose)).or(inner.certificate.purposes.first());
         let purpose = known.ok_or("this platform has no purpose")?;
@@ -161,27 +161,12 @@ impl SamplePlatform {
             strength: (start.password == "yes").then_some(Strength::CertificatePassword),
             ui_locales: None,
         };
-        let now = inner.clock.now();
-        let pending = inner.client.begin(&wish, inner.rng.as_ref());
-        let push = inner.client.push(&pending, now, inner.rng.as_ref()).map_err(|error| error.to_string())?;
-        let (status, body) = send(&inner.http, push).await?;
-        let url = inner.client.pushed(status, &body).map_err(|error| error.to_string())?;
-        Ok((pending, url))
-    }
-
-    async fn redeem(&self, pending: &Pending, query: &str) -> Result<SignedIn, Failure> {
-        let inner = &self.0;
-        let text = |error: hufu_platform::client::ClientError| error.to_string();
-        let code = inner.client.callback(pending, query).map_err(text)?;
-        let now = inner.clock.now();
-        let request = inner.client.redeem(pending, &code, now, inner.rng.as_ref()).map_err(text)?;
-        let (status, body) = send(&inner.http, request).await?;
-        inner.client.redeemed(pending, status, &body, now).map_err(text)
+        inner.client.begin(&inner.http, &wish, inner.clock.as_ref(), inner.rng.as_ref()).await
     }
 
     fn page(&self, lang: Lang, status: StatusCode, body: &str) -> Response {
         // The form's answer leads to the front and on to the wallet, whose name is below the front's.
-        let (scheme, rest) = self.0.client.issuer.split_once("://").unwrap_or_default();
+        let (scheme, rest) = self.0.client.issuer().split_once("://").unwrap_or_default();
         let host = rest.split(':').next().unwrap_or_default();
         let forms = format!("{scheme}://{host}:* {scheme}://*.{host}:*");
         page(lang, status, self.0.certificate.name.get(lang), body, &forms)
@@ -256,13 +241,13 @@ fn offers(platform: &SamplePlatform, lang: Lang) -> String {
             format!("<h2>{text}</h2>{plain}{strong}")
         })
         .collect();
-    format!("<p>{}</p>{purposes}", say(lang, "示例平台。", "A sample platform."))
+    format!("<p>{}</p>{purposes}", platform.0.client.how(lang))
 }
 
 async fn sign_in(State(platform): State<SamplePlatform>, headers: HeaderMap, Form(start): Form<Start>) -> Response {
     match platform.begin(&start).await {
-        Ok((pending, url)) => {
-            let browser = platform.remember(Browser::Away(Box::new(pending), platform.0.clock.now()));
+        Ok((away, url)) => {
+            let browser = platform.remember(Browser::Away(Box::new(away), platform.0.clock.now()));
             platform.with_cookie(&browser, &url)
         }
         Err(cause) => platform.trouble(language(&headers), &cause),
@@ -272,12 +257,14 @@ async fn sign_in(State(platform): State<SamplePlatform>, headers: HeaderMap, For
 async fn callback(State(platform): State<SamplePlatform>, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
     let lang = language(&headers);
     let away = platform.browser(&headers).and_then(|browser| platform.memory().browsers.remove(&browser));
-    let Some(Browser::Away(pending, _)) = away else {
+    let Some(Browser::Away(away, _)) = away else {
         return platform.trouble(lang, say(lang, "这个浏览器没有发起登录。", "This browser did not begin a sign-in."));
     };
-    match platform.redeem(&pending, &query.unwrap_or_default()).await {
-        Ok(known) => {
-            let sub = platform.welcome(&known);
+    let inner = &platform.0;
+    let query = query.unwrap_or_default();
+    match inner.client.finish(&inner.http, *away, &query, inner.clock.as_ref(), inner.rng.as_ref()).await {
+        Ok(token) => {
+            let sub = platform.welcome(&token);
             // A new name after signing in: what somebody may have planted before is worth nothing.
             let browser = platform.remember(Browser::Here { sub, since: platform.0.clock.now() });
             platform.with_cookie(&browser, "/")

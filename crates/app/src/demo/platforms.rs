@@ -4,14 +4,17 @@ use crate::failure::Failure;
 use crate::files;
 use crate::offices::Offices;
 use crate::platform_file::PlatformFile;
-use hufu_kernel::{Rng, Root, Timestamp};
+use hufu_kernel::{Octets, Rng, Root, Timestamp, b64, random};
 use hufu_offices::registry;
 use hufu_platform::client::{ClientAuth, RelyingParty};
+use hufu_sandbox::ordinary_client::OrdinaryClient;
 use hufu_sandbox::platforms::{Platform, platforms};
 use hufu_sandbox::robot::World;
+use hufu_sandbox::sample_client::SampleClient;
 use hufu_sandbox::sample_platform::SamplePlatform;
 use hufu_wire::api::platform::{PlatformCertificate, Profile};
 use hufu_wire::jose::{Alg, Jwks, SoftKey};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -24,10 +27,15 @@ pub struct Invented {
     pub certificate: PlatformCertificate,
     /// Its private key.
     pub key: SoftKey,
+    /// Its client secret, if it is one of [`ORDINARY`].
+    pub secret: Option<String>,
 }
 
 /// The three with pages.
 pub const SAMPLES: [&str; 3] = ["yunzhou-library", "blue-jar", "clay-jar-bank"];
+
+/// Those of them that sign people in with an ordinary OpenID Connect library, which knows profile `basic` only.
+pub const ORDINARY: [&str; 2] = ["yunzhou-library", "blue-jar"];
 
 impl Invented {
     /// Its OpenID Connect client, with keys pinned from the trust root's public half and never from the front.
@@ -46,6 +54,18 @@ impl Invented {
             alg: self.certificate.id_token_signed_response_alg,
         })
     }
+
+    fn sample_client(self, world: &World) -> Result<SampleClient, Failure> {
+        let Some(secret) = &self.secret else { return self.client(world).map(SampleClient::Fapi) };
+        let group = world.trust.group_jwk().ok_or_else(|| Failure::other("the group key is no key"))?;
+        Ok(SampleClient::Ordinary(OrdinaryClient::new(
+            &world.trust.issuer,
+            (&self.certificate.client_id, secret),
+            self.certificate.redirect_uris.first().map_or("", String::as_str),
+            Jwks { keys: vec![group] },
+            Arc::clone(&world.clock),
+        )))
+    }
 }
 
 /// Takes the named platforms out of `invented` and gives them pages.
@@ -59,7 +79,7 @@ pub fn samples(invented: &mut Vec<Invented>, names: &[&str], world: &World) -> R
             let place = invented.iter().position(|platform| platform.certificate.client_id == *name);
             let platform = invented.swap_remove(place.ok_or_else(|| Failure::other(format!("no platform {name}")))?);
             let certificate = platform.certificate.clone();
-            let client = platform.client(world)?;
+            let client = platform.sample_client(world)?;
             SamplePlatform::new(certificate, client, world).map_err(Failure::Other)
         })
         .collect()
@@ -80,20 +100,23 @@ pub fn invented(
     let all = platforms().map_err(Failure::other)?;
     let with_key = |platform: Platform| {
         let key = key_of(&folder.join(format!("{}.key.json", platform.client_id)), rng)?;
+        let ordinary = ORDINARY.contains(&platform.client_id.as_str());
+        let secret = ordinary.then(|| secret_of(&folder.join(format!("{}.secret", platform.client_id)), rng));
+        let secret = secret.transpose()?;
         let base = at.get(&platform.client_id).cloned().unwrap_or_else(|| platform.sector_id.clone());
         let file = PlatformFile {
             redirect_uris: vec![format!("{base}/callback")],
             client_id: platform.client_id,
             sector_id: platform.sector_id,
-            profile: Profile::Fapi2,
+            profile: if ordinary { Profile::Basic } else { Profile::Fapi2 },
             entitled: platform.entitled,
             id_token_signed_response_alg: Alg::EdDSA,
-            client_secret_sha256: None,
+            client_secret_sha256: secret.as_ref().map(|secret| Octets(Sha256::digest(secret).into())),
             name: platform.name,
             purposes: platform.purposes,
-            jwks: Jwks { keys: vec![key.public().clone()] },
+            jwks: Jwks { keys: if ordinary { Vec::new() } else { vec![key.public().clone()] } },
         };
-        Ok(Invented { certificate: file.certificate(Root::Sandbox, now), key })
+        Ok(Invented { certificate: file.certificate(Root::Sandbox, now), key, secret })
     };
     all.into_iter().map(with_key).collect()
 }
@@ -105,6 +128,17 @@ fn key_of(path: &Path, rng: &dyn Rng) -> Result<SoftKey, Failure> {
             let key = SoftKey::generate(Alg::ES256, rng).map_err(Failure::other)?;
             files::replace(path, key.to_private_jwk().as_bytes(), files::PRIVATE)?;
             Ok(key)
+        }
+    }
+}
+
+fn secret_of(path: &Path, rng: &dyn Rng) -> Result<String, Failure> {
+    match files::read(path)? {
+        Some(bytes) => String::from_utf8(bytes).map_err(|error| Failure::unreadable(path, error)),
+        None => {
+            let secret = b64(&random::<32>(rng));
+            files::replace(path, secret.as_bytes(), files::PRIVATE)?;
+            Ok(secret)
         }
     }
 }

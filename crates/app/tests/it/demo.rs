@@ -72,6 +72,13 @@ impl Seen {
         serde_json::from_value(self.ready.clone()).unwrap()
     }
 
+    /// Identifiers and addresses of the platforms with pages.
+    pub fn samples(&self) -> Vec<(String, String)> {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let platforms = self.ready["platforms"].as_array().unwrap().iter();
+        platforms.map(|platform| (text(&platform["client_id"]), text(&platform["url"]))).collect()
+    }
+
     pub fn trust(&self) -> Trust {
         serde_json::from_slice(&std::fs::read(self.ready["trust"].as_str().unwrap()).unwrap()).unwrap()
     }
@@ -114,6 +121,18 @@ impl Running {
         assert_eq!(self.ended.await.unwrap().unwrap(), Ended::Well);
         assert!(!self.ready_file.exists(), "the ready file goes with the demo");
     }
+}
+
+/// The first of as many free ports as a demo needs, for processes that must come back at the same addresses.
+pub async fn free_ports() -> u16 {
+    for _ in 0..50 {
+        let [high, low] = hufu_kernel::random::<2>(&OsRng);
+        let port = 20_000 + (u16::from(high) * 256 + u16::from(low)) % 12_000;
+        if claim(port).await.is_ok() {
+            return port;
+        }
+    }
+    panic!("no free ports");
 }
 
 async fn get(url: &str) -> (u16, Value) {

@@ -174,7 +174,7 @@ async fn controls(
     assert_ne!(rows(data), after, "a write shows");
 }
 
-fn platform(data: &Path, name: &str, world: &hufu_sandbox::robot::World) -> RelyingParty {
+pub fn platform(data: &Path, name: &str, world: &hufu_sandbox::robot::World) -> RelyingParty {
     let key = std::fs::read(data.join("platforms").join(format!("{name}.key.json"))).unwrap();
     RelyingParty {
         client_id: name.to_owned(),

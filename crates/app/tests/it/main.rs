@@ -10,6 +10,7 @@ mod metrics;
 mod postgres;
 mod refusals_page;
 mod root;
+mod samples;
 mod shutdown;
 mod source;
 mod tls;

@@ -244,8 +244,10 @@ fn files(folder: &Path) -> BTreeSet<String> {
             let office = OFFICES.iter().find_map(|office| name.strip_prefix(office)?.strip_prefix('/'));
             names.insert(match office {
                 Some(file) => format!("office/{file}"),
-                None if name.starts_with("platforms/") => "platforms/CLIENT.key.json".to_owned(),
-                None => name.replace("tls/localhost/", "tls/HOST/"),
+                None => match name.strip_prefix("platforms/").and_then(|file| file.split_once('.')) {
+                    Some((_, kind)) => format!("platforms/CLIENT.{kind}"),
+                    None => name.replace("tls/localhost/", "tls/HOST/"),
+                },
             });
         }
     }

@@ -1,0 +1,106 @@
+//! The sample platforms as a person meets them: two sign in with an OpenID Connect library that is not ours, one by FAPI 2.0.
+
+use crate::demo::{Running, options, start};
+use hufu_kernel::{Answer, Octets, Pair, SystemClock, unb64};
+use hufu_platform::client::Wish;
+use hufu_platform::{Jwk, Jwks};
+use hufu_sandbox::http::client;
+use hufu_sandbox::ordinary_client::OrdinaryClient;
+use hufu_sandbox::robot::{Robot, World};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// The person goes where the platform sent them, agrees, and comes back.
+async fn agree(robot: &mut Robot, authorization: &str) -> String {
+    let tx = robot.transport().authorize(authorization).await.unwrap();
+    let tx: Octets<32> = Octets::try_from(unb64(&tx).unwrap().as_slice()).unwrap();
+    let asked = robot.open(&tx).await.unwrap();
+    let answers: Vec<Answer> = asked.transaction.answers.clone();
+    let signed = robot.sign_in_with(&asked, &answers, None, Pair::ALL[0]).await.unwrap();
+    robot.complete(&asked, &signed).await.unwrap().redirect_to
+}
+
+async fn somebody(running: &Running, world: &World) -> Robot {
+    let mut robot = world.robot().unwrap();
+    world.enrol(&mut robot, &running.persons()[45], "27182845").await.unwrap();
+    robot
+}
+
+fn header(answer: &reqwest::Response, name: &str) -> String {
+    answer.headers()[name].to_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_sample_platform_knows_the_person_by_a_sub_of_its_own_and_says_how_it_signs_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = start(options(folder.path())).await;
+    let world = running.world();
+    let mut robot = somebody(&running, &world).await;
+    let http = client().unwrap();
+    let (mut subs, mut libraries) = (BTreeSet::new(), Vec::new());
+    for (client_id, base) in running.samples() {
+        let page = http.get(&base).send().await.unwrap().text().await.unwrap();
+        libraries.push((client_id, page.contains("openidconnect"), page.contains("FAPI 2.0")));
+        let begin = http.post(format!("{base}/sign-in")).form(&[("purpose", ""), ("password", "no")]).send().await;
+        let begin = begin.unwrap();
+        let cookie = header(&begin, "set-cookie");
+        let back = agree(&mut robot, &header(&begin, "location")).await;
+        let stranger = http.get(&back).send().await.unwrap();
+        assert_eq!(stranger.status(), 400, "another browser brings the answer");
+        let done = http.get(&back).header("cookie", &cookie).send().await.unwrap();
+        assert_eq!(done.status(), 303);
+        let home = http.get(&base).header("cookie", header(&done, "set-cookie")).send().await.unwrap();
+        let home = home.text().await.unwrap();
+        let (_, rest) = home.split_once("id=\"sub\">").unwrap();
+        subs.insert(rest.split('<').next().unwrap().to_owned());
+    }
+    let said = |id: &str, library, fapi| (id.to_owned(), library, fapi);
+    libraries.sort();
+    let wanted = [("blue-jar", true, false), ("clay-jar-bank", false, true), ("yunzhou-library", true, false)];
+    assert_eq!(libraries, wanted.map(|(id, library, fapi)| said(id, library, fapi)));
+    assert_eq!(subs.len(), 3);
+    assert!(subs.iter().all(|sub| sub.len() == 43));
+    running.stop().await;
+}
+
+/// The library verifies under the keys that were pinned: the true ones sign in (the control), others never do.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ordinary_library_refuses_other_keys_another_state_and_another_issuer() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = start(options(folder.path())).await;
+    let world = running.world();
+    let mut robot = somebody(&running, &world).await;
+    let (_, base) = running.samples().into_iter().find(|(id, _)| id == "blue-jar").unwrap();
+    let secret = std::fs::read_to_string(folder.path().join("demo/platforms/blue-jar.secret")).unwrap();
+    let redirect = format!("{base}/callback");
+    let with = |key: Jwk| {
+        let keys = Jwks { keys: vec![key] };
+        OrdinaryClient::new(&world.trust.issuer, ("blue-jar", &secret), &redirect, keys, Arc::new(SystemClock))
+    };
+    let ours = world.trust.group_jwk().unwrap();
+    let mut theirs = world.trust.clone();
+    let signing = theirs.nodes[0].signing;
+    Arc::make_mut(&mut theirs).group_key = signing;
+    let mut forged = theirs.group_jwk().unwrap();
+    // Under the name of the true key, so that it is the signature that decides.
+    forged.kid.clone_from(&ours.kid);
+    let http = client().unwrap();
+    let wish = Wish { answers: vec![Answer::Real], ..Wish::default() };
+
+    for (key, known) in [(ours.clone(), true), (forged, false)] {
+        let platform = with(key);
+        let (away, url) = platform.begin(&http, &wish).await.unwrap();
+        let back = agree(&mut robot, &url).await;
+        let token = platform.finish(&http, away, back.split_once('?').unwrap().1).await;
+        assert_eq!(token.is_ok(), known, "{token:?}");
+    }
+
+    let platform = with(ours);
+    for (from, to, why) in [("state=", "state=x", "state"), ("iss=http", "iss=https", "issuer")] {
+        let (away, url) = platform.begin(&http, &wish).await.unwrap();
+        let back = agree(&mut robot, &url).await.replace(from, to);
+        let refused = platform.finish(&http, away, back.split_once('?').unwrap().1).await.unwrap_err();
+        assert!(refused.contains(why), "{refused}");
+    }
+    running.stop().await;
+}
