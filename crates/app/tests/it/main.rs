@@ -2,9 +2,11 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod architecture;
+mod attacks;
 mod browser;
 mod demo;
 mod documents;
+mod kill;
 mod linking;
 mod metrics;
 mod postgres;
@@ -13,5 +15,6 @@ mod root;
 mod samples;
 mod shutdown;
 mod source;
+mod timing;
 mod tls;
 mod trust;
