@@ -21,11 +21,13 @@ pub struct Rules {
     pub recovery: Recovery,
 }
 
-/// How long an unfinished enrolment lives.
+/// How long an unfinished enrolment lives, and when it is answered.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct Lapse {
     /// Seconds.
     pub lapses_after_s: i64,
+    /// Milliseconds: before face and phone have passed, answers that rest on the register leave on a beat of this length.
+    pub beat_ms: std::num::NonZeroU32,
 }
 
 /// Phone codes.

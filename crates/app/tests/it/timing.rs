@@ -6,28 +6,31 @@
 //! is most of the variance and tells nothing about the arm. A difference is a leak if |t| ≥ 4.5 with the same sign in
 //! three series out of three. One series alone is no proof on a machine that does other things: tries that follow each other
 //! are not independent there, and t is made for such that are. A leak is in the code and comes back in each series; the
-//! control, one millisecond planted at the register for one arm, must be found in each.
+//! control, one millisecond planted on the way of one arm, must be found in each.
 
 use crate::demo::{Running, options, start};
 use hufu_kernel::{Lang, OsRng, Rng, random};
 use hufu_offices::registrar::NOTICE_VERSION;
 use hufu_sandbox::http::client;
 use hufu_sandbox::persons::Person;
-use hufu_sandbox::register::Mode;
 use hufu_wallet::Details;
 use hufu_wire::api::enrolment::{CodeStep, FaceStep, PhoneStep, StartEnrolment, Started, Ticket};
 use hufu_wire::documents::DocumentNumber;
+use hufu_wire::phone::Phone;
 use serde::Serialize;
 use serde_json::Value;
+use std::time::Duration;
 
 /// Tries of each arm at step 1.
 const STARTS: usize = 5_000;
-/// Of these, as many go on to face and phone, and every second of them to the code.
-const STEPS: usize = 1_700;
+/// Of these, as many go on to the face; half of them to the arm's phone, half to one of the attacker's own and to the code.
+const STEPS: usize = 3_400;
 /// Tries of each arm of the control.
 const CONTROL: usize = 400;
-/// Left out at the beginning: connections, caches.
-const WARM_UP: usize = 50;
+/// Left out at the beginning, of each attacker: connections, caches.
+const WARM_UP: usize = 20;
+/// They try at the same time: an answer waits for its beat, and so would one attacker.
+const ATTACKERS: u32 = 8;
 /// Of all tries, those below this share are compared.
 const KEPT: f64 = 0.9;
 const LEAK: f64 = 4.5;
@@ -65,73 +68,80 @@ struct Arm {
     phone: String,
 }
 
+#[derive(Clone)]
 struct Attacker {
     http: reqwest::Client,
     registrar: String,
-    register: String,
-    phone: String,
+    phones: String,
+    /// The attacker's own phone.
+    own: String,
+    /// A millisecond more on the way of the first arm.
+    planted: bool,
 }
 
 impl Attacker {
     fn of(running: &Running) -> Self {
         let addresses = running.addresses();
-        let (registrar, register, phone) = (addresses.registrar, addresses.register, addresses.phone);
-        Self { http: client().unwrap(), registrar, register, phone }
+        let (registrar, phones) = (addresses.registrar, addresses.phone);
+        Self { http: client().unwrap(), registrar, phones, own: String::new(), planted: false }
     }
 
     /// One request to the registrar: seconds until the whole answer is there, status and body.
-    async fn ask(&self, path: &str, body: &impl Serialize) -> (f64, u16, Value) {
+    async fn ask(&self, path: &str, body: &impl Serialize, late: bool) -> (f64, u16, Value) {
         let request = self.http.post(format!("{}{path}", self.registrar)).json(body);
         let began = tokio::time::Instant::now();
+        if late {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         let answer = request.send().await.unwrap();
         let status = answer.status().as_u16();
         let body = answer.bytes().await.unwrap();
         (began.elapsed().as_secs_f64(), status, serde_json::from_slice(&body).unwrap())
     }
 
-    async fn start(&self, details: &Details) -> (f64, Ticket) {
+    async fn start(&self, details: &Details, late: bool) -> (f64, Ticket) {
         let request = StartEnrolment {
             document_type: details.document_type,
             document_number: details.document_number.clone(),
             name: details.name.clone(),
             notice_version: NOTICE_VERSION.to_owned(),
         };
-        let (time, status, body) = self.ask("/v1/enrol/start", &request).await;
+        let (time, status, body) = self.ask("/v1/enrol/start", &request, late).await;
         assert_eq!(status, 200, "{body}");
         let started: Started = serde_json::from_value(body).unwrap();
         (time, started.ticket)
     }
 
-    /// Steps 2 and 3 with a face that does not pass.
-    async fn go_on(&self, arm: &Arm, ticket: &Ticket) -> [f64; 2] {
+    /// Step 2, with a face that does not pass.
+    async fn face(&self, ticket: &Ticket) -> f64 {
         let face = FaceStep { ticket: ticket.clone(), evidence: b"fail".to_vec().into() };
-        let (face, status, _) = self.ask("/v1/enrol/face", &face).await;
+        let (time, status, _) = self.ask("/v1/enrol/face", &face, false).await;
         assert_eq!(status, 200);
-        let send = PhoneStep { ticket: ticket.clone(), phone: arm.phone.clone(), lang: Lang::En };
-        let (phone, status, _) = self.ask("/v1/enrol/phone", &send).await;
-        assert_eq!(status, 200);
-        [face, phone]
+        time
+    }
+
+    /// Step 3.
+    async fn send(&self, phone: &str, ticket: &Ticket) -> f64 {
+        let send = PhoneStep { ticket: ticket.clone(), phone: phone.to_owned(), lang: Lang::En };
+        let (time, status, body) = self.ask("/v1/enrol/phone", &send, false).await;
+        assert_eq!(status, 200, "{body}");
+        time
     }
 
     /// Step 4 with the code that came: what an attacker can do who has a phone.
-    async fn prove(&self, arm: &Arm, ticket: &Ticket) -> f64 {
-        let code = CodeStep { ticket: ticket.clone(), code: self.code(&arm.phone).await };
-        let (code, status, body) = self.ask("/v1/enrol/code", &code).await;
+    async fn prove(&self, ticket: &Ticket) -> f64 {
+        let code = CodeStep { ticket: ticket.clone(), code: self.code(&self.own).await };
+        let (time, status, body) = self.ask("/v1/enrol/code", &code, false).await;
         assert_eq!((status, body["error"].as_str()), (422, Some("details_not_confirmed")));
-        code
+        time
     }
 
     async fn code(&self, phone: &str) -> String {
-        let url = format!("{}/messages?to={}", self.phone, phone.replace('+', "%2B"));
+        let url = format!("{}/messages?to={}", self.phones, phone.replace('+', "%2B"));
         let answer = self.http.get(url).send().await.unwrap().bytes().await.unwrap();
         let messages: Value = serde_json::from_slice(&answer).unwrap();
         let list = messages.as_array().or_else(|| messages["messages"].as_array()).unwrap();
         list[0]["params"]["code"].as_str().unwrap().to_owned()
-    }
-
-    async fn mode(&self, mode: Mode) {
-        let url = format!("{}/sandbox/mode", self.register);
-        assert!(self.http.post(url).json(&mode).send().await.unwrap().status().is_success());
     }
 }
 
@@ -181,25 +191,53 @@ fn absent(known: &Person, persons: &[Person]) -> String {
     candidates.find(|candidate| !taken(candidate)).unwrap().expose().to_owned()
 }
 
+const START: usize = 0;
+const FACE: usize = 1;
+const PHONE: usize = 2;
+const CODE: usize = 3;
+
 /// Times of the four steps, an arm each.
-async fn series(attacker: &Attacker, arms: &[Arm; 3]) -> [[Times; 3]; 4] {
-    let mut times: [[Times; 3]; 4] = Default::default();
-    for turn in 0..STARTS + WARM_UP {
+type Series = [[Times; 3]; 4];
+
+/// One attacker's share: `starts` turns, of which `steps` go on.
+async fn share(attacker: Attacker, arms: [Arm; 3], starts: usize, steps: usize) -> Series {
+    let mut times = Series::default();
+    for turn in 0..starts + WARM_UP {
         for at in order::<3>(&OsRng) {
-            let (start, ticket) = attacker.start(&arms[at].details).await;
-            let mut taken = vec![start];
-            if turn < STEPS + WARM_UP {
-                taken.extend(attacker.go_on(&arms[at], &ticket).await);
+            let (start, ticket) = attacker.start(&arms[at].details, attacker.planted && at == 0).await;
+            let mut taken = vec![(START, start)];
+            if turn < steps + WARM_UP {
+                taken.push((FACE, attacker.face(&ticket).await));
                 if turn % 2 == 0 {
-                    taken.push(attacker.prove(&arms[at], &ticket).await);
+                    taken.push((PHONE, attacker.send(&arms[at].phone, &ticket).await));
+                } else {
+                    attacker.send(&attacker.own, &ticket).await;
+                    taken.push((CODE, attacker.prove(&ticket).await));
                 }
             }
             if turn >= WARM_UP {
-                taken.into_iter().enumerate().for_each(|(step, time)| times[step][at].push(time));
+                taken.into_iter().for_each(|(step, time)| times[step][at].push(time));
             }
         }
     }
     times
+}
+
+/// All attackers' times together.
+async fn series(attacker: &Attacker, arms: &[Arm; 3], starts: usize, steps: usize) -> Series {
+    let share = |number: u32| {
+        // Inboxes of their own, so that nobody reads another's code.
+        let own = Phone::sandbox(990_000 + number).as_str().to_owned();
+        let own = Attacker { own, ..attacker.clone() };
+        tokio::spawn(share(own, arms.clone(), starts / ATTACKERS as usize, steps / ATTACKERS as usize))
+    };
+    let mut all = Series::default();
+    for one in (0..ATTACKERS).map(share).collect::<Vec<_>>() {
+        for (step, arms) in one.await.unwrap().into_iter().enumerate() {
+            arms.into_iter().enumerate().for_each(|(at, times)| all[step][at].extend(times));
+        }
+    }
+    all
 }
 
 /// Enrolled against known, known against unknown; the third comparison follows from the two.
@@ -215,29 +253,20 @@ async fn the_time_of_an_answer_does_not_tell_who_is_known_enrolled_or_reachable(
     let arms = arms(&running).await;
     let attacker = Attacker::of(&running);
 
-    // The control: the register is one millisecond slower for the number it knows.
+    // The control: one millisecond more on the way of the first arm.
+    let late = Attacker { planted: true, ..attacker.clone() };
     let mut planted = Vec::new();
     for _ in 0..SERIES {
-        let mut times: [Times; 2] = Default::default();
-        for turn in 0..CONTROL + WARM_UP {
-            for at in order::<2>(&OsRng) {
-                attacker.mode(if at == 0 { Mode::Slow { milliseconds: 1 } } else { Mode::Normal }).await;
-                let (time, _) = attacker.start(&arms[at + 1].details).await;
-                if turn >= WARM_UP {
-                    times[at].push(time);
-                }
-            }
-        }
-        planted.push(welch(&times[0], &times[1]));
+        let [start, ..] = series(&late, &arms, CONTROL, 0).await;
+        planted.push(welch(&start[0], &start[1]));
     }
-    attacker.mode(Mode::Normal).await;
     println!("planted millisecond: t = {planted:.1?}");
     assert!(leaks(&planted), "the planted millisecond was not found: {planted:?}");
 
     let names = ["start", "face", "phone", "code"];
     let mut found: Vec<[[f64; 2]; 4]> = Vec::new();
     for _ in 0..SERIES {
-        let compared = series(&attacker, &arms).await.map(|times| compared(&times));
+        let compared = series(&attacker, &arms, STARTS, STEPS).await.map(|times| compared(&times));
         println!("t (enrolled/known, known/unknown): {names:?} {compared:.1?}");
         found.push(compared);
         if found.last().unwrap().iter().flatten().all(|t| t.abs() < LEAK) {

@@ -1,6 +1,7 @@
 //! The registrar: documents, faces, phones; identity in memory only (flows 5). What it stores is where an enrolment stands,
 //! a draft sealed under the person's own key, and messages it cannot open itself.
 
+mod beat;
 mod record;
 mod recover;
 mod root;

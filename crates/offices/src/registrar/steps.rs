@@ -1,5 +1,6 @@
 //! The steps the wallet takes. Before face and phone have passed every cause has one answer (design 3).
 
+use super::beat::on_the_beat;
 use super::record::{Draft, Enrolment, Verdict};
 use super::{NOTICE_VERSION, Registrar};
 use crate::keys::{open_under, seal_under};
@@ -14,6 +15,10 @@ use hufu_wire::api::enrolment::{
 use hufu_wire::documents::DocumentNumber;
 use hufu_wire::phone::Phone;
 use sha2::{Digest, Sha256};
+use std::time::Duration;
+
+/// Drafts are sealed at a multiple of this many bytes, so that their length says nothing of what the register knows.
+const DRAFT_BYTES: usize = 2048;
 
 /// An enrolment that its wallet has opened.
 pub(super) struct Opened {
@@ -32,7 +37,7 @@ impl Registrar {
         }
         let number = DocumentNumber::parse(request.document_type, &request.document_number)
             .map_err(|_| Refusal::DocumentNumber)?;
-        let verdict = self.verdict(&number, &request.name).await?;
+        let verdict = on_the_beat(self.beat(), self.verdict(&number, &request.name)).await?;
         let now = self.parts.clock.now();
         let ticket =
             Ticket { id: EnrolmentId::random(self.parts.rng.as_ref()), key: Octets(random(self.parts.rng.as_ref())) };
@@ -63,6 +68,10 @@ impl Registrar {
         Ok(Started { view: view(&enrolment), ticket })
     }
 
+    fn beat(&self) -> Duration {
+        Duration::from_millis(self.parts.rules.enrolment.beat_ms.get().into())
+    }
+
     async fn verdict(&self, number: &DocumentNumber, name: &str) -> Result<Verdict, Refusal> {
         let Some(entry) = self.parts.identity.look_up(number, name).await? else { return Ok(Verdict::Unknown) };
         let today = self.parts.clock.now().date();
@@ -80,7 +89,7 @@ impl Registrar {
         let Opened { found, mut draft } = self.open(&request.ticket).await?;
         let step = found.record.step.after(Action::Face)?;
         let number = self.number(&draft)?;
-        draft.face = self.parts.face.decide(&number, &request.evidence.0).await?;
+        draft.face = on_the_beat(self.beat(), self.parts.face.decide(&number, &request.evidence.0)).await?;
         self.advance(&request.ticket, found, step, &draft).await
     }
 
@@ -175,7 +184,11 @@ impl Registrar {
     }
 
     pub(super) fn seal(&self, ticket: &Ticket, draft: &Draft) -> Result<hufu_kernel::Sealed, Refusal> {
-        let bytes = zeroize::Zeroizing::new(serde_json::to_vec(draft).map_err(|error| crate::broken(&error))?);
+        let mut bytes = zeroize::Zeroizing::new(Vec::with_capacity(2 * DRAFT_BYTES));
+        serde_json::to_writer(&mut *bytes, draft).map_err(|error| crate::broken(&error))?;
+        // JSON may end in spaces.
+        let padded = bytes.len().next_multiple_of(DRAFT_BYTES);
+        bytes.resize(padded, b' ');
         seal_under(&ticket.key.0, ticket.id.as_slice(), &bytes, self.parts.rng.as_ref())
             .map_err(|error| crate::broken(&error))
     }
