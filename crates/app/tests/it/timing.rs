@@ -26,7 +26,7 @@ const STARTS: usize = 5_000;
 /// Of these, as many go on to the face; half of them to the arm's phone, half to one of the attacker's own and to the code.
 const STEPS: usize = 3_400;
 /// Tries of each arm of the control.
-const CONTROL: usize = 400;
+const CONTROL: usize = 800;
 /// Left out at the beginning, of each attacker: connections, caches.
 const WARM_UP: usize = 20;
 /// They try at the same time: an answer waits for its beat, and so would one attacker.
