@@ -98,7 +98,7 @@ impl SamplePlatform {
 
     /// Whether its pages are served over TLS, as the front's are.
     fn https(&self) -> bool {
-        self.0.client.issuer.starts_with("https://")
+        self.0.client.issuer().starts_with("https://")
     }
 
     /// Ports of one host share cookies, so the name carries the platform's.
