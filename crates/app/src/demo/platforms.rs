@@ -17,6 +17,7 @@ use hufu_wire::jose::{Alg, Jwks, SoftKey};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The folder of the invented platforms' private keys: platforms are parties of their own, so it is no office's.
 const FOLDER: &str = "platforms";
