@@ -70,8 +70,21 @@ pub fn evaluate_both<S: Suite>(
     base: &S::Point,
     rng: &dyn Rng,
 ) -> BothPartials {
-    let ([pseudonym, epoch], proof) = composite::prove::<S>(x_pseudonym, x_epoch, base, rng);
-    BothPartials { pseudonym: element::<S>(&pseudonym), epoch: element::<S>(&epoch), proof }
+    evaluate_both_keeping::<S>(x_pseudonym, x_epoch, base, rng).0
+}
+
+/// [`evaluate_both`] with the points themselves, pseudonym and epoch: reading one's own element back would cost a square root
+/// and a subgroup check each.
+#[must_use]
+pub fn evaluate_both_keeping<S: Suite>(
+    x_pseudonym: &S::Scalar,
+    x_epoch: &S::Scalar,
+    base: &S::Point,
+    rng: &dyn Rng,
+) -> (BothPartials, [S::Point; 2]) {
+    let (points, proof) = composite::prove::<S>(x_pseudonym, x_epoch, base, rng);
+    let [pseudonym, epoch] = points.each_ref().map(element::<S>);
+    (BothPartials { pseudonym, epoch, proof }, points)
 }
 
 /// Checks another node's part against its commitments C_A (one for each A it was assigned) and gives the point.
