@@ -8,8 +8,8 @@ use aws_lc_rs::{digest, hmac};
 use http_body_util::{BodyExt as _, Full};
 use hufu_kernel::{BothPartials, Bytes, Element, NodeIndex, OsRng, random};
 use hufu_pairwise::{
-    Intl, Nonces, Signer, combine, commitment, deal_group_key, ep, evaluate_both, evaluate_both_keeping, sector_point,
-    sub, sub_key, verify_both,
+    Intl, Nonces, OwnKeys, Signer, combine, commitment, deal_group_key, ep, evaluate_both, evaluate_both_keeping,
+    sector_point, sub, sub_key, verify_both,
 };
 use hufu_wire::jose::{Alg, PublicKey};
 use hyper::body::{Bytes as Body, Incoming};
@@ -102,7 +102,9 @@ impl Floor {
         // The two nodes of a pair serve one subset and two; a floor takes one at each.
         let prf = || <[u8; 32]>::try_from(hmac::sign(&self.shared, &MESSAGE[..64]).as_ref());
         let [x, y] = [sub_key::<Intl>(&prf()?, None)?, sub_key::<Intl>(&prf()?, None)?];
-        let (_, [pseudonym, epoch]) = evaluate_both_keeping::<Intl>(&x, &y, &self.sector, &OsRng);
+        let [c1, c2] = &self.peer.1;
+        let keys = OwnKeys { pseudonym: &x, epoch: &y, committed: [&[c1], &[c2]] };
+        let (_, [pseudonym, epoch]) = evaluate_both_keeping::<Intl>(&keys, &self.sector, &OsRng);
         let (nonces, sent) = self.signer.commit(&OsRng)?;
         let _ = hmac::sign(&self.shared, digest::digest(&digest::SHA256, &MESSAGE[..200]).as_ref());
         self.begun.borrow_mut().push((nonces, sent, pseudonym, epoch));

@@ -237,6 +237,9 @@ struct SignInBench {
     /// A smoke run of seconds: 60 persons, one round of half a second. Its figures mean nothing.
     #[arg(long, conflicts_with_all = ["persons", "rounds", "seconds"])]
     quick: bool,
+    /// Run this lane only, for profiling; may be repeated.
+    #[arg(long, value_name = "LANE", value_parser = bench::lane_name)]
+    only: Vec<String>,
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -298,6 +301,7 @@ fn bench_sign_in(asked: SignInBench) -> Result<ExitCode, Failure> {
         seconds: if asked.quick { 0.5 } else { f64::from(asked.seconds) },
         users: number(asked.users),
         floor: asked.floor,
+        only: asked.only,
         quick: asked.quick,
     };
     let report = bench::sign_in(&options)?;

@@ -32,7 +32,7 @@ pub use oprf::{
 };
 pub use password::{ParamsId, PasswordKey, PasswordRefusal, check_password, harden, trivial_password, verify_password};
 pub use pseudonym::{
-    combine, commitment, element, ep, epoch_message, evaluate, evaluate_both, evaluate_both_keeping, point,
+    OwnKeys, combine, commitment, element, ep, epoch_message, evaluate, evaluate_both, evaluate_both_keeping, point,
     sector_point, sub, sub_key, sum_scalars, validate_sector_id, verify_both, verify_partial,
 };
 pub use suite::{Intl, Suite, SuiteId};

@@ -29,13 +29,16 @@ use std::time::Duration;
 /// Row 1 at the service.
 pub const FRONT: &str = "front";
 /// Row 2 at the service.
-pub const WHOLE_PATH: &str = "whole path";
+pub const WHOLE_PATH: &str = "whole-path";
 /// The peer.
 pub const PEER: &str = "peer";
 /// The floor of row 1.
 pub const FLOOR: &str = "floor";
 /// The floor of row 2.
-pub const WHOLE_FLOOR: &str = "whole floor";
+pub const WHOLE_FLOOR: &str = "whole-floor";
+
+/// All of them, in the order of a round.
+pub const NAMES: [&str; 5] = [FRONT, WHOLE_PATH, PEER, FLOOR, WHOLE_FLOOR];
 
 type Round<'a> = Pin<Box<dyn Future<Output = Result<(Sample, Duration), Failure>> + 'a>>;
 

@@ -41,6 +41,8 @@ pub struct Options {
     pub users: usize,
     /// The floors' program; `None` looks beside this one.
     pub floor: Option<PathBuf>,
+    /// Run these lanes only; none means all.
+    pub only: Vec<String>,
     /// Only show that everything works.
     pub quick: bool,
 }
@@ -52,6 +54,15 @@ pub struct Peer {
     pub folder: Option<PathBuf>,
     /// Node.js.
     pub node: PathBuf,
+}
+
+/// A lane's name on the command line.
+///
+/// # Errors
+/// A sentence with all names.
+pub fn lane_name(text: &str) -> Result<String, String> {
+    let known = lanes::NAMES.contains(&text).then(|| text.to_owned());
+    known.ok_or_else(|| format!("no such lane; there are: {}", lanes::NAMES.join(", ")))
 }
 
 /// A folder that is gone when the run is over.
@@ -83,6 +94,9 @@ impl Scratch {
 /// # Errors
 /// [`Failure`], at the first sign-in that is refused too: figures of a service that refuses are worth nothing.
 pub fn sign_in(options: &Options) -> Result<Report, Failure> {
+    if let Some(peer) = &options.peer {
+        running::peer_folder(peer)?;
+    }
     let load_before = load_average();
     let rng: Arc<dyn Rng> = Arc::new(OsRng);
     let scratch = Scratch::new(rng.as_ref())?;
@@ -92,6 +106,7 @@ pub fn sign_in(options: &Options) -> Result<Report, Failure> {
     let bound = cores::choose();
     let running = Running::start(options, &scratch, bound)?;
     let mut lanes = lanes::of(&running, devices, &seed, (options.persons, bound), &rng)?;
+    lanes.retain(|lane| options.only.is_empty() || options.only.iter().any(|name| name == lane.name()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::other)?;
     let local = tokio::task::LocalSet::new();
     let measured = runtime.block_on(local.run_until(async {

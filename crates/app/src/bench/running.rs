@@ -3,7 +3,7 @@
 use super::cores::Cores;
 use super::lanes::{FLOOR, FRONT, PEER, WHOLE_FLOOR, WHOLE_PATH};
 use super::processes::{Program, Usage};
-use super::report::{Conditions, Measured, Memory, Report, round};
+use super::report::{Conditions, LaneReport, Measured, Memory, Report, round};
 use super::{Options, Peer, Scratch};
 use crate::demo::platforms::{self, Invented};
 use crate::failure::Failure;
@@ -75,7 +75,7 @@ impl Running {
             }
         };
         let data = scratch.data();
-        let peer = options.peer.as_ref().map(|peer| start_peer(peer, &own, &ready.invented(&data)?, &scratch.0, bound));
+        let peer = options.peer.as_ref().map(|peer| start_peer(peer, &ready.invented(&data)?, &scratch.0, bound));
         let peer = peer.transpose()?;
         let peer_at_rest = peer.as_ref().map(|(program, _)| program.usage()).unwrap_or_default();
         Ok(Self { hufu, ready, at_rest, peer, peer_at_rest, floor, data })
@@ -109,6 +109,10 @@ impl Running {
         let lane = |name: &str| measured.iter().find(|one| one.lane == name);
         let rate = |name: &str| lane(name).map(|lane| round(median(&lane.rates())));
         let ratio = |own: &str, other: &str| Some(lane(own)?.ratio(lane(other)?));
+        let lanes: Vec<LaneReport> =
+            measured.iter().map(|one| one.report(if one.lane == FRONT { signature } else { Duration::ZERO })).collect();
+        let cpu = |name: &str| lanes.iter().find(|one| one.lane == name).map(|one| one.cpu_ms_per_flow);
+        let cpu_ratio = |own: &str, other: &str| Some(round(cpu(other)? / cpu(own).filter(|own| *own > 0.0)?));
         let mib = |kib: u64| round(count(usize::try_from(kib).unwrap_or_default()) / 1024.0);
         let peer = self.peer.as_ref().map(|(program, _)| program.usage());
         Report {
@@ -117,8 +121,10 @@ impl Running {
             peer_flows_per_s: rate(PEER),
             ratio: ratio(FRONT, PEER),
             floor_share: ratio(FRONT, FLOOR),
+            cpu_ratio: cpu_ratio(FRONT, PEER),
             full_path_flows_per_s: rate(WHOLE_PATH).unwrap_or_default(),
             full_path_ratio: ratio(WHOLE_PATH, PEER),
+            full_path_cpu_ratio: cpu_ratio(WHOLE_PATH, PEER),
             full_path_floor_share: ratio(WHOLE_PATH, WHOLE_FLOOR),
             rss_mib: Memory {
                 at_rest: mib(self.at_rest.rss_kib),
@@ -126,10 +132,7 @@ impl Running {
                 peer_at_rest: peer.map(|_| mib(self.peer_at_rest.rss_kib)),
                 peer_under_load: peer.map(|usage| mib(usage.peak_kib)),
             },
-            lanes: measured
-                .iter()
-                .map(|one| one.report(if one.lane == FRONT { signature } else { Duration::ZERO }))
-                .collect(),
+            lanes,
             run,
         }
     }
@@ -145,24 +148,36 @@ fn start_hufu(own: &Path, scratch: &Scratch, bound: Option<Cores>) -> Result<(Pr
     Program::ready("hufu demo", command, bound, &ready)
 }
 
+/// The peer's folder, with what it needs installed.
+///
+/// # Errors
+/// [`Failure::Other`], saying how to install it.
+pub fn peer_folder(peer: &Peer) -> Result<PathBuf, Failure> {
+    let own = std::env::current_exe().map_err(Failure::other)?;
+    let above = own.ancestors().skip(1).map(|folder| folder.join("benches/peer"));
+    let found = match &peer.folder {
+        Some(folder) => Some(folder.clone()),
+        None => std::iter::once(PathBuf::from("benches/peer")).chain(above).find(|at| at.join("server.mjs").is_file()),
+    };
+    let folder = found.filter(|folder| folder.join("server.mjs").is_file()).ok_or_else(|| {
+        Failure::other("the peer is not there (benches/peer); say where with --peer-dir, or use --peer none")
+    })?;
+    if folder.join("node_modules/oidc-provider").is_dir() {
+        return Ok(folder);
+    }
+    let folder = folder.display();
+    Err(Failure::other(format!(
+        "the peer is not installed; install it with: npm ci --ignore-scripts --prefix {folder}   or use --peer none"
+    )))
+}
+
 fn start_peer(
     peer: &Peer,
-    own: &Path,
     invented: &[Invented],
     scratch: &Path,
     bound: Option<Cores>,
 ) -> Result<(Program, Announced), Failure> {
-    let above = own.ancestors().skip(1).map(|folder| folder.join("benches/peer"));
-    let mut places = peer.folder.clone().into_iter().chain([PathBuf::from("benches/peer")]).chain(above);
-    let folder = places
-        .find(|folder| folder.join("server.mjs").is_file())
-        .ok_or_else(|| Failure::other("no benches/peer here; say where it is with --peer-dir, or use --peer none"))?;
-    if !folder.join("node_modules/oidc-provider").is_dir() {
-        let folder = folder.display();
-        return Err(Failure::other(format!(
-            "the peer is not installed; install it with: npm ci --ignore-scripts --prefix {folder}   or use --peer none"
-        )));
-    }
+    let folder = peer_folder(peer)?;
     let clients: Vec<_> = invented
         .iter()
         .map(|platform| &platform.certificate)
