@@ -145,7 +145,7 @@ async fn write(node: &Office, settled: &Settled, now: Timestamp, rng: &dyn Rng) 
     let index = |kind: &str, value: &[u8]| node.keys.hmac("index", &framed(&[kind.as_bytes(), value]));
     let row = Row {
         handle,
-        enrolment_id: settled.enrolment_id,
+        enrolment: index("enrolment", settled.enrolment_id.as_slice()).map_err(Failure::other)?,
         holder: settled.holder.clone(),
         private: node.keys.seal("rows", handle.as_slice(), &plain).map_err(Failure::other)?,
         generation: 0,
