@@ -12,16 +12,13 @@ use hufu_pairwise::{
     sector_point, sub, sub_key, verify_both,
 };
 use hufu_wire::jose::{Alg, PublicKey};
-use hyper::body::{Bytes as Body, Incoming};
-use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, Response, body::Bytes as Body, body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use std::cell::RefCell;
 use std::rc::Rc;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 type Point = <Intl as hufu_pairwise::Group>::Point;
-/// Texts as long as the ones that are signed, hashed and sealed.
 const MESSAGE: [u8; 600] = [b'm'; 600];
 const CERTIFICATE: [u8; 1500] = [b'c'; 1500];
 
@@ -110,7 +107,6 @@ impl Floor {
         self.begun.borrow_mut().push((nonces, sent, pseudonym, epoch));
         Ok(())
     }
-
     /// Round 2 at a node: the peer's proof and state, both pseudonyms, the signature share.
     fn finish(&self) -> Result<(), Failure> {
         let (nonces, sent, pseudonym, epoch) = self.begun.borrow_mut().pop().ok_or("finished before begun")?;
@@ -119,8 +115,8 @@ impl Floor {
         let theirs = verify_both::<Intl>(evaluation, &[c1], &[c2], &self.sector)?;
         std::hint::black_box(sub::<Intl>(&combine::<Intl>(&[pseudonym, theirs.0])?));
         std::hint::black_box(ep::<Intl>(&combine::<Intl>(&[epoch, theirs.1])?));
-        self.signer.sign(nonces, &MESSAGE, &[(NodeIndex::ALL[0], sent), (NodeIndex::ALL[1], commitments.clone())])?;
-        Ok(())
+        let both = [(NodeIndex::ALL[0], sent), (NodeIndex::ALL[1], commitments.clone())];
+        self.signer.sign(nonces, &MESSAGE, &both).map(drop).map_err(Failure::from)
     }
 }
 
