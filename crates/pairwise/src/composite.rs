@@ -30,13 +30,14 @@ pub(crate) struct Two<'a, P> {
 struct Transcript(Vec<u8>);
 
 impl Transcript {
-    fn new<G: Group>(commitments: &Two<'_, G::Point>, base: &G::Point, elements: &Two<'_, G::Point>) -> Self {
+    /// `commitments` compressed.
+    fn new<G: Group>(commitments: &[Vec<u8>; 2], base: &G::Point, elements: &Two<'_, G::Point>) -> Self {
         Self(framed(&[
             b"hufu-v1-dleq-both",
             G::NAME.as_bytes(),
             &G::compress(&G::generator()),
-            &G::compress(commitments.pseudonym),
-            &G::compress(commitments.epoch),
+            &commitments[0],
+            &commitments[1],
             &G::compress(base),
             &G::compress(elements.pseudonym),
             &G::compress(elements.epoch),
@@ -61,11 +62,16 @@ impl Transcript {
     }
 }
 
-/// x1·`base`, x2·`base` and the one proof of both against x1·G, x2·G.
-pub(crate) fn prove<G: Group>(x1: &G::Scalar, x2: &G::Scalar, base: &G::Point, rng: &dyn Rng) -> ([G::Point; 2], Dleq) {
-    let [c1, c2] = [x1, x2].map(|x| G::mul_generator(x));
+/// x1·`base`, x2·`base` and the one proof of both against `commitments`: x1·G, x2·G, compressed. A proof over other
+/// commitments than these verifies nowhere.
+pub(crate) fn prove<G: Group>(
+    [x1, x2]: [&G::Scalar; 2],
+    commitments: &[Vec<u8>; 2],
+    base: &G::Point,
+    rng: &dyn Rng,
+) -> ([G::Point; 2], Dleq) {
     let [e1, e2] = [x1, x2].map(|x| G::mul(x, base));
-    let t = Transcript::new::<G>(&Two { pseudonym: &c1, epoch: &c2 }, base, &Two { pseudonym: &e1, epoch: &e2 });
+    let t = Transcript::new::<G>(commitments, base, &Two { pseudonym: &e1, epoch: &e2 });
     let k = t.nonce::<G>(x1, x2, rng);
     let c = t.challenge::<G>(&G::mul_generator(&k), &G::mul(&k, base));
     let x = G::scalar_add(x1, &G::scalar_mul(&t.weight::<G>(), x2));
@@ -89,7 +95,8 @@ pub(crate) fn verify<G: Group>(
     }
     let c = G::scalar_from_bytes(proof.c.as_slice())?;
     let s = G::scalar_from_bytes(proof.s.as_slice())?;
-    let t = Transcript::new::<G>(commitments, base, elements);
+    let compressed = [commitments.pseudonym, commitments.epoch].map(G::compress);
+    let t = Transcript::new::<G>(&compressed, base, elements);
     let cw = G::scalar_mul(&c, &t.weight::<G>());
     let a1 = G::sum_mul_public([(&s, &G::generator()), (&c, commitments.pseudonym), (&cw, commitments.epoch)]);
     let a2 = G::sum_mul_public([(&s, base), (&c, elements.pseudonym), (&cw, elements.epoch)]);

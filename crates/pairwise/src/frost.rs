@@ -5,13 +5,15 @@
 //! index ‖ share ‖ group key (65 bytes, [`KeyShare`]).
 
 use crate::error::{FrostError, FrostReason};
+use curve25519_dalek::scalar::{Scalar, clamp_integer};
 use frost_ed25519::keys::{IdentifierList, KeyPackage, PublicKeyPackage, SigningShare, VerifyingShare};
 use frost_ed25519::rand_core::{CryptoRng, Error as RandError, RngCore};
 use frost_ed25519::round1::{NonceCommitment, SigningCommitments, SigningNonces};
 use frost_ed25519::round2::SignatureShare;
-use frost_ed25519::{Identifier, Signature, SigningPackage, VerifyingKey};
+use frost_ed25519::{Identifier, Signature, SigningKey, SigningPackage, VerifyingKey};
 use hufu_kernel::{Bytes, NodeIndex, Octets, Rng};
 use serde::{Deserialize, Serialize};
+use sha2_xmd::{Digest as _, Sha512};
 use std::collections::BTreeMap;
 use zeroize::Zeroizing;
 
@@ -76,9 +78,28 @@ impl std::fmt::Debug for DealtGroup {
 /// # Errors
 /// [`FrostReason::Key`] if the library refuses its own key (never seen).
 pub fn deal_group_key(rng: &dyn Rng) -> Result<DealtGroup, FrostError> {
+    let whole = SigningKey::new(&mut Adapter(rng));
+    deal(&whole, rng)
+}
+
+/// Deals the Ed25519 key of this seed (RFC 8032 section 5.1.5), two of three. Whoever has the seed signs alone what otherwise
+/// takes two nodes: the trust roots of benches, where a driver plays the nodes, and nothing else.
+///
+/// # Errors
+/// [`FrostReason::Key`] if the library refuses the key (never seen).
+pub fn deal_group_key_of(seed: &[u8; 32], rng: &dyn Rng) -> Result<DealtGroup, FrostError> {
+    let hashed = Zeroizing::new(<[u8; 64]>::from(Sha512::digest(seed)));
+    let mut low = Zeroizing::new([0; 32]);
+    low.copy_from_slice(&hashed[..32]);
+    let scalar = Zeroizing::new(Scalar::from_bytes_mod_order(clamp_integer(*low)).to_bytes());
+    let whole = SigningKey::deserialize(scalar.as_slice()).map_err(|_| FrostError::of(FrostReason::Key))?;
+    deal(&whole, rng)
+}
+
+fn deal(whole: &SigningKey, rng: &dyn Rng) -> Result<DealtGroup, FrostError> {
     let failed = || FrostError::of(FrostReason::Key);
     let (shares, public) =
-        frost_ed25519::keys::generate_with_dealer(3, 2, IdentifierList::Default, Adapter(rng)).map_err(|_| failed())?;
+        frost_ed25519::keys::split(whole, 3, 2, IdentifierList::Default, &mut Adapter(rng)).map_err(|_| failed())?;
     let verifying_key = octets(&public.verifying_key().serialize().map_err(|_| failed())?)?;
     let mut key = GroupKey { verifying_key, verifying_shares: [Octets::default(); 3] };
     let mut out: [KeyShare; 3] = Default::default();

@@ -24,7 +24,7 @@ mod suite;
 pub use blind::{BlindingFactor, blind, blinded, unblind};
 pub use challenge::{Context, challenge, request_direct, statement_context};
 pub use error::{FrostError, FrostReason, PairwiseError};
-pub use frost::{DealtGroup, GroupKey, KeyShare, Nonces, PreparedGroup, Signer, deal_group_key};
+pub use frost::{DealtGroup, GroupKey, KeyShare, Nonces, PreparedGroup, Signer, deal_group_key, deal_group_key_of};
 pub use group::Group;
 pub use oprf::{
     Blinded, DealtTag, combine_shamir, combine_sum, deal_tag_key, finalize, oprf_blind, oprf_commitment, oprf_evaluate,
@@ -32,8 +32,8 @@ pub use oprf::{
 };
 pub use password::{ParamsId, PasswordKey, PasswordRefusal, check_password, harden, trivial_password, verify_password};
 pub use pseudonym::{
-    combine, commitment, element, ep, epoch_message, evaluate, evaluate_both, point, sector_point, sub, sub_key,
-    sum_scalars, validate_sector_id, verify_both, verify_partial,
+    OwnKeys, combine, commitment, element, ep, epoch_message, evaluate, evaluate_both, evaluate_both_keeping, point,
+    sector_point, sub, sub_key, sum_scalars, validate_sector_id, verify_both, verify_partial,
 };
 pub use suite::{Intl, Suite, SuiteId};
 

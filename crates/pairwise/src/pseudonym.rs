@@ -70,8 +70,37 @@ pub fn evaluate_both<S: Suite>(
     base: &S::Point,
     rng: &dyn Rng,
 ) -> BothPartials {
-    let ([pseudonym, epoch], proof) = composite::prove::<S>(x_pseudonym, x_epoch, base, rng);
-    BothPartials { pseudonym: element::<S>(&pseudonym), epoch: element::<S>(&epoch), proof }
+    let keys = OwnKeys { pseudonym: x_pseudonym, epoch: x_epoch, committed: [&[], &[]] };
+    evaluate_both_keeping::<S>(&keys, base, rng).0
+}
+
+/// A node's assigned sub-keys for one sign-in, with what the person's row says they were committed to.
+pub struct OwnKeys<'a, S: Suite> {
+    /// The sum for the pseudonym.
+    pub pseudonym: &'a S::Scalar,
+    /// The sum for the epoch.
+    pub epoch: &'a S::Scalar,
+    /// The row's C_A of the assigned A: for the pseudonym, for the epoch.
+    pub committed: [&'a [&'a Element]; 2],
+}
+
+/// [`evaluate_both`] with the points themselves, pseudonym and epoch: reading one's own element back would cost a square root
+/// and a subgroup check each. Where one A is assigned its commitment is the row's, which saves two multiplications; a row that
+/// is wrong there makes a proof that nobody accepts, as it would refuse everybody else's.
+#[must_use]
+pub fn evaluate_both_keeping<S: Suite>(
+    keys: &OwnKeys<'_, S>,
+    base: &S::Point,
+    rng: &dyn Rng,
+) -> (BothPartials, [S::Point; 2]) {
+    let commitments =
+        [(keys.pseudonym, keys.committed[0]), (keys.epoch, keys.committed[1])].map(|(x, held)| match held {
+            [one] => one.0.0.clone(),
+            _ => S::compress(&S::mul_generator(x)),
+        });
+    let (points, proof) = composite::prove::<S>([keys.pseudonym, keys.epoch], &commitments, base, rng);
+    let [pseudonym, epoch] = points.each_ref().map(element::<S>);
+    (BothPartials { pseudonym, epoch, proof }, points)
 }
 
 /// Checks another node's part against its commitments C_A (one for each A it was assigned) and gives the point.

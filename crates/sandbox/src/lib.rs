@@ -6,6 +6,7 @@ pub mod adapters;
 pub mod agent;
 mod html;
 pub mod http;
+pub mod load;
 pub mod ordinary_client;
 pub mod persons;
 pub mod phone_simulator;

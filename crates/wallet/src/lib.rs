@@ -1,6 +1,7 @@
 //! The holder's side: enrol, keys, sign in, present. The same code in robots, in tests and, compiled to wasm, in browsers:
 //! how bytes travel and how a device signs are traits.
 
+mod agreement;
 mod call;
 mod certificate;
 mod device;
@@ -12,6 +13,7 @@ mod signing;
 mod state;
 mod statements;
 
+pub use agreement::{Agreement, Group, Terms};
 pub use call::{Address, Reply, Transport};
 pub use certificate::CertificateCopy;
 pub use device::{Device, SoftwareDevice};
@@ -21,7 +23,6 @@ pub use sign_in::{Asked, Receipt, SignedIn};
 pub use state::{Commitments, State};
 
 use hufu_kernel::{Clock, Octets, Pair, Rng, random};
-use hufu_pairwise::{GroupKey, PreparedGroup};
 use hufu_wire::api::trust::Trust;
 use std::sync::Arc;
 
@@ -32,7 +33,7 @@ pub struct Wallet<T, D> {
     device: D,
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
-    group: PreparedGroup,
+    group: Group,
     /// What the wallet remembers; the caller keeps it safe.
     pub state: State,
 }
@@ -56,9 +57,7 @@ impl<T: Transport, D: Device> Wallet<T, D> {
         clock: Arc<dyn Clock>,
         rng: Arc<dyn Rng>,
     ) -> Result<Self, WalletError> {
-        let group = GroupKey { verifying_key: trust.group_key, verifying_shares: trust.group_shares }
-            .prepare()
-            .map_err(|_| WalletError::Untrusted("the group key"))?;
+        let group = Group::of(&trust)?;
         Ok(Self { trust, transport, device, clock, rng, group, state })
     }
 

@@ -1,13 +1,14 @@
 //! Sign-in at level direct from the person's side (flows 7): read the request, agree, add two nodes' parts, check the whole.
 
+use crate::agreement::{Agreement, Terms};
 use crate::call::{Address, call, fetch};
 use crate::device::Device;
 use crate::state::assigned;
 use crate::{Transport, Wallet, WalletError};
-use hufu_kernel::{Answer, Label, Level, NodeIndex, Octets, Pair, Strength, Timestamp, b64, unb64};
+use hufu_kernel::{Answer, NodeIndex, Octets, Pair, Strength, Timestamp, b64, unb64};
 use hufu_pairwise::{
-    Context, Intl, ParamsId, PasswordKey, Suite as _, challenge, combine, combine_sum, ep, finalize, harden,
-    oprf_blind, oprf_verify, request_direct, sector_point, sub, verify_both,
+    Intl, ParamsId, PasswordKey, combine, combine_sum, ep, finalize, harden, oprf_blind, oprf_verify, sector_point,
+    sub, verify_both,
 };
 use hufu_wire::api::platform::PlatformCertificate;
 use hufu_wire::api::sign_in::{
@@ -127,10 +128,9 @@ impl<T: Transport, D: Device> Wallet<T, D> {
         pair: Pair,
     ) -> Result<SignedIn, WalletError> {
         let strength = if password.is_some() { Strength::CertificatePassword } else { Strength::Certificate };
-        let agreed = self.consent(asked, answers, strength);
-        let ctx = context(&agreed, &asked.certificate);
-        let sector = asked.certificate.sector_id.as_bytes();
-        let chal = challenge::<Intl>(Label::SignIn, Some(Level::Direct), sector, &ctx, Some(strength), agreed.t);
+        let terms = Terms { answers, strength, s: self.draw(), now: self.clock.now() };
+        let Agreement { consent: agreed, ctx, challenge: chal } =
+            Agreement::new(&asked.transaction, &asked.certificate, terms);
         let assertion = self.device.assert(&chal).await?;
         let password = match password {
             Some(password) => Some(Octets(self.password_key(&agreed, &assertion, password, pair).await?.sign(&chal))),
@@ -146,27 +146,6 @@ impl<T: Transport, D: Device> Wallet<T, D> {
             sub: payload.sub.clone(),
         });
         Ok(SignedIn { id_token, payload, s: agreed.s, pair })
-    }
-
-    fn consent(&self, asked: &Asked, answers: &[Answer], strength: Strength) -> Consent {
-        let transaction = &asked.transaction;
-        let now = self.clock.now();
-        Consent {
-            certificate: transaction.certificate.clone(),
-            iss: transaction.iss.clone(),
-            client_id: transaction.client_id.clone(),
-            redirect_uri: transaction.redirect_uri.clone(),
-            nonce: transaction.nonce.clone(),
-            code_challenge: transaction.code_challenge.clone(),
-            dpop_jkt: transaction.dpop_jkt.clone(),
-            tx: transaction.tx,
-            answers: answers.to_vec(),
-            purpose: transaction.purpose.clone(),
-            s: self.draw(),
-            strength,
-            t: now,
-            iat: now,
-        }
     }
 
     async fn password_key(
@@ -234,7 +213,11 @@ impl<T: Transport, D: Device> Wallet<T, D> {
         }
         let expected = (sub::<Intl>(&pseudonym), ep::<Intl>(&epoch));
         let payload = check_payload(&shares[0].signing_input, &begin.consent, ctx, &expected)?;
-        let signature = self.signature(asked.certificate.id_token_signed_response_alg, members, offers, &shares)?;
+        let alg = asked.certificate.id_token_signed_response_alg;
+        let signature = match <&[SignInShare; 2]>::try_from(shares.as_slice()) {
+            Ok(shares) => self.signature(alg, members, offers, shares)?,
+            Err(_) => return Err(WalletError::Untrusted("a signature share")),
+        };
         Ok((jose::assemble(&shares[0].signing_input, &signature), payload))
     }
 
@@ -243,19 +226,12 @@ impl<T: Transport, D: Device> Wallet<T, D> {
         alg: Alg,
         members: [NodeIndex; 2],
         offers: &[SignInOffer; 2],
-        shares: &[SignInShare],
+        shares: &[SignInShare; 2],
     ) -> Result<Vec<u8>, WalletError> {
-        let input = shares[0].signing_input.as_bytes();
         if alg == Alg::EdDSA {
-            let commitments =
-                [(members[0], offers[0].commitments.clone()), (members[1], offers[1].commitments.clone())];
-            let parts = [(members[0], shares[0].share.clone()), (members[1], shares[1].share.clone())];
-            let signature = self
-                .group
-                .aggregate(input, &commitments, &parts)
-                .map_err(|_| WalletError::Untrusted("a signature share"))?;
-            return Ok(signature.0.to_vec());
+            return Ok(self.group.add(members, offers, shares)?.0.to_vec());
         }
+        let input = shares[0].signing_input.as_bytes();
         let node = self.trust.node(members[0]);
         let key = match alg {
             Alg::ES256 => Some(&node.es256),
@@ -284,23 +260,6 @@ impl<T: Transport, D: Device> Wallet<T, D> {
     pub async fn refuse(&self, tx: &Octets<32>) -> Result<Continue, WalletError> {
         call(&self.transport, Address::Front, "/refuse", &RefuseSignIn { tx: *tx }).await
     }
-}
-
-/// The device's context commitment (flows 4).
-fn context(agreed: &Consent, certificate: &PlatformCertificate) -> [u8; 32] {
-    let request =
-        request_direct::<Intl>(&agreed.client_id, &agreed.code_challenge, &agreed.dpop_jkt, agreed.tx.as_slice());
-    Context {
-        s: &agreed.s.0,
-        sector_id: &certificate.sector_id,
-        nonce: &agreed.nonce,
-        redirect_uri: &agreed.redirect_uri,
-        certificate_hash: &Intl::hash(agreed.certificate.as_bytes()),
-        purpose: &agreed.purpose,
-        answers: &agreed.answers,
-        request: &request,
-    }
-    .hash::<Intl>()
 }
 
 /// What the nodes are about to sign must say what the person agreed to, and no more.

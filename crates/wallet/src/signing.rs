@@ -40,6 +40,7 @@ impl<T: Transport, D: Device> Wallet<T, D> {
             let shares = [(members[0], part(&first.shares)?), (members[1], part(&second.shares)?)];
             let signature = self
                 .group
+                .0
                 .aggregate(input.as_bytes(), &commitments, &shares)
                 .map_err(|_| WalletError::Untrusted("a signature share"))?;
             signatures.push(signature);

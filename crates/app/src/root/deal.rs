@@ -8,7 +8,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use hufu_kernel::{NodeIndex, Octets, Rng, Root, Subset, random};
 use hufu_offices::front::TRANSACTION_KEY;
 use hufu_offices::hpke;
-use hufu_pairwise::{deal_group_key, deal_tag_key};
+use hufu_pairwise::{DealtGroup, deal_group_key, deal_tag_key};
 use hufu_wire::api::trust::{NodeTrust, OfficeKeys, Trust};
 use hufu_wire::jose::{Alg, Jwk, PublicKey, RsaKey};
 use std::collections::BTreeMap;
@@ -26,7 +26,14 @@ pub struct Dealt {
 /// # Errors
 /// [`Failure::Other`] if a library refuses its own keys.
 pub fn deal(rng: &dyn Rng) -> Result<Dealt, Failure> {
-    let group = deal_group_key(rng).map_err(Failure::other)?;
+    deal_around(deal_group_key(rng).map_err(Failure::other)?, rng)
+}
+
+/// Deals everything but the nodes' group key, which is given.
+///
+/// # Errors
+/// As [`deal`].
+pub fn deal_around(group: DealtGroup, rng: &dyn Rng) -> Result<Dealt, Failure> {
     let tag = deal_tag_key(rng);
     let shared = SharedKeys::draw(rng);
     let mut keys = BTreeMap::new();

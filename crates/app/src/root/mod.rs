@@ -108,14 +108,34 @@ fn document<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Failure> {
     serde_json::from_slice(&bytes).map_err(|error| Failure::unreadable(path, error))
 }
 
-/// Makes a sandbox beside its place and moves it there whole: there is no half-made root.
 fn found(path: &Path, clock: &dyn Clock, rng: &dyn Rng) -> Result<(), Failure> {
-    let dealt = deal::deal(rng)?;
+    make(path, &deal::deal(rng)?, clock, rng)
+}
+
+/// Makes a sandbox of these keys, in a place where nothing is: a bench's, whose group key is known whole.
+///
+/// # Errors
+/// [`Failure::Foreign`], [`Failure::File`].
+pub fn found_around(
+    path: &Path,
+    dealt: &deal::Dealt,
+    clock: &dyn Clock,
+    rng: &dyn Rng,
+) -> Result<SandboxRoot, Failure> {
+    if data_dir::standing(path)? == Standing::Ours {
+        return Err(Failure::Foreign { path: path.to_owned(), marker: MARKER });
+    }
+    make(path, dealt, clock, rng)?;
+    open(path)
+}
+
+/// Makes a sandbox beside its place and moves it there whole: there is no half-made root.
+fn make(path: &Path, dealt: &deal::Dealt, clock: &dyn Clock, rng: &dyn Rng) -> Result<(), Failure> {
     let name = path.file_name().ok_or_else(|| Failure::unreadable(path, "is no name for a folder"))?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     files::private_folder(parent)?;
     let beside = parent.join(format!(".{}.{}", name.to_string_lossy(), hex(&random::<8>(rng))));
-    let made = fill(&beside, &dealt, clock, rng).and_then(|()| Ok(files::at(path, std::fs::rename(&beside, path))?));
+    let made = fill(&beside, dealt, clock, rng).and_then(|()| Ok(files::at(path, std::fs::rename(&beside, path))?));
     if made.is_err() {
         let _ = std::fs::remove_dir_all(&beside);
     }

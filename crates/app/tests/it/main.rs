@@ -3,6 +3,7 @@
 
 mod architecture;
 mod attacks;
+mod bench;
 mod browser;
 mod demo;
 mod documents;

@@ -7,8 +7,8 @@ use hufu_domain::consent;
 use hufu_domain::holder::credential_hash;
 use hufu_kernel::{Bytes, Label, Level, Octets, Pair, Refusal, Strength};
 use hufu_pairwise::{
-    Context, Intl, Nonces, challenge, combine, ep, evaluate_both, oprf_evaluate, request_direct, sub, verify_both,
-    verify_password,
+    Context, Group, Intl, Nonces, OwnKeys, challenge, combine, ep, evaluate_both_keeping, oprf_evaluate,
+    request_direct, sub, verify_both, verify_password,
 };
 use hufu_store::Versioned;
 use hufu_wire::api::sign_in::{
@@ -30,6 +30,8 @@ pub struct Begun {
     certified: Arc<Certified>,
     row: Row,
     own: SignInOffer,
+    /// The points of `own`: pseudonym, epoch.
+    points: [<Intl as Group>::Point; 2],
     nonces: Option<Nonces>,
 }
 
@@ -94,7 +96,16 @@ impl Node {
         let base = &checked.certified.sector;
         let pseudonym_key = self.assigned_pseudonym(&private, request.pair)?;
         let epoch_key = self.assigned_epoch(&private, &row.holder.epoch, request.pair)?;
-        let evaluation = evaluate_both::<Intl>(&pseudonym_key, &epoch_key, base, self.rng.as_ref());
+        let held = &row.commitments;
+        let keys = OwnKeys {
+            pseudonym: &pseudonym_key,
+            epoch: &epoch_key,
+            committed: [
+                &assigned_commitments(&held.pseudonym, request.pair, self.index)?,
+                &assigned_commitments(&held.epoch, request.pair, self.index)?,
+            ],
+        };
+        let (evaluation, points) = evaluate_both_keeping::<Intl>(&keys, base, self.rng.as_ref());
         let (nonces, commitments) = match checked.certified.certificate.id_token_signed_response_alg {
             Alg::EdDSA => {
                 let (nonces, commitments) =
@@ -112,6 +123,7 @@ impl Node {
             certified: checked.certified,
             row,
             own: offer.clone(),
+            points,
             nonces,
         };
         let session = self.sign_ins.open(begun, self.clock.now(), self.rng.as_ref())?;
@@ -195,13 +207,11 @@ impl Node {
             base,
         )
         .map_err(|_| Refusal::SignatureRefused)?;
-        let whole = |own: &hufu_kernel::Element, theirs| {
-            // This node's own element was computed here a moment ago; its proof is for others.
-            let own = hufu_pairwise::point::<Intl>(own).map_err(|error| crate::broken(&error))?;
-            combine::<Intl>(&[own, theirs]).map_err(|_| Refusal::SignatureRefused)
-        };
-        let pseudonym = whole(&begun.own.evaluation.pseudonym, theirs.0)?;
-        let epoch = whole(&begun.own.evaluation.epoch, theirs.1)?;
+        // This node's own points were computed here a moment ago; their proof is for others.
+        let [own_pseudonym, own_epoch] = begun.points;
+        let whole = |own, theirs| combine::<Intl>(&[own, theirs]).map_err(|_| Refusal::SignatureRefused);
+        let pseudonym = whole(own_pseudonym, theirs.0)?;
+        let epoch = whole(own_epoch, theirs.1)?;
         let agreed = &begun.consent;
         Ok(IdToken {
             iss: self.trust.issuer.clone(),

@@ -3,8 +3,8 @@
 use crate::support::{Person, StuckRng, node, rng};
 use hufu_kernel::{BothPartials, Bytes, Dleq, Element, Octets, Pair, Partial, framed, random};
 use hufu_pairwise::{
-    Group, Intl, IntlPure, PairwiseError, commitment, element, evaluate, evaluate_both, point, sector_point,
-    verify_both, verify_partial,
+    Group, Intl, IntlPure, OwnKeys, PairwiseError, commitment, element, evaluate, evaluate_both, evaluate_both_keeping,
+    point, sector_point, verify_both, verify_partial,
 };
 use proptest::prelude::*;
 
@@ -38,6 +38,15 @@ impl World {
     fn honest(&self) -> BothPartials {
         let [x1, x2] = self.keys();
         evaluate_both::<Intl>(&x1, &x2, &self.shop, &rng(5))
+    }
+
+    /// What [`World::honest`] gives, by the way that takes the commitments from the row.
+    fn by_row(&self, committed: [&[&Element]; 2]) -> BothPartials {
+        let [x1, x2] = self.keys();
+        let keys = OwnKeys { pseudonym: &x1, epoch: &x2, committed };
+        let (both, points) = evaluate_both_keeping::<Intl>(&keys, &self.shop, &rng(5));
+        assert_eq!(points.map(|point| element::<Intl>(&point)), [both.pseudonym.clone(), both.epoch.clone()]);
+        both
     }
 
     fn verdict(&self, both: &BothPartials) -> Result<(), PairwiseError> {
@@ -85,6 +94,16 @@ impl World {
 
 fn zero() -> Scalar {
     Intl::scalar_from_bytes(&[0; 32]).expect("zero is canonical")
+}
+
+#[test]
+fn commitments_of_the_row_give_the_same_bytes_as_computed_ones_and_wrong_ones_a_proof_nobody_accepts() {
+    let w = world();
+    let [c1, c2] = w.keys().map(|x| commitment::<Intl>(&x));
+    assert_eq!(w.by_row([&[&c1], &[&c2]]), w.honest());
+    assert_eq!(w.by_row([&[&c1, &c2], &[]]), w.honest(), "two assigned keys, or none: computed");
+    assert_eq!(w.verdict(&w.by_row([&[&c2], &[&c2]])), Err(PairwiseError::Proof));
+    assert_eq!(w.verdict(&w.by_row([&[&c1], &[&c1]])), Err(PairwiseError::Proof));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::support::{StuckRng, node, rng};
 use ed25519_dalek::{Signature, Verifier as _, VerifyingKey};
 use hufu_kernel::{Bytes, NodeIndex, Octets, Pair};
-use hufu_pairwise::{DealtGroup, FrostReason, GroupKey, Nonces, Signer, deal_group_key};
+use hufu_pairwise::{DealtGroup, FrostReason, GroupKey, Nonces, Signer, deal_group_key, deal_group_key_of};
 
 fn dealt() -> DealtGroup {
     deal_group_key(&rng(1)).expect("a key")
@@ -59,6 +59,18 @@ fn any_pair_signs_and_an_ordinary_ed25519_verifier_accepts() {
         reversed.reverse();
         assert_eq!(dealt.key.aggregate(b"result", &reversed, &parts), Ok(signature));
     }
+}
+
+#[test]
+fn a_bench_root_is_dealt_from_an_ordinary_key_which_two_nodes_sign_under_as_well() {
+    let ordinary = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
+    let dealt = deal_group_key_of(&[7; 32], &rng(1)).expect("a key");
+    assert_eq!(dealt.key.verifying_key.0, ordinary.verifying_key().to_bytes());
+    let round = round(&dealt, &Pair::ALL[1].members(), 3);
+    let commitments = round.commitments.clone();
+    let parts = shares(round, b"result");
+    let signature = dealt.key.aggregate(b"result", &commitments, &parts).expect("a signature");
+    ordinary.verifying_key().verify_strict(b"result", &Signature::from_bytes(&signature.0)).expect("dalek");
 }
 
 #[test]

@@ -1,0 +1,188 @@
+//! The lanes of one run: which sign-ins are made at which program, and the rounds.
+
+use super::cores::Cores;
+use super::processes::Program;
+use super::report::Measured;
+use super::running::Running;
+use super::{Options, signer};
+use crate::demo::platforms::Invented;
+use crate::failure::Failure;
+use hufu_kernel::{OsRng, Rng, SystemClock};
+use hufu_offices::registrar::NOTICE_VERSION;
+use hufu_platform::client::{ClientAuth, RelyingParty};
+use hufu_sandbox::load::Lane;
+use hufu_sandbox::load::floor::{BARE, FloorLane, Step, WHOLE};
+use hufu_sandbox::load::hufu::{Bare, Service, Whole};
+use hufu_sandbox::load::measure::{Run, Sample, measure as run};
+use hufu_sandbox::load::peer::{Announced, PeerLane};
+use hufu_sandbox::load::platform::Platforms;
+use hufu_sandbox::robot::World;
+use hufu_wallet::Group;
+use hufu_wire::jose::{Alg, Jwks, SoftKey};
+use hufu_wire::webauthn::SoftDevice;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Row 1 at the service.
+pub const FRONT: &str = "front";
+/// Row 2 at the service.
+pub const WHOLE_PATH: &str = "whole-path";
+/// The peer.
+pub const PEER: &str = "peer";
+/// The floor of row 1.
+pub const FLOOR: &str = "floor";
+/// The floor of row 2.
+pub const WHOLE_FLOOR: &str = "whole-floor";
+
+/// All of them, in the order of a round.
+pub const NAMES: [&str; 5] = [FRONT, WHOLE_PATH, PEER, FLOOR, WHOLE_FLOOR];
+
+type Round<'a> = Pin<Box<dyn Future<Output = Result<(Sample, Duration), Failure>> + 'a>>;
+
+/// A lane with the program it runs at.
+pub trait Track {
+    /// Its name in the document.
+    fn name(&self) -> &'static str;
+    /// Runs it once: what was measured, and the program's processor time meanwhile.
+    fn run(&mut self, options: Options) -> Round<'_>;
+}
+
+struct At<'a, L> {
+    name: &'static str,
+    lane: Rc<L>,
+    program: &'a Program,
+    /// Sign-ins a second of the last run: how many the next one prepares.
+    rate: f64,
+    next: usize,
+}
+
+impl<'a, L: Lane + 'static> At<'a, L> {
+    fn new(name: &'static str, lane: L, program: &'a Program) -> Box<Self> {
+        Box::new(Self { name, lane: Rc::new(lane), program, rate: 0.0, next: 0 })
+    }
+}
+
+impl<L: Lane + 'static> Track for At<'_, L> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn run(&mut self, options: Options) -> Round<'_> {
+        Box::pin(async move {
+            // A fifth more than last time, so that nothing has to be signed while the clock runs.
+            let expected = Duration::from_secs_f64(options.seconds * 1.2).as_secs_f64() * self.rate;
+            let course = Run {
+                users: options.users,
+                time: Duration::from_secs_f64(options.seconds),
+                prepared: whole(expected) + options.users,
+                first: self.next,
+            };
+            let before = self.program.usage().cpu;
+            let sample = run(&self.lane, course).await;
+            let sample = sample.map_err(|cause| Failure::other(format!("lane {}: {cause}", self.name)))?;
+            let cpu = self.program.usage().cpu.saturating_sub(before);
+            self.rate = sample.rate();
+            self.next += course.prepared + sample.unprepared;
+            Ok((sample, cpu))
+        })
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of sign-ins, positive and small")]
+fn whole(expected: f64) -> usize {
+    expected.clamp(0.0, 1e6) as usize
+}
+
+/// All lanes that can be run.
+///
+/// # Errors
+/// [`Failure`].
+pub fn of<'a>(
+    running: &'a Running,
+    devices: Vec<SoftDevice>,
+    seed: &[u8; 32],
+    (persons, bound): (usize, Option<Cores>),
+    rng: &Arc<dyn Rng>,
+) -> Result<Vec<Box<dyn Track + 'a>>, Failure> {
+    let service = Rc::new(service(running, devices, rng)?);
+    let bare = Bare { service: Rc::clone(&service), sign: signer::start(seed, bound)? };
+    let mut lanes: Vec<Box<dyn Track + 'a>> =
+        vec![At::new(FRONT, bare, &running.hufu), At::new(WHOLE_PATH, Whole { service }, &running.hufu)];
+    if let Some((program, announced)) = &running.peer {
+        let clients = running.invented()?.into_iter().map(|platform| at_peer(platform, announced));
+        let platforms = platforms(clients.collect::<Result<_, _>>()?, rng);
+        lanes.push(At::new(PEER, PeerLane { announced: announced.clone(), platforms, persons }, program));
+    }
+    if let Some((program, floor)) = &running.floor {
+        let lane = |steps: &'static [Step]| FloorLane { origin: floor.origin.clone(), steps };
+        lanes.push(At::new(FLOOR, lane(BARE), program));
+        lanes.push(At::new(WHOLE_FLOOR, lane(WHOLE), program));
+    }
+    Ok(lanes)
+}
+
+fn platforms(all: Vec<RelyingParty>, rng: &Arc<dyn Rng>) -> Platforms {
+    Platforms { all, clock: Arc::new(SystemClock), rng: Arc::clone(rng) }
+}
+
+fn service(running: &Running, devices: Vec<SoftDevice>, rng: &Arc<dyn Rng>) -> Result<Service, Failure> {
+    let trust = Arc::new(running.trust()?);
+    let world = World {
+        addresses: running.addresses().clone(),
+        trust: Arc::clone(&trust),
+        clock: Arc::new(SystemClock),
+        rng: Arc::clone(rng),
+        notice_version: NOTICE_VERSION.to_owned(),
+    };
+    let invented = running.invented()?;
+    let certificates = invented.iter().map(|platform| platform.certificate.clone()).collect();
+    let clients = invented.into_iter().map(|platform| platform.client(&world));
+    Ok(Service {
+        addresses: running.addresses().clone(),
+        platforms: platforms(clients.collect::<Result<_, _>>()?, rng),
+        certificates,
+        devices,
+        group: Group::of(&trust).map_err(Failure::other)?,
+        group_kid: trust.group_jwk().and_then(|jwk| jwk.kid).unwrap_or_default(),
+        wallet: (trust.rp_id.clone(), trust.wallet_origin.clone()),
+    })
+}
+
+/// The same platform, with the same key, as the peer's client.
+fn at_peer(platform: Invented, announced: &Announced) -> Result<RelyingParty, Failure> {
+    Ok(RelyingParty {
+        client_id: platform.certificate.client_id.clone(),
+        redirect_uri: platform.certificate.redirect_uris.first().cloned().unwrap_or_default(),
+        issuer: announced.issuer.clone(),
+        auth: ClientAuth::PrivateKeyJwt(platform.key),
+        dpop: Some(SoftKey::generate(Alg::ES256, &OsRng).map_err(Failure::other)?),
+        keys: Jwks { keys: vec![announced.jwk.clone()] },
+        alg: Alg::EdDSA,
+    })
+}
+
+/// All rounds: in each, every lane once.
+///
+/// # Errors
+/// The first sign-in that was refused.
+pub async fn measure(lanes: &mut [Box<dyn Track + '_>], options: &Options) -> Result<Vec<Measured>, Failure> {
+    let mut all: Vec<Measured> = lanes.iter().map(|lane| Measured { lane: lane.name(), rounds: Vec::new() }).collect();
+    // The first pass warms everything up and is not counted.
+    for round in 0..=options.rounds {
+        match round {
+            0 => eprintln!("Warming up …"),
+            _ => eprintln!("Round {round} of {} …", options.rounds),
+        }
+        for (lane, measured) in lanes.iter_mut().zip(&mut all) {
+            let (sample, cpu) = lane.run(options.clone()).await?;
+            eprintln!("  {:<12}{:>8.0} sign-ins/s", measured.lane, sample.rate());
+            if round > 0 {
+                measured.rounds.push((sample, cpu));
+            }
+        }
+    }
+    Ok(all)
+}

@@ -1,0 +1,61 @@
+//! `hufu bench` as a program: the smoke run, without a peer. Figures are not judged here.
+
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Runs the program with a folder for temporary files of its own.
+fn bench(temporary: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_hufu"))
+        .args(["bench", "sign-in"])
+        .args(arguments)
+        .env("TMPDIR", temporary)
+        .output()
+        .unwrap()
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
+}
+
+#[test]
+fn a_smoke_run_signs_people_in_on_every_lane_and_leaves_nothing_behind() {
+    let temporary = tempfile::tempdir().unwrap();
+    let ended = bench(temporary.path(), &["--peer", "none", "--quick", "--json"]);
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    let document: Value = serde_json::from_slice(&ended.stdout).unwrap();
+
+    let floor = Path::new(env!("CARGO_BIN_EXE_hufu")).parent().unwrap().join("examples/floor").is_file();
+    let lanes: Vec<&Value> = document["lanes"].as_array().unwrap().iter().collect();
+    let expected: &[&str] =
+        if floor { &["front", "whole-path", "floor", "whole-floor"] } else { &["front", "whole-path"] };
+    assert_eq!(lanes.iter().map(|lane| lane["lane"].as_str().unwrap()).collect::<Vec<_>>(), expected);
+    for lane in &lanes {
+        // Each of 16 users completed one sign-in at least, checked to the last signature.
+        assert!(number(&lane["flows"]) >= 16.0 && number(&lane["flows_per_s"]) > 0.0, "{lane}");
+        assert!(number(&lane["p50_ms"]) > 0.0 && number(&lane["p99_ms"]) >= number(&lane["p50_ms"]), "{lane}");
+        assert_eq!(lane["rounds"].as_array().unwrap().len(), 1);
+    }
+    assert!(number(&document["flows_per_s"]) > 0.0 && number(&document["full_path_flows_per_s"]) > 0.0);
+    for ratio in ["ratio", "full_path_ratio", "peer_flows_per_s", "cpu_ratio", "full_path_cpu_ratio"] {
+        assert_eq!(document.get(ratio), Some(&Value::Null), "{ratio}: there is no peer");
+    }
+    assert_eq!(document["floor_share"].is_number(), floor);
+    let memory = &document["rss_mib"];
+    assert!(number(&memory["at_rest"]) > 1.0 && number(&memory["under_load"]) >= number(&memory["at_rest"]));
+    assert_eq!((number(&document["run"]["persons"]), number(&document["run"]["platforms"])), (60.0, 81.0));
+    assert_eq!(document["run"]["quick"], true);
+
+    assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0, "its folder is gone, and with it the sandbox");
+}
+
+#[test]
+fn a_peer_that_is_not_installed_is_told_before_anything_is_made() {
+    let temporary = tempfile::tempdir().unwrap();
+    std::fs::write(temporary.path().join("server.mjs"), "").unwrap();
+    let folder = temporary.path().to_str().unwrap();
+    let ended = bench(temporary.path(), &["--peer-dir", folder, "--quick"]);
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(!ended.status.success() && said.contains("npm ci") && said.contains("--peer none"), "{said}");
+    assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 1, "nothing was made");
+}
