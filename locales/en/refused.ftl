@@ -45,6 +45,7 @@ next-unknown = Use a device that is registered. If you have none, recover: begin
 next-clock = Set your device's clock to automatic and try again.
 next-paused = Try again in an hour. Platforms that ask for no password still work. If you forgot it, reset it at a counter.
 next-locked = If you locked it yourself, unlock it and try again. If you did not, call us at once.
+next-elsewhere = Use the device that locked it. If it is gone, begin an enrolment with your document to recover.
 next-suspended = The notice says why, for how long, and how to appeal. If you received none, call us.
 next-changed = Open the page again and retry. If it was not you who changed it, lock at once.
 next-last = Add another device first, then remove this one.

@@ -27,6 +27,9 @@ const TRANSACTIONS: usize = 20_000;
 const ONCE: usize = 500_000;
 /// How often lapsed things are forgotten.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
+/// How often one office is swept in a row while there is more.
+const SWEEPS: u32 = 50;
+
 /// Rows a sweep deletes at a time.
 const SWEEP_AT_ONCE: u32 = 1000;
 
@@ -117,7 +120,14 @@ pub async fn start(root: &SandboxRoot, rows: &Rows, around: &Surroundings) -> Re
     let clock = || Arc::clone(&around.clock);
     let trust = || Arc::clone(&around.trust);
     let uniqueness = Arc::new(Uniqueness::new(trust(), keys("uniqueness")?, stores.uniqueness.clone(), clock()));
-    let post = Post::new(trust(), keys("post")?, stores.post.clone(), Arc::clone(&around.sms), clock());
+    let post = Post::new(
+        trust(),
+        keys("post")?,
+        stores.post.clone(),
+        Arc::clone(&around.sms),
+        clock(),
+        Arc::clone(&around.rules),
+    );
     let post: Arc<dyn ports::Post> = Arc::new(post);
     let node = |index: NodeIndex| {
         let folder = root.office(NODES[index.slot()]);
@@ -245,7 +255,15 @@ impl Offices {
 }
 
 async fn store_sweep<O: Office>(store: &Store<O>, clock: &dyn Clock) -> Result<u32, Refusal> {
-    Ok(store.sweep(clock.now(), SWEEP_AT_ONCE).await?)
+    let mut gone = 0;
+    for _ in 0..SWEEPS {
+        let swept = store.sweep(clock.now(), SWEEP_AT_ONCE).await?;
+        gone += swept;
+        if swept < SWEEP_AT_ONCE {
+            break;
+        }
+    }
+    Ok(gone)
 }
 
 fn swept(office: &str, result: Result<u32, Refusal>) {

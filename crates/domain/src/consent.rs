@@ -38,8 +38,8 @@ pub fn answers(flags: &Flags, agreed: &[Answer], now: Timestamp) -> Answers {
         alive: wants(Answer::Alive).then_some(flags.alive),
         age_over_18: wants(Answer::AgeOver18).then_some(band == AgeBand::Adult),
         age_band: wants(Answer::AgeBand).then_some(band),
-        // Consent of a guardian is a second signature (privacy study 6.3); without one the answer is no, for an adult it is moot.
-        guardian_consent: wants(Answer::GuardianConsent).then_some(band == AgeBand::Adult),
+        // Consent of a guardian is a second signature (privacy study 6.3), and no row has one: the answer is no, an adult's too.
+        guardian_consent: wants(Answer::GuardianConsent).then_some(false),
     }
 }
 

@@ -153,7 +153,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const RULES: PhoneCode = PhoneCode { digits: 6, valid_s: 900, tries: 5, resend_after_s: 60, sends: 5 };
+    const RULES: PhoneCode =
+        PhoneCode { digits: 6, valid_s: 900, tries: 5, resend_after_s: 60, sends: 5, hourly_per_phone: 10 };
 
     #[test]
     fn nothing_is_skipped() {

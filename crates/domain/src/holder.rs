@@ -29,7 +29,10 @@ pub enum Status {
     /// In use.
     Active,
     /// The holder stopped all use.
-    Locked,
+    Locked {
+        /// From this device: while it is the person's, no other of the devices of that moment may undo it.
+        by: Octets<32>,
+    },
     /// The holder left; the row is deleted with the same commit.
     Left,
 }
@@ -41,7 +44,7 @@ impl Status {
         match self {
             Self::Pending { .. } => "pending",
             Self::Active => "active",
-            Self::Locked => "locked",
+            Self::Locked { .. } => "locked",
             Self::Left => "left",
         }
     }
@@ -202,9 +205,14 @@ impl Holder {
     }
 
     fn first_head(&self, enrolment_id: EnrolmentId) -> Result<Head, Refusal> {
-        let state = serde_json::to_vec(&(&self.flags, &self.epoch, &self.devices, &self.password))
-            .map_err(|_| Refusal::Internal)?;
+        let state = self.state()?;
         Ok(Head(Octets(Sha256::digest(framed(&[b"hufu-v1-head", enrolment_id.as_slice(), &state])).into())))
+    }
+
+    /// What every node must have made of the same statements.
+    fn state(&self) -> Result<Vec<u8>, Refusal> {
+        serde_json::to_vec(&(&self.status, &self.flags, &self.epoch, &self.devices, &self.password, self.batch))
+            .map_err(|_| Refusal::Internal)
     }
 
     /// The device with this credential hash, if it may act at `now`.
@@ -227,7 +235,7 @@ impl Holder {
     pub fn usable(&self) -> Result<(), Refusal> {
         match self.status {
             Status::Active => Ok(()),
-            Status::Locked => Err(Refusal::Locked),
+            Status::Locked { .. } => Err(Refusal::Locked),
             Status::Pending { .. } => Err(Refusal::NotActive),
             Status::Left => Err(Refusal::UnknownDevice),
         }
@@ -257,10 +265,13 @@ impl Holder {
         let mut next = self.clone();
         let effect = match &statement.change {
             Change::Recover { device } => next.recover(device, statement.t, now, recovery)?,
-            change => next.change(change, now)?,
+            change => next.change(change, signer, statement.t)?,
         };
         next.version += 1;
-        next.head = Head(Octets(Sha256::digest(framed(&[b"hufu-v1-head", self.head.as_slice(), bytes])).into()));
+        // The state as well as the words: nodes that made different things of one statement never agree again unnoticed.
+        let state = next.state()?;
+        let parts = [b"hufu-v1-head", self.head.as_slice(), bytes, &state];
+        next.head = Head(Octets(Sha256::digest(framed(&parts)).into()));
         Ok(Applied { holder: next, effect })
     }
 
@@ -281,15 +292,11 @@ impl Holder {
         }
         match (&self.status, change) {
             (Status::Active, _) => Ok(()),
-            (
-                Status::Locked,
-                Change::Unlock {}
-                | Change::Lock {}
-                | Change::Leave {}
-                | Change::Recover { .. }
-                | Change::Veto { .. }
-                | Change::RemoveDevice { .. },
-            ) => Ok(()),
+            (Status::Locked { .. }, Change::Lock {} | Change::Recover { .. } | Change::Veto { .. }) => Ok(()),
+            // A person locks because another device is in wrong hands: that one must not unlock, leave or put out the one that locked.
+            (Status::Locked { by }, Change::Unlock {} | Change::Leave {} | Change::RemoveDevice { .. }) => {
+                if self.may_undo(signer, by) { Ok(()) } else { Err(Refusal::LockedElsewhere) }
+            }
             _ => self.usable(),
         }
     }
@@ -304,51 +311,70 @@ impl Holder {
         rules: &rules::Recovery,
     ) -> Result<Effect, Refusal> {
         // Not even the registrar can shorten the time in which an old device may object.
-        if device.not_before.is_none_or(|not_before| not_before < t + rules.delay_s) {
+        if device.not_before.is_none_or(|not_before| not_before < now + rules.delay_s) {
             return Err(Refusal::Malformed);
         }
-        self.devices.retain(|known| !known.waits(now));
-        self.add(device, now)?;
+        self.devices.retain(|known| !known.waits(t));
+        // Beyond the number of devices one may add: who lost all of sixteen must get in again.
+        self.add(device)?;
         Ok(Effect::Notice(Notice::Recovery { until: device.not_before.unwrap_or(now) }))
     }
 
-    fn add(&mut self, device: &Device, now: Timestamp) -> Result<(), Refusal> {
+    fn add(&mut self, device: &Device) -> Result<(), Refusal> {
         if self.devices.iter().any(|known| known.credential == device.credential) {
             return Err(Refusal::Replayed);
-        }
-        if self.devices.iter().filter(|known| !known.waits(now)).count() >= MAX_DEVICES {
-            return Err(Refusal::TooManyDevices);
         }
         self.devices.push(device.clone());
         Ok(())
     }
 
-    fn change(&mut self, change: &Change, now: Timestamp) -> Result<Effect, Refusal> {
+    /// The device that locked, one that came by document, face and phone, or any once the one that locked is gone.
+    fn may_undo(&self, signer: Signer<'_>, locker: &Octets<32>) -> bool {
+        let Signer::Device(credential) = signer else { return false };
+        let recovered = |device: &Device| device.credential == *credential && device.not_before.is_some();
+        credential == locker
+            || self.devices.iter().any(recovered)
+            || !self.devices.iter().any(|device| device.credential == *locker)
+    }
+
+    /// `t` is the statement's own time: whether a device waits must not depend on which node looks when.
+    fn change(&mut self, change: &Change, signer: Signer<'_>, t: Timestamp) -> Result<Effect, Refusal> {
         match change {
             Change::AddDevice { device } => {
                 // Only the registrar makes a device wait.
                 if device.not_before.is_some() {
                     return Err(Refusal::Malformed);
                 }
-                self.add(device, now)?;
-                Ok(Effect::None)
+                if self.devices.iter().filter(|known| !known.waits(t)).count() >= MAX_DEVICES {
+                    return Err(Refusal::TooManyDevices);
+                }
+                self.add(device)?;
+                Ok(Effect::Notice(Notice::DeviceAdded))
             }
             // Needs the time of the statement: see `recover`.
             Change::Recover { .. } => Err(Refusal::ChallengeMismatch),
             Change::RemoveDevice { credential } => {
-                if !self.devices.iter().any(|device| device.credential != *credential && !device.waits(now)) {
+                if !self.devices.iter().any(|device| device.credential != *credential && !device.waits(t)) {
                     return Err(Refusal::LastDevice);
                 }
-                self.remove(credential, |_| true)
+                self.remove(credential, |_| true)?;
+                Ok(Effect::Notice(Notice::DeviceRemoved))
             }
-            Change::Veto { credential } => self.remove(credential, |device| device.waits(now)),
-            Change::Lock {} => {
-                self.status = Status::Locked;
+            Change::Veto { credential } => {
+                self.remove(credential, |device| device.waits(t))?;
                 Ok(Effect::None)
+            }
+            Change::Lock {} => {
+                let Signer::Device(credential) = signer else { return Err(Refusal::ChallengeMismatch) };
+                if matches!(self.status, Status::Locked { .. }) {
+                    return Ok(Effect::None);
+                }
+                self.status = Status::Locked { by: *credential };
+                Ok(Effect::Notice(Notice::Locked))
             }
             Change::Unlock {} => {
                 self.status = Status::Active;
-                Ok(Effect::None)
+                Ok(Effect::Notice(Notice::Unlocked))
             }
             Change::EndSessions { epoch } => {
                 if *epoch == self.epoch {

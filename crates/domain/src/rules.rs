@@ -26,6 +26,8 @@ pub struct Rules {
 pub struct Lapse {
     /// Seconds.
     pub lapses_after_s: i64,
+    /// How often one enrolment may show a face.
+    pub face_tries: u32,
     /// Milliseconds: before face and phone have passed, answers that rest on the register leave on a beat of this length.
     pub beat_ms: std::num::NonZeroU32,
 }
@@ -43,6 +45,8 @@ pub struct PhoneCode {
     pub resend_after_s: i64,
     /// Sends in one enrolment.
     pub sends: u32,
+    /// Sends to one phone within an hour, whoever asks.
+    pub hourly_per_phone: usize,
 }
 
 /// Ages in years.

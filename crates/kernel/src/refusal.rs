@@ -126,6 +126,10 @@ refusals! {
         zh "您已锁定网证。解锁后才能使用。"
         en "You locked your certificate. Unlock it to use it."
         dev "The row's status is locked by the holder; only unlock, recover and leave are accepted.";
+    LockedElsewhere "locked_elsewhere" Person 403
+        zh "网证由另一台设备锁定。请用那台设备解锁；那台设备不在了，请办理找回。"
+        en "Another device locked your certificate. Unlock it there; if that device is gone, recover."
+        dev "While a row is locked, only the device that locked it or one that came by recovery may unlock, remove devices or leave.";
     Suspended "suspended" Person 403
         zh "网证已被暂停，理由和申诉方式见通知。"
         en "Your certificate is suspended. The notice says why and how to appeal."

@@ -39,6 +39,11 @@ fn broken(cause: &dyn std::fmt::Display) -> Refusal {
     Refusal::Internal
 }
 
+/// A stored thing that does not parse: what the parser quotes of it stays out of the log.
+fn unreadable(what: &str, error: &serde_json::Error) -> Refusal {
+    broken(&format!("{what} does not parse: {:?} at {}:{}", error.classify(), error.line(), error.column()))
+}
+
 fn sign<T: Purpose>(keys: &dyn KeyStore, office: &str, message: &T) -> Result<Signed<T>, Refusal> {
     #[derive(Debug)]
     struct Failed(String);

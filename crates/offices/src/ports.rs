@@ -6,11 +6,11 @@ use hufu_domain::eligibility::RegisterEntry;
 use hufu_kernel::{Bytes, EnrolmentId, Lang, Partial, Refusal};
 use hufu_wire::api::Signed;
 use hufu_wire::api::enrolment::{
-    Activate, Confirm, Confirmation, EvaluateTag, HolderReply, Reserve, SealedHolder, SendCode, StoreContact,
-    StoreWrap, TagState,
+    Activate, Confirm, Confirmation, EvaluateTag, HolderReply, KeepContact, Reserve, SealedHolder, SendCode,
+    StoreContact, StoreWrap, TagState,
 };
 use hufu_wire::api::holder::Forget;
-use hufu_wire::api::recovery::{FindRow, Notify, RowFound, SealedRecovery};
+use hufu_wire::api::recovery::{BeginRecovery, FindRow, Notify, RowFound, SealedRecovery};
 use hufu_wire::documents::DocumentNumber;
 
 /// A tagger, as the registrar sees it.
@@ -25,6 +25,8 @@ pub trait Tagger: Send + Sync {
 pub trait Uniqueness: Send + Sync {
     /// Reserves a tag for an enrolment, or says what is known of it.
     async fn reserve(&self, request: &Signed<Reserve>) -> Result<TagState, Refusal>;
+    /// Reserves a known person's tag for one recovery at a time, and gives the wrap.
+    async fn begin_recovery(&self, request: &Signed<BeginRecovery>) -> Result<Bytes, Refusal>;
     /// Stores the wrapped root under a reserved tag; the first wrap of an enrolment stays.
     async fn store_wrap(&self, request: &Signed<StoreWrap>) -> Result<Bytes, Refusal>;
     /// Confirms an enrolment: from here on the person exists.
@@ -55,6 +57,8 @@ pub trait Post: Send + Sync {
     async fn send_code(&self, request: &Signed<SendCode>) -> Result<(), Refusal>;
     /// Stores a sealed phone under a random reference.
     async fn store_contact(&self, request: &Signed<StoreContact>) -> Result<(), Refusal>;
+    /// Keeps the contact of a person who exists.
+    async fn keep_contact(&self, request: &Signed<KeepContact>) -> Result<(), Refusal>;
     /// Tells a person what happens to their row; a second node's word on the same event is not sent again.
     async fn notify(&self, request: &Signed<Notify>) -> Result<(), Refusal>;
     /// Deletes a person's contacts once two different nodes have said so.

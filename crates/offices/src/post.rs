@@ -3,15 +3,20 @@
 use crate::ports::{self, Sms};
 use crate::{Words, open_signed, retrying};
 use async_trait::async_trait;
-use hufu_kernel::{Clock, Index, Key, KeyStore, Lang, Locator, Octets, Record, Refusal, Sealed, Timestamp, offices};
+use hufu_domain::rules::Rules;
+use hufu_kernel::{
+    Clock, Index, Key, KeyStore, Lang, Locator, Octets, Record, Refusal, Sealed, Timestamp, framed, offices,
+};
 use hufu_store::{Batch, Expect, IdempotencyKey, Paging, Schema, Select, Store, TrustRoot};
 use hufu_wire::api::Signed;
-use hufu_wire::api::enrolment::{SendCode, StoreContact};
+use hufu_wire::api::enrolment::{KeepContact, SendCode, StoreContact};
 use hufu_wire::api::holder::Forget;
 use hufu_wire::api::recovery::{Notice, Notify};
 use hufu_wire::api::trust::Trust;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A phone number under a random reference.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -24,13 +29,17 @@ pub struct Contact {
     pub phone: Sealed,
     /// The language of messages.
     pub lang: Lang,
+    /// Until a node says that the person exists: an enrolment that lapses leaves no phone behind.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub expires: Option<Timestamp>,
 }
 
-/// A notice that was sent: the other nodes' word on the same event is not sent again.
+/// A notice that was sent: another node's word to the same effect is not sent again. One that differs is: a node that lies about
+/// where to or about what cannot keep an honest node's notice back.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Noticed {
-    /// Which event.
-    pub event: Octets<32>,
+    /// SHA-256 of the whole notice.
+    pub digest: Octets<32>,
     /// Swept after this.
     pub until: Timestamp,
 }
@@ -40,7 +49,7 @@ impl Record for Noticed {
     const KIND: &'static str = "notice";
 
     fn key(&self) -> Key {
-        Key::own(self.event.as_slice())
+        Key::own(self.digest.as_slice())
     }
 
     fn expires(&self) -> Option<Timestamp> {
@@ -63,6 +72,10 @@ impl Record for Contact {
     fn index_values(&self) -> Vec<(&'static str, Vec<u8>)> {
         vec![("loc", self.loc_u.as_slice().to_vec())]
     }
+
+    fn expires(&self) -> Option<Timestamp> {
+        self.expires
+    }
 }
 
 /// The records of its store.
@@ -78,6 +91,38 @@ pub struct Post {
     store: Store<offices::Post>,
     sms: Arc<dyn Sms>,
     clock: Arc<dyn Clock>,
+    rules: Arc<Rules>,
+    codes: CodesSent,
+}
+
+/// Codes sent to each phone within the hour, in memory alone: whoever begins many enrolments must not ring a stranger's phone.
+#[derive(Default)]
+struct CodesSent(Mutex<HashMap<String, Vec<Timestamp>>>);
+
+/// Phones remembered at once: beyond it codes wait rather than go uncounted.
+const PHONES: usize = 200_000;
+
+impl CodesSent {
+    fn take(&self, phone: &str, now: Timestamp, hourly: usize) -> Result<(), Refusal> {
+        let mut sent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = |times: &mut Vec<Timestamp>| {
+            times.retain(|time| now < *time + 3600);
+            !times.is_empty()
+        };
+        if sent.len() >= PHONES && !sent.contains_key(phone) {
+            sent.retain(|_, times| recent(times));
+            if sent.len() >= PHONES {
+                return Err(Refusal::Busy);
+            }
+        }
+        let times = sent.entry(phone.to_owned()).or_default();
+        recent(times);
+        if times.len() >= hourly {
+            return Err(Refusal::TooMany);
+        }
+        times.push(now);
+        Ok(())
+    }
 }
 
 impl std::fmt::Debug for Post {
@@ -95,8 +140,9 @@ impl Post {
         store: Store<offices::Post>,
         sms: Arc<dyn Sms>,
         clock: Arc<dyn Clock>,
+        rules: Arc<Rules>,
     ) -> Self {
-        Self { trust, keys, store, sms, clock }
+        Self { trust, keys, store, sms, clock, rules, codes: CodesSent::default() }
     }
 
     async fn store_once(&self, request: &StoreContact) -> Result<(), Refusal> {
@@ -108,7 +154,13 @@ impl Post {
             .keys
             .seal("contacts", request.contact.as_slice(), request.phone.as_bytes())
             .map_err(|error| crate::broken(&error))?;
-        let contact = Contact { contact: request.contact, loc_u: request.loc_u, phone, lang: request.lang };
+        let contact = Contact {
+            contact: request.contact,
+            loc_u: request.loc_u,
+            phone,
+            lang: request.lang,
+            expires: Some(request.expires),
+        };
         let mut batch = Batch::new();
         batch.put(&contact, Expect::Absent);
         self.store
@@ -122,8 +174,25 @@ impl Post {
 }
 
 impl Post {
+    async fn keep_once(&self, request: &KeepContact) -> Result<(), Refusal> {
+        let Some(found) = self.store.get::<Contact>(&Key::own(request.contact.as_slice())).await? else {
+            tracing::warn!("a contact was gone before its person existed");
+            return Ok(());
+        };
+        if found.record.expires.is_none() {
+            return Ok(());
+        }
+        let mut batch = Batch::new();
+        batch.put(&Contact { expires: None, ..found.record.clone() }, Expect::At(found.version));
+        let key = IdempotencyKey::of(&[b"keep", request.contact.as_slice()], self.clock.now());
+        self.store.commit(batch, key).await?;
+        Ok(())
+    }
+
     async fn notify_once(&self, request: &Notify) -> Result<(), Refusal> {
-        if self.store.get::<Noticed>(&Key::own(request.event.as_slice())).await?.is_some() {
+        let whole = serde_json::to_vec(request).map_err(|error| crate::broken(&error))?;
+        let digest = Octets(Sha256::digest(framed(&[b"hufu-v1-noticed", &whole])).into());
+        if self.store.get::<Noticed>(&Key::own(digest.as_slice())).await?.is_some() {
             return Ok(());
         }
         let found = self.store.get::<Contact>(&Key::own(request.contact.as_slice())).await?;
@@ -134,16 +203,21 @@ impl Post {
             .map_err(|error| crate::broken(&error))?;
         let phone = std::str::from_utf8(&phone).map_err(|error| crate::broken(&error))?;
         let now = self.clock.now();
+        let send = |template, params| self.sms.send(phone, template, params, contact.lang);
         match request.notice {
             Notice::Recovery { until } => {
                 let hours = ((until.0 - now.0).max(0) + 1800) / 3600;
                 self.sms.send(phone, "recovery-notice", &[("hours", &hours.to_string())], contact.lang).await?;
             }
+            Notice::DeviceAdded => send("device-added", &[]).await?,
+            Notice::DeviceRemoved => send("device-removed", &[]).await?,
+            Notice::Locked => send("locked", &[]).await?,
+            Notice::Unlocked => send("unlocked", &[]).await?,
         }
         // After it was sent: a person told twice is better than one told never.
         let mut batch = Batch::new();
-        batch.put(&Noticed { event: request.event, until: (now + NOTICED).day() }, Expect::Absent);
-        let key = IdempotencyKey::of(&[b"notice", request.event.as_slice()], now);
+        batch.put(&Noticed { digest, until: (now + NOTICED).day() }, Expect::Absent);
+        let key = IdempotencyKey::of(&[b"notice", digest.as_slice()], now);
         self.store.commit(batch, key).await?;
         Ok(())
     }
@@ -161,12 +235,21 @@ impl Post {
 impl ports::Post for Post {
     async fn send_code(&self, request: &Signed<SendCode>) -> Result<(), Refusal> {
         let request = open_signed(&self.trust, "registrar", request)?;
+        self.codes.take(&request.phone, self.clock.now(), self.rules.phone_code.hourly_per_phone)?;
         self.sms.send(&request.phone, "enrolment-code", &[("code", &request.code)], request.lang).await
     }
 
     async fn store_contact(&self, request: &Signed<StoreContact>) -> Result<(), Refusal> {
         let request = open_signed(&self.trust, "registrar", request)?;
         retrying(|| self.store_once(&request)).await
+    }
+
+    async fn keep_contact(&self, request: &Signed<KeepContact>) -> Result<(), Refusal> {
+        if !request.office.starts_with("node-") {
+            return Err(Refusal::OfficeRefused);
+        }
+        let request = open_signed(&self.trust, &request.office, request)?;
+        retrying(|| self.keep_once(&request)).await
     }
 
     async fn notify(&self, request: &Signed<Notify>) -> Result<(), Refusal> {

@@ -9,6 +9,7 @@ use hufu_store::{Batch, Expect, IdempotencyKey, Paging, Schema, Select, Store, T
 use hufu_wire::api::Signed;
 use hufu_wire::api::enrolment::{Confirm, Confirmation, Reserve, StoreWrap, TagState};
 use hufu_wire::api::holder::Forget;
+use hufu_wire::api::recovery::BeginRecovery;
 use hufu_wire::api::trust::Trust;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -43,6 +44,9 @@ pub enum State {
         wrap: Wrap,
         /// The enrolment that confirmed it.
         enrolment_id: EnrolmentId,
+        /// Which enrolment recovers it, and until when no other may: recoveries at once would fork the row.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        recovering: Option<(EnrolmentId, Timestamp)>,
     },
     /// A person who left: only the tag stays, so that a return is recognised.
     Left,
@@ -70,7 +74,7 @@ impl Record for Tag {
     fn index_values(&self) -> Vec<(&'static str, Vec<u8>)> {
         let (enrolment, wrap) = match &self.state {
             State::Reserved { enrolment_id, wrap, .. } => (Some(enrolment_id), wrap.as_ref()),
-            State::Known { wrap, enrolment_id } => (Some(enrolment_id), Some(wrap)),
+            State::Known { wrap, enrolment_id, .. } => (Some(enrolment_id), Some(wrap)),
             State::Left => (None, None),
         };
         let enrolment = enrolment.map(|id| ("enrolment", id.as_slice().to_vec()));
@@ -126,7 +130,10 @@ impl Uniqueness {
         let mut batch = Batch::new();
         batch.put(&tag, Expect::as_read(found));
         let version = found.map_or(0, |found| found.version.0);
-        let key = IdempotencyKey::of(&[step, tag.idx.as_slice(), &version.to_be_bytes()], self.clock.now());
+        // The new state is part of the key: a tag that lapsed and was swept begins at version 0 again, for somebody else.
+        let state = serde_json::to_vec(&tag.state).map_err(|error| crate::broken(&error))?;
+        let parts = [step, tag.idx.as_slice(), &version.to_be_bytes(), &state];
+        let key = IdempotencyKey::of(&parts, self.clock.now());
         self.store.commit(batch, key).await?;
         Ok(())
     }
@@ -137,7 +144,7 @@ impl Uniqueness {
         let (answer, returning) = match found.as_ref().map(|found| &found.record.state) {
             None => (TagState::New, false),
             Some(State::Left) => (TagState::Returning, true),
-            Some(State::Known { wrap, enrolment_id }) if *enrolment_id != request.enrolment_id => {
+            Some(State::Known { wrap, enrolment_id, .. }) if *enrolment_id != request.enrolment_id => {
                 return Ok(TagState::Known(wrap.sealed.clone()));
             }
             Some(State::Known { wrap, .. }) => return Ok(TagState::Mine(Some(wrap.sealed.clone()))),
@@ -169,9 +176,27 @@ impl Uniqueness {
                 self.put(b"wrap", Tag { idx: request.idx, state }, Some(&found)).await?;
                 Ok(request.wrap.clone())
             }
-            State::Known { wrap, enrolment_id } if *enrolment_id == request.enrolment_id => Ok(wrap.sealed.clone()),
+            State::Known { wrap, enrolment_id, .. } if *enrolment_id == request.enrolment_id => Ok(wrap.sealed.clone()),
             _ => Err(Refusal::EnrolmentGone),
         }
+    }
+
+    async fn recover_once(&self, request: &BeginRecovery) -> Result<Bytes, Refusal> {
+        let now = self.clock.now();
+        let found = self.tag(&request.idx).await?.ok_or(Refusal::NotEnrolled)?;
+        let State::Known { wrap, enrolment_id, recovering } = &found.record.state else {
+            return Err(Refusal::NotEnrolled);
+        };
+        match recovering {
+            Some((by, _)) if *by == request.enrolment_id => {}
+            Some((_, until)) if now < *until => return Err(Refusal::TooMany),
+            _ => {
+                let recovering = Some((request.enrolment_id, request.expires));
+                let state = State::Known { wrap: wrap.clone(), enrolment_id: *enrolment_id, recovering };
+                self.put(b"recover", Tag { idx: request.idx, state }, Some(&found)).await?;
+            }
+        }
+        Ok(wrap.sealed.clone())
     }
 
     async fn tags_of(&self, index: &'static str, value: &[u8]) -> Result<Vec<Versioned<Tag>>, Refusal> {
@@ -185,7 +210,7 @@ impl Uniqueness {
         match &found.record.state {
             State::Known { .. } => Ok(()),
             State::Reserved { wrap: Some(wrap), expires, .. } if self.clock.now() < *expires => {
-                let state = State::Known { wrap: wrap.clone(), enrolment_id };
+                let state = State::Known { wrap: wrap.clone(), enrolment_id, recovering: None };
                 self.put(b"confirm", Tag { idx: found.record.idx, state }, Some(found)).await
             }
             _ => Err(Refusal::EnrolmentGone),
@@ -210,6 +235,11 @@ impl ports::Uniqueness for Uniqueness {
     async fn reserve(&self, request: &Signed<Reserve>) -> Result<TagState, Refusal> {
         let request = open_signed(&self.trust, "registrar", request)?;
         retrying(|| self.reserve_once(&request)).await
+    }
+
+    async fn begin_recovery(&self, request: &Signed<BeginRecovery>) -> Result<Bytes, Refusal> {
+        let request = open_signed(&self.trust, "registrar", request)?;
+        retrying(|| self.recover_once(&request)).await
     }
 
     async fn store_wrap(&self, request: &Signed<StoreWrap>) -> Result<Bytes, Refusal> {

@@ -140,6 +140,30 @@ impl<O: Office> Store<O> {
         Ok(Page { rows, next: page.next })
     }
 
+    /// The first `most` records by a declared index, page after page: for upkeep that must see behind the first page.
+    ///
+    /// # Errors
+    /// As [`Store::scan`].
+    pub async fn scan_up_to<R: Record<Office = O>>(
+        &self,
+        index: &'static str,
+        select: Select,
+        most: usize,
+    ) -> Result<Vec<Versioned<R>>, StoreError> {
+        let mut rows = Vec::new();
+        let mut paging = Paging::first(Paging::MOST);
+        loop {
+            let page = self.scan(index, select.clone(), paging).await?;
+            rows.extend(page.rows);
+            match page.next {
+                Some(cursor) if rows.len() < most => paging = Paging::after(cursor, Paging::MOST),
+                _ => break,
+            }
+        }
+        rows.truncate(most);
+        Ok(rows)
+    }
+
     /// Applies the batch whole or not at all, and answers when it is durable. See [`Engine::commit`] for cancel safety.
     ///
     /// # Errors

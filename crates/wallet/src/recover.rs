@@ -4,11 +4,13 @@ use crate::call::{Address, call};
 use crate::device::Device;
 use crate::enrol::{Enrolling, plain_challenge};
 use crate::state::Commitments;
+use crate::statements::two_of;
 use crate::{Transport, Wallet, WalletError};
 use hufu_kernel::{Label, NodeIndex, Octets, Refusal, framed};
 use hufu_wire::api::enrolment::EnrolmentView;
-use hufu_wire::api::holder::{Change, RowView};
+use hufu_wire::api::holder::{Change, Done, RowView, SubmitReports};
 use hufu_wire::api::recovery::{RecoverStep, RecoveringDevice};
+use hufu_wire::webauthn::credential_hash;
 
 impl<T: Transport, D: Device> Wallet<T, D> {
     /// In place of step 5, for a person who has a number: this device is registered and waits until `view.until`.
@@ -43,6 +45,19 @@ impl<T: Transport, D: Device> Wallet<T, D> {
     /// [`Refusal::VetoPeriod`] while this device waits; [`Refusal::NodesDisagree`]; [`WalletError::Untrusted`].
     pub async fn refresh(&mut self) -> Result<(), WalletError> {
         self.open_holder().await?;
+        let mut rows = self.agreeing_rows().await?;
+        if rows.iter().any(|row| row.commitments.len() < 3) {
+            self.bring_reports(&rows).await?;
+            rows = self.agreeing_rows().await?;
+        }
+        let [one, other, ..] = rows.as_slice() else { return Err(Refusal::NodesDisagree.into()) };
+        self.state.commitments = Commitments::from_rows(one, other)?;
+        self.state.number = Some(one.number.clone());
+        Ok(())
+    }
+
+    /// The rows of the nodes that agree, two at least.
+    async fn agreeing_rows(&self) -> Result<Vec<RowView>, WalletError> {
         let mut rows: Vec<RowView> = Vec::new();
         let mut last = WalletError::Refused(Refusal::NodesUnavailable);
         for node in NodeIndex::ALL {
@@ -51,16 +66,28 @@ impl<T: Transport, D: Device> Wallet<T, D> {
                 Err(error) => last = error,
             }
         }
-        let newest = rows.iter().map(|row| row.version).max().ok_or(last)?;
-        let mut agreeing = rows.iter().filter(|row| row.version == newest);
-        let (Some(one), Some(other)) = (agreeing.next(), agreeing.next()) else {
-            return Err(Refusal::NodesDisagree.into());
-        };
-        if one.head != other.head || one.number != other.number {
-            return Err(Refusal::NodesDisagree.into());
+        if rows.is_empty() {
+            return Err(last);
         }
-        self.state.commitments = Commitments::from_rows(one, other)?;
-        self.state.number = Some(one.number.clone());
-        Ok(())
+        let shared = |row: &&RowView| rows.iter().filter(|other| same(row, other)).count() >= 2;
+        let newest = rows.iter().filter(shared).max_by_key(|row| row.version).ok_or(Refusal::NodesDisagree)?;
+        Ok(rows.iter().filter(|row| same(row, newest)).cloned().collect())
+    }
+
+    /// Brings every node the others' commitments: the reports of a change of epoch were lost on the way.
+    async fn bring_reports(&self, rows: &[RowView]) -> Result<(), WalletError> {
+        let reports = rows.iter().map(|row| row.report.clone()).collect();
+        let request = SubmitReports { credential: credential_hash(&self.device.credential_id().0), reports };
+        let mut answers = Vec::new();
+        for node in NodeIndex::ALL {
+            answers.push(call::<_, Done>(&self.transport, Address::Node(node), "/v1/reports", &request).await);
+        }
+        two_of(answers).map(|_| ())
     }
 }
+
+fn same(one: &RowView, other: &RowView) -> bool {
+    (one.version, one.head, &one.number) == (other.version, other.head, &other.number)
+}
+
+impl<T: Transport, D: Device> Wallet<T, D> {}

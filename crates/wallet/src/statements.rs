@@ -50,7 +50,10 @@ impl<T: Transport, D: Device> Wallet<T, D> {
         for node in NodeIndex::ALL {
             answers.push(call(&self.transport, Address::Node(node), "/v1/statements", &request).await);
         }
-        two_of(answers)
+        let accepted: Vec<StatementAccepted> = two_of(answers)?;
+        let same = |one: &&StatementAccepted| accepted.iter().filter(|other| other.head == one.head).count() >= 2;
+        let agreed = accepted.iter().find(same).map(|one| one.head).ok_or(Refusal::NodesDisagree)?;
+        Ok(accepted.into_iter().filter(|one| one.head == agreed).collect())
     }
 
     /// The version and head that two nodes have: without two, nothing is begun.
@@ -60,12 +63,9 @@ impl<T: Transport, D: Device> Wallet<T, D> {
             answers.push(self.row(node).await.map(|row| (row.version, row.head)));
         }
         let rows = two_of(answers)?;
-        let newest = rows.iter().max_by_key(|row| row.0).copied().ok_or(Refusal::NodesUnavailable)?;
-        if rows.iter().filter(|row| **row == newest).count() < 2 {
-            Err(Refusal::NodesDisagree.into())
-        } else {
-            Ok(newest)
-        }
+        // A node that is ahead alone, or lies, must not stop the other two.
+        let shared = |row: &&(u64, hufu_kernel::Head)| rows.iter().filter(|other| other == row).count() >= 2;
+        Ok(rows.iter().filter(shared).max_by_key(|row| row.0).copied().ok_or(Refusal::NodesDisagree)?)
     }
 
     /// Stops all use.

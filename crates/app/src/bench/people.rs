@@ -152,7 +152,7 @@ async fn write(node: &Office, settled: &Settled, now: Timestamp, rng: &dyn Rng) 
         commitments: settled.commitments.clone(),
         root_index: index("root", &settled.root_u).map_err(Failure::other)?,
         number_index: index("number", settled.number.as_str().as_bytes()).map_err(Failure::other)?,
-        status_indexes: Vec::new(),
+        copies: Vec::new(),
         failures: 0,
         paused_until: None,
     };

@@ -43,6 +43,7 @@ async fn keys_and_rows_are_there_when_it_is_opened_again() {
         loc_u: Locator(Octets([2; 32])),
         phone: sealed,
         lang: Lang::En,
+        expires: None,
     };
     let (trust, sealed) = {
         let root = sandbox(&path);

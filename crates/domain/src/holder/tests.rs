@@ -84,9 +84,10 @@ fn the_registrar_can_recover_and_nothing_else_and_nobody_else_can() {
 fn a_devices_word_is_fresh_and_the_registrars_may_wait_an_hour_in_its_outbox() {
     let holder = active(vec![device(1, None)]);
     let one = Octets([1; 32]);
+    let late = RULES.delivered_within_s;
     for (signer, change, late) in [
         (Signer::Device(&one), Change::Lock {}, CLOCK_SKEW),
-        (Signer::Registrar, Change::Recover { device: device(9, Some(NOW + RULES.delay_s)) }, RULES.delivered_within_s),
+        (Signer::Registrar, Change::Recover { device: device(9, Some(NOW + late + RULES.delay_s)) }, late),
     ] {
         assert!(say(&holder, change.clone(), signer, NOW, NOW + late).is_ok());
         assert_eq!(say(&holder, change.clone(), signer, NOW, NOW + late + 1).unwrap_err(), Refusal::StaleTime);
@@ -105,12 +106,15 @@ fn a_statement_for_another_state_of_the_row_is_refused() {
 }
 
 #[test]
-fn a_person_has_sixteen_devices_at_most_and_may_still_recover_one_by_removing() {
+fn a_person_has_sixteen_devices_at_most_and_may_still_recover() {
     let mut devices: Vec<Device> = (1..).take(MAX_DEVICES).map(|name| device(name, None)).collect();
     let holder = active(devices.clone());
     let one = Octets([1; 32]);
     let more = say(&holder, Change::AddDevice { device: device(99, None) }, Signer::Device(&one), NOW, NOW);
     assert_eq!(more.unwrap_err(), Refusal::TooManyDevices);
+    let waits = Some(NOW + RULES.delay_s);
+    let recovered = say(&holder, Change::Recover { device: device(99, waits) }, Signer::Registrar, NOW, NOW);
+    assert_eq!(recovered.unwrap().holder.devices.len(), MAX_DEVICES + 1);
     devices.pop();
     let holder = active(devices);
     assert!(say(&holder, Change::AddDevice { device: device(99, None) }, Signer::Device(&one), NOW, NOW).is_ok());
@@ -123,4 +127,24 @@ fn a_waiting_device_does_not_count_as_one_that_is_left() {
     let remove = Change::RemoveDevice { credential: one };
     assert_eq!(say(&holder, remove.clone(), Signer::Device(&one), NOW, NOW).unwrap_err(), Refusal::LastDevice);
     assert!(say(&holder, remove, Signer::Device(&one), NOW + 60, NOW + 60).is_ok());
+}
+
+#[test]
+fn nodes_that_make_different_things_of_one_statement_have_different_heads() {
+    let one = Octets([1; 32]);
+    let mut twin = active(vec![device(1, None), device(2, None)]);
+    let holder = active(vec![device(1, None), device(3, None)]);
+    twin.head = holder.head;
+    let heads =
+        [&holder, &twin].map(|row| say(row, Change::Lock {}, Signer::Device(&one), NOW, NOW).unwrap().holder.head);
+    assert_ne!(heads[0], heads[1]);
+}
+
+#[test]
+fn whether_a_device_waits_is_judged_at_the_statements_time_and_not_at_the_nodes() {
+    let holder = active(vec![device(1, None), device(9, Some(NOW + 1))]);
+    let one = Octets([1; 32]);
+    let veto = Change::Veto { credential: Octets([9; 32]) };
+    let at = |now| say(&holder, veto.clone(), Signer::Device(&one), NOW, now).unwrap().holder.head;
+    assert_eq!(at(NOW), at(NOW + 30), "a node that hears of it after the delay decides the same");
 }

@@ -8,11 +8,11 @@ use async_trait::async_trait;
 use hufu_domain::holder::{Holder, Status, credential_hash};
 use hufu_kernel::{Bytes, EnrolmentId, Handle, Label, Octets, Refusal, framed};
 use hufu_pairwise::{oprf_evaluate, verify_password};
-use hufu_store::{Paging, Select, StoreError, Versioned};
+use hufu_store::{Select, StoreError, Versioned};
 use hufu_wire::api::Signed;
 use hufu_wire::api::enrolment::{
-    Activate, Confirmation, DeviceEnrolled, EnrolDevice, EnrolPassword, HolderReply, NewHolder, Ready, Report,
-    SealedHolder,
+    Activate, Confirmation, DeviceEnrolled, EnrolDevice, EnrolPassword, HolderReply, KeepContact, NewHolder, Ready,
+    Report, SealedHolder,
 };
 use hufu_wire::api::holder::Device;
 use hufu_wire::api::recovery::{FindRow, RowFound, SealedRecovery};
@@ -26,6 +26,9 @@ pub fn sealing_aad(node: hufu_kernel::NodeIndex, enrolment_id: EnrolmentId) -> V
 
 /// Seconds a pending row outlives its enrolment, so that a confirmation given at the last moment finds it.
 const GRACE: i64 = 600;
+
+/// Rows looked at in one sweep.
+const SWEPT: usize = 10_000;
 
 #[async_trait]
 impl ports::Node for Node {
@@ -112,7 +115,7 @@ impl Node {
             commitments: Commitments::default(),
             root_index: self.index_of("root", new.root_u.as_slice())?,
             number_index: self.number_index(new.number.as_str())?,
-            status_indexes: Vec::new(),
+            copies: Vec::new(),
             failures: 0,
             paused_until: None,
         };
@@ -218,10 +221,18 @@ impl Node {
                 row.commitments.take(&opened)?;
             }
         }
+        let private = self.private(&row)?;
+        self.post
+            .keep_contact(&sign(self.keys.as_ref(), self.name(), &KeepContact { contact: private.contact })?)
+            .await?;
         if row != found.record {
             self.put(&row, Some(&found)).await?;
         }
-        self.gate.open_window(row.holder.devices[0].credential, self.clock.now());
+        // The device has just asserted itself to this row (label enrol); a repeated activation proves nothing of the kind.
+        let was_pending = matches!(found.record.holder.status, Status::Pending { .. });
+        if let Some(device) = row.holder.devices.first().filter(|_| was_pending) {
+            self.gate.open_window(device.credential, self.clock.now());
+        }
         Ok(())
     }
 
@@ -232,9 +243,9 @@ impl Node {
     pub async fn sweep_pending(&self) -> Result<u32, Refusal> {
         let before = self.clock.now() - GRACE;
         let select = Select::Range { from: Vec::new(), until: Some(before.to_be_bytes().to_vec()) };
-        let rows = self.store.scan::<Row>("pending", select, Paging::first(100)).await?.rows;
         let mut gone = 0;
-        for found in rows {
+        // Behind the first page too: rows that wait for their peers must not hide those behind them.
+        for found in self.store.scan_up_to::<Row>("pending", select, SWEPT).await? {
             let Status::Pending { enrolment_id, .. } = found.record.holder.status else { continue };
             match self.uniqueness.confirmation(enrolment_id).await? {
                 // The peers' reports come with the next activation or with catching up; a row without them signs nothing.

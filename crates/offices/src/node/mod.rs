@@ -12,7 +12,7 @@ mod sub_keys;
 
 pub use enrol::sealing_aad;
 pub use paper::{PASS_TYP, VCT};
-pub use row::{Commitments, Private, Remembered, Row};
+pub use row::{Commitments, Issued, Private, Remembered, Row};
 
 use crate::ports;
 use gate::Gate;
@@ -75,6 +75,7 @@ pub struct Node {
     sign_ins: Sessions<sign_in::Begun>,
     signings: Sessions<paper::Begun>,
     once: MemoryOnce,
+    password_turns: [tokio::sync::Mutex<()>; sign_in::PASSWORD_TURNS],
 }
 
 impl std::fmt::Debug for Node {
@@ -117,6 +118,7 @@ impl Node {
             sign_ins: Sessions::default(),
             signings: Sessions::default(),
             once: MemoryOnce::new(ONCE_CAPACITY),
+            password_turns: std::array::from_fn(|_| tokio::sync::Mutex::new(())),
         })
     }
 
@@ -139,7 +141,7 @@ impl Node {
     fn private(&self, row: &Row) -> Result<Private, Refusal> {
         let bytes =
             self.keys.open("rows", row.handle.as_slice(), &row.private).map_err(|error| crate::broken(&error))?;
-        serde_json::from_slice(&bytes).map_err(|error| crate::broken(&error))
+        serde_json::from_slice(&bytes).map_err(|error| crate::unreadable("a row", &error))
     }
 
     fn seal(&self, handle: &hufu_kernel::Handle, private: &Private) -> Result<hufu_kernel::Sealed, Refusal> {

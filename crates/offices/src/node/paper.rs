@@ -1,7 +1,7 @@
 //! What two nodes sign besides ID tokens: copies of the certificate and passes (flows 9).
 
 use super::Node;
-use super::row::{Private, Row};
+use super::row::{Issued, Private, Row};
 use hmac::{Hmac, KeyInit, Mac};
 use hufu_kernel::{Bytes, Octets, Pair, Refusal, Timestamp, b64, framed};
 use hufu_pairwise::{Intl, Nonces, Suite as _};
@@ -22,7 +22,7 @@ const STATUS_LIST: u64 = 1 << 20;
 
 /// Ten copies, ready to be signed.
 pub(super) struct Copies {
-    pub status_indexes: Vec<u64>,
+    pub issued: Issued,
     signing: Signing,
 }
 
@@ -59,12 +59,12 @@ impl Node {
             return Err(Refusal::Malformed);
         }
         let today = self.clock.now().day();
-        let mut copies =
-            Copies { status_indexes: Vec::new(), signing: Signing { inputs: Vec::new(), disclosures: Vec::new() } };
+        let issued = Issued { until: today + self.rules.certificate.days * 86_400, places: Vec::new() };
+        let mut copies = Copies { issued, signing: Signing { inputs: Vec::new(), disclosures: Vec::new() } };
         for (copy, key) in (0u32..).zip(keys) {
             let index = status_index(private, seed, copy, self.rules.certificate.status_lists);
             let (input, disclosures) = self.copy(row, private, today, index, key, &copy_seed(seed, copy))?;
-            copies.status_indexes.push(index);
+            copies.issued.places.push(index);
             copies.signing.inputs.push(input);
             copies.signing.disclosures.push(disclosures);
         }

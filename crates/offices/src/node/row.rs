@@ -26,13 +26,22 @@ pub struct Row {
     pub root_index: Octets<32>,
     /// HMAC(node key, number).
     pub number_index: Octets<32>,
-    /// Status-list positions of the certificate copies in force.
-    pub status_indexes: Vec<u64>,
+    /// The certificate copies in force, batch by batch.
+    pub copies: Vec<Issued>,
     /// Wrong passwords in a row; this node's own count.
     pub failures: u32,
     /// Until when password evaluations pause.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub paused_until: Option<Timestamp>,
+}
+
+/// One batch of copies.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Issued {
+    /// The day on which the copies end; their places are kept until then.
+    pub until: Timestamp,
+    /// Their places in the status lists.
+    pub places: Vec<u64>,
 }
 
 /// What the row keeps sealed.
@@ -132,7 +141,8 @@ impl Record for Row {
             ("number", self.number_index.as_slice().to_vec()),
         ];
         values.extend(self.holder.devices.iter().map(|device| ("credential", device.credential.as_slice().to_vec())));
-        values.extend(self.status_indexes.iter().map(|index| ("status", index.to_be_bytes().to_vec())));
+        let places = self.copies.iter().flat_map(|issued| &issued.places);
+        values.extend(places.map(|place| ("status", place.to_be_bytes().to_vec())));
         if let Status::Pending { expires, .. } = self.holder.status {
             values.push(("pending", expires.to_be_bytes().to_vec()));
         }

@@ -19,6 +19,9 @@ use hufu_wire::jose::{self, Alg, Header, Signer as _};
 use hufu_wire::webauthn::Assertion;
 use std::sync::Arc;
 
+/// Locks over all persons' passwords; two persons who share one wait for each other for a millisecond.
+pub(super) const PASSWORD_TURNS: usize = 64;
+
 /// ID tokens live this long.
 const ID_TOKEN_LIFE: i64 = 300;
 
@@ -134,40 +137,45 @@ impl Node {
         if request.consent.strength == Strength::Certificate {
             return Ok(());
         }
-        let row = &checked.found.record;
-        if row.paused_until.is_some_and(|until| self.clock.now() < until) {
+        // One try at a time for each person: a burst is counted try by try, and the pause falls in the middle of it.
+        let handle = checked.found.record.handle;
+        let [turn, ..] = handle.as_slice() else { return Err(Refusal::Internal) };
+        let _turn = self.password_turns[usize::from(*turn) % PASSWORD_TURNS].lock().await;
+        let credential = credential_hash(&request.assertion.credential_id.0);
+        crate::retrying(|| self.try_password(&credential, &checked.chal, request.password.as_ref())).await
+    }
+
+    /// On the row as it is now. A right password after wrong ones, and a wrong one, write a row; nothing else does.
+    async fn try_password(
+        &self,
+        credential: &Octets<32>,
+        chal: &[u8; 32],
+        signature: Option<&Octets<64>>,
+    ) -> Result<(), Refusal> {
+        let now = self.clock.now();
+        let found = self.row_of(credential).await?;
+        let mut row = found.record.clone();
+        if row.paused_until.is_some_and(|until| now < until) {
             return Err(Refusal::PasswordBlocked);
         }
         let record = row.holder.password.as_ref().ok_or(Refusal::PasswordWrong)?;
-        let right =
-            request.password.is_some_and(|signature| verify_password(&record.public.0, &checked.chal, &signature.0));
+        let right = signature.is_some_and(|signature| verify_password(&record.public.0, chal, &signature.0));
         if right {
-            return self.forgive(&checked.found).await;
-        }
-        let credential = credential_hash(&request.assertion.credential_id.0);
-        crate::retrying(|| self.count_failure(&credential)).await?;
-        Err(Refusal::PasswordWrong)
-    }
-
-    /// Counts on the row as it is now, so that parallel tries do not hide behind one another.
-    async fn count_failure(&self, credential: &Octets<32>) -> Result<(), Refusal> {
-        let found = self.row_of(credential).await?;
-        let mut row = found.record.clone();
-        row.failures += 1;
-        if row.failures >= self.rules.password.failures {
+            if row.failures == 0 {
+                return Ok(());
+            }
             row.failures = 0;
-            row.paused_until = Some(self.clock.now() + self.rules.password.pause_s);
+            row.paused_until = None;
+        } else {
+            row.failures += 1;
+            if row.failures >= self.rules.password.failures {
+                row.failures = 0;
+                // To the next minute: nothing finer is stored (design 3).
+                row.paused_until = Some((now + self.rules.password.pause_s + 59).minute());
+            }
         }
-        self.put(&row, Some(&found)).await.map_err(Refusal::from)
-    }
-
-    /// A right password after wrong ones: a row is written only then.
-    async fn forgive(&self, found: &Versioned<Row>) -> Result<(), Refusal> {
-        if found.record.failures == 0 {
-            return Ok(());
-        }
-        let row = Row { failures: 0, paused_until: None, ..found.record.clone() };
-        self.put(&row, Some(found)).await.map_err(Refusal::from)
+        self.put(&row, Some(&found)).await?;
+        if right { Ok(()) } else { Err(Refusal::PasswordWrong) }
     }
 
     /// Round 2: check the peer's part, rebuild the ID token from this node's own row, sign.
@@ -266,6 +274,7 @@ impl Node {
     /// Clears signing sessions nobody came back for.
     pub fn sweep_sessions(&self) {
         let now = self.clock.now();
+        self.gate.sweep(now);
         self.sign_ins.sweep(now);
         self.signings.sweep(now);
     }

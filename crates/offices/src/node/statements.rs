@@ -7,11 +7,16 @@ use hufu_domain::holder::{Applied, Effect, Signer, credential_hash, label};
 use hufu_kernel::Label;
 use hufu_kernel::{Bytes, Pair, Record as _, Refusal, framed};
 use hufu_store::{Batch, Expect, IdempotencyKey, StoreError, Versioned};
+use hufu_wire::api::Signed;
 use hufu_wire::api::holder::{
     Authority, Done, EpochReport, Forget, OpenHolder, ReadRow, RowView, Statement, StatementAccepted, SubmitReports,
     SubmitStatement,
 };
+use hufu_wire::api::recovery::Notice;
 use hufu_wire::api::trust::node_name;
+
+/// Batches of copies in force at once: a new one every two days of a month, and a row stays small.
+const BATCHES: usize = 16;
 
 impl Node {
     /// Commits a statement.
@@ -69,6 +74,7 @@ impl Node {
         let mut accepted =
             StatementAccepted { version: row.holder.version, head: row.holder.head, report: None, offer: None };
         let mut certificates = None;
+        let mut afterwards = None;
         match applied.effect {
             Effect::None => {}
             Effect::Number(number) => {
@@ -76,18 +82,25 @@ impl Node {
                 private.number = number;
             }
             Effect::Epoch => {
-                let commitments = self.epoch_commitments(&private, &row.holder.epoch)?;
-                let report = EpochReport { head: row.holder.head, node: self.index, commitments };
                 row.commitments.epoch = Default::default();
-                row.commitments.take_epoch(&report)?;
-                accepted.report = Some(sign(self.keys.as_ref(), self.name(), &report)?);
+                let commitments = self.epoch_commitments(&private, &row.holder.epoch)?;
+                row.commitments.take_epoch(&EpochReport { head: row.holder.head, node: self.index, commitments })?;
+                accepted.report = Some(self.epoch_report(&row, &private)?);
             }
             Effect::Certificates { keys, seed } => {
                 let copies = self.certificate_copies(&row, &private, &keys, &seed)?;
-                row.status_indexes.clone_from(&copies.status_indexes);
+                row.copies.retain(|issued| self.clock.now() < issued.until);
+                if row.copies.len() >= BATCHES {
+                    return Err(Refusal::TooMany);
+                }
+                row.copies.push(copies.issued.clone());
                 certificates = Some(copies);
             }
-            Effect::Notice(notice) => self.tell(private.contact, statement, notice).await?,
+            // No notice, no newcomer. To stop all use must not wait for a message.
+            Effect::Notice(notice @ (Notice::Recovery { .. } | Notice::DeviceAdded)) => {
+                self.tell(private.contact, statement, notice).await?;
+            }
+            Effect::Notice(notice) => afterwards = Some(notice),
             Effect::Leave => return self.leave(found, &private, accepted).await,
         }
         row.private = self.seal(&row.handle, &private)?;
@@ -98,6 +111,11 @@ impl Node {
             Err(StoreError::Duplicate("status")) => return Err(Refusal::VersionConflict),
             Err(StoreError::Duplicate(_)) => return Err(Refusal::Replayed),
             Err(other) => return Err(other.into()),
+        }
+        if let Some(notice) = afterwards
+            && let Err(refusal) = self.tell(private.contact, statement, notice).await
+        {
+            tracing::warn!(code = refusal.code(), "a person was not told of a change");
         }
         if let (Some(copies), Some(pair)) = (certificates, pair)
             && pair.members().contains(&self.index)
@@ -160,6 +178,14 @@ impl Node {
         let aad = framed(&[remembered.handle.as_slice(), &remembered.version.to_be_bytes()]);
         let bytes = self.keys.open("rows", &aad, &remembered.said).ok()?;
         serde_json::from_slice(&bytes).ok()
+    }
+
+    /// What this node commits to for the row's present epoch. It can be had again at any time: a wallet that lost the peers' reports
+    /// on the way brings these.
+    fn epoch_report(&self, row: &Row, private: &Private) -> Result<Signed<EpochReport>, Refusal> {
+        let commitments = self.epoch_commitments(private, &row.holder.epoch)?;
+        let report = EpochReport { head: row.holder.head, node: self.index, commitments };
+        sign(self.keys.as_ref(), self.name(), &report)
     }
 
     /// Takes the other nodes' commitments for a new epoch.
@@ -225,6 +251,7 @@ impl Node {
             next_batch: row.holder.batch + 1,
             contact: private.contact,
             commitments: row.commitments.complete(),
+            report: self.epoch_report(row, &private)?,
             changes: changes.collect(),
         })
     }

@@ -37,8 +37,8 @@ pub struct Enrolment {
 pub struct Recovering {
     /// The device may be used from then on.
     pub until: Timestamp,
-    /// SHA-256 of its credential id.
-    pub credential: Octets<32>,
+    /// Names the device to whoever holds the enrolment's key: nodes store the credential's hash, and no stored value may join the two.
+    pub device: Octets<32>,
     /// Messages for nodes, sealed to them.
     pub outbox: Vec<(NodeIndex, Signed<SealedRecovery>)>,
     /// Nodes that have it.
@@ -90,6 +90,8 @@ pub struct Draft {
     pub name: String,
     /// Whether number and name are in the register and the person may enrol; told to nobody before face and phone have passed.
     pub verdict: Verdict,
+    /// How often a face was shown.
+    pub faces: u32,
     /// The face step's answer; told to nobody before the phone has passed.
     pub face: bool,
     /// Canonical, once given.

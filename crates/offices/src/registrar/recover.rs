@@ -9,14 +9,15 @@ use crate::node::sealing_aad;
 use crate::{hpke, retrying};
 use hufu_domain::enrolment::Action;
 use hufu_domain::holder::credential_hash;
-use hufu_kernel::{Blame, Bytes, EnrolmentId, NodeIndex, Refusal};
+use hufu_kernel::{Blame, Bytes, EnrolmentId, NodeIndex, Octets, Refusal, framed};
 use hufu_store::Versioned;
 use hufu_wire::api::Signed;
-use hufu_wire::api::enrolment::{EnrolmentView, Reserve, TagState};
+use hufu_wire::api::enrolment::{EnrolmentView, Ticket};
 use hufu_wire::api::holder::{Change, Device, Statement};
 use hufu_wire::api::recovery::{
-    FindRow, RecoverRow, RecoverStep, RecoveringDevice, Recovery, RowFound, SealedRecovery,
+    BeginRecovery, FindRow, RecoverRow, RecoverStep, RecoveringDevice, Recovery, RowFound, SealedRecovery,
 };
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 impl Registrar {
@@ -30,10 +31,10 @@ impl Registrar {
     }
 
     async fn recover_once(&self, request: &RecoverStep) -> Result<EnrolmentView, Refusal> {
-        let credential = credential_hash(&request.device.assertion.credential_id.0);
+        let device = device_name(&request.ticket, &request.device);
         let found = self.find(request.ticket.id).await?;
         let begun = found.record.recovery.as_ref();
-        if begun.is_some_and(|recovery| recovery.credential == credential && recovery.delivered.len() >= 2) {
+        if begun.is_some_and(|recovery| recovery.device == device && recovery.delivered.len() >= 2) {
             // The answer to the first try was lost. The draft is gone by now, and nobody needs it.
             return Ok(view(&found.record));
         }
@@ -41,7 +42,7 @@ impl Registrar {
         let step = found.record.step.after(Action::Recover)?;
         let Verdict::May(_) = draft.verdict else { return Err(Refusal::EnrolmentOrder) };
         let kept = match &found.record.recovery {
-            Some(recovery) if recovery.credential == credential => found,
+            Some(recovery) if recovery.device == device => found,
             _ => {
                 let root = self.known_root(&self.number(&draft)?, &found).await?;
                 let recovery = self.prepare(request, &root).await?;
@@ -58,13 +59,8 @@ impl Registrar {
         found: &Versioned<Enrolment>,
     ) -> Result<Root, Refusal> {
         let tagged = self.tag(number).await?;
-        let reserve = Reserve { idx: tagged.idx, enrolment_id: found.record.id, expires: found.record.expires };
-        match self.parts.uniqueness.reserve(&self.signed(&reserve)?).await? {
-            TagState::Known(wrap) => tagged.open(wrap),
-            // The reservation is this enrolment's own, and it may go on.
-            TagState::New | TagState::Returning | TagState::Mine(_) => Err(Refusal::NotEnrolled),
-            TagState::Reserved => Err(Refusal::Busy),
-        }
+        let begin = BeginRecovery { idx: tagged.idx, enrolment_id: found.record.id, expires: found.record.expires };
+        tagged.open(self.parts.uniqueness.begin_recovery(&self.signed(&begin)?).await?)
     }
 
     async fn prepare(&self, request: &RecoverStep, root: &Root) -> Result<Recovering, Refusal> {
@@ -72,8 +68,9 @@ impl Registrar {
         let RecoveringDevice { key, holder_key, assertion, t } = &request.device;
         let credential = credential_hash(&assertion.credential_id.0);
         let now = self.parts.clock.now();
-        // Up to the next minute: nothing finer is stored (design 3), and never less than the delay.
-        let until = (now + self.parts.rules.recovery.delay_s + 59).minute();
+        // A node that hears of it late still sees the whole delay before it. Up to the next minute: nothing finer is stored (design 3).
+        let rules = &self.parts.rules.recovery;
+        let until = (now + rules.delay_s + rules.delivered_within_s + 59).minute();
         let device = Device {
             credential,
             key: key.clone(),
@@ -94,7 +91,7 @@ impl Registrar {
                 Ok((node, self.signed(&SealedRecovery { enrolment_id: id, node, enc, ciphertext })?))
             })
             .collect::<Result<Vec<(NodeIndex, Signed<SealedRecovery>)>, Refusal>>()?;
-        Ok(Recovering { until, credential, outbox, delivered: Vec::new() })
+        Ok(Recovering { until, device: device_name(&request.ticket, &request.device), outbox, delivered: Vec::new() })
     }
 
     fn seal_to(&self, node: NodeIndex, id: EnrolmentId, plain: &[u8]) -> Result<(Bytes, Bytes), Refusal> {
@@ -162,4 +159,9 @@ impl Registrar {
         }
         self.finish(id).await.map(|_| ())
     }
+}
+
+fn device_name(ticket: &Ticket, device: &RecoveringDevice) -> Octets<32> {
+    let credential = credential_hash(&device.assertion.credential_id.0);
+    Octets(Sha256::digest(framed(&[b"hufu-v1-recovering", ticket.key.as_slice(), credential.as_slice()])).into())
 }

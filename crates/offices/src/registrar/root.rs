@@ -12,9 +12,10 @@ use hufu_domain::enrolment::{Action, Step};
 use hufu_domain::holder::credential_hash;
 use hufu_kernel::{Bytes, EnrolmentId, Epoch, Locator, NodeIndex, Octets, Refusal, Sealed, Timestamp, framed, random};
 use hufu_pairwise::{combine_shamir, finalize, oprf_blind, oprf_verify, tag_input};
-use hufu_store::{Paging, Select, Versioned};
+use hufu_store::{Select, Versioned};
+use hufu_wire::api::Signed;
 use hufu_wire::api::enrolment::{
-    Activate, Confirm, ConfirmStep, DeviceStep, EnrolmentView, EvaluateTag, HolderReply, NewHolder, Reserve,
+    Activate, Confirm, ConfirmStep, DeviceStep, EnrolmentView, EvaluateTag, HolderReply, NewHolder, Report, Reserve,
     SealedHolder, StoreContact, StoreWrap, TagState,
 };
 use hufu_wire::documents::DocumentNumber;
@@ -24,6 +25,15 @@ use zeroize::Zeroizing;
 
 /// Numbers drawn before giving up: one in 10^13 is taken.
 const DRAWS: u32 = 4;
+
+/// Enrolments gone on with in one sweep.
+const UNFINISHED: usize = 10_000;
+
+/// Seconds.
+const OUTBOX_KEPT: i64 = 30 * 86_400;
+
+/// Seconds a contact outlives its enrolment: nodes that were down when the person was confirmed say so late.
+const CONTACT_MARGIN: i64 = 86_400;
 
 /// A person's tag and what follows from it.
 pub(super) struct Tagged {
@@ -79,7 +89,13 @@ impl Registrar {
                 },
             };
             let phone = draft.phone.clone().ok_or(Refusal::EnrolmentOrder)?;
-            let contact = StoreContact { contact: drawn.contact, loc_u: root.loc_u, phone, lang: draft.lang };
+            let contact = StoreContact {
+                contact: drawn.contact,
+                loc_u: root.loc_u,
+                phone,
+                lang: draft.lang,
+                expires: (expires + CONTACT_MARGIN).minute(),
+            };
             self.parts.post.store_contact(&self.signed(&contact)?).await?;
             let new = NewHolder {
                 root_u: root.root_u,
@@ -181,9 +197,13 @@ impl Registrar {
         let mut enrolment = found.record.clone();
         for outgoing in &mut enrolment.outbox {
             match self.node(outgoing.node).new_holder(&outgoing.message).await {
-                Ok(HolderReply::Pending(report)) => {
+                Ok(HolderReply::Pending(report)) if self.is_of(&report, outgoing.node, enrolment.id) => {
                     outgoing.delivered = true;
                     enrolment.reports.push(report);
+                }
+                // Its word would spoil the enrolment for the two that are honest.
+                Ok(HolderReply::Pending(_)) => {
+                    tracing::error!(node = outgoing.node.get(), "a node's report does not verify");
                 }
                 Ok(HolderReply::NumberTaken) => return Ok(None),
                 Err(Refusal::AlreadyEnrolled) => return Err(Refusal::AlreadyEnrolled),
@@ -198,6 +218,12 @@ impl Registrar {
         enrolment.step = Step::Delivered;
         self.put(&enrolment, Some(found)).await?;
         Ok(Some(enrolment))
+    }
+
+    fn is_of(&self, report: &Signed<Report>, node: NodeIndex, id: EnrolmentId) -> bool {
+        let name = hufu_wire::api::trust::node_name(node);
+        let opened = open_signed(&self.parts.trust, name, report);
+        report.office == name && opened.is_ok_and(|opened| opened.node == node && opened.enrolment_id == id)
     }
 
     /// Step 6: two nodes are ready, uniqueness confirms, the nodes activate.
@@ -249,6 +275,7 @@ impl Registrar {
             }
             if !outgoing.delivered
                 && let Ok(HolderReply::Pending(report)) = self.node(outgoing.node).new_holder(&outgoing.message).await
+                && self.is_of(&report, outgoing.node, id)
             {
                 outgoing.delivered = true;
                 enrolment.reports.push(report);
@@ -264,14 +291,17 @@ impl Registrar {
         if self.parts.clock.now() >= enrolment.expires {
             enrolment.draft = None;
         }
-        if enrolment != found.record {
+        // The third node's message waits for it a month; a node that is away longer is made anew from its peers.
+        if enrolment.active.len() >= 2 && self.parts.clock.now() >= enrolment.expires + OUTBOX_KEPT {
+            self.drop_draft(&found).await?;
+        } else if enrolment != found.record {
             self.put(&enrolment, Some(&found)).await?;
         }
         if enrolment.active.len() >= 2 { Ok(enrolment) } else { Err(Refusal::NodesUnavailable) }
     }
 
     pub(super) async fn unfinished(&self) -> Result<Vec<EnrolmentId>, Refusal> {
-        let page = self.parts.store.scan::<Enrolment>("unfinished", Select::all(), Paging::first(100)).await?;
-        Ok(page.rows.into_iter().map(|row| row.record.id).collect())
+        let rows = self.parts.store.scan_up_to::<Enrolment>("unfinished", Select::all(), UNFINISHED).await?;
+        Ok(rows.into_iter().map(|row| row.record.id).collect())
     }
 }

@@ -47,6 +47,7 @@ impl Registrar {
             name: request.name.clone(),
             verdict,
             face: false,
+            faces: 0,
             phone: None,
             lang: hufu_kernel::Lang::ZhHans,
             codes: Codes::default(),
@@ -88,6 +89,10 @@ impl Registrar {
     pub async fn face(&self, request: &FaceStep) -> Result<EnrolmentView, Refusal> {
         let Opened { found, mut draft } = self.open(&request.ticket).await?;
         let step = found.record.step.after(Action::Face)?;
+        if draft.faces >= self.parts.rules.enrolment.face_tries {
+            return Err(Refusal::TooMany);
+        }
+        draft.faces += 1;
         let number = self.number(&draft)?;
         draft.face = on_the_beat(self.beat(), self.parts.face.decide(&number, &request.evidence.0)).await?;
         self.advance(&request.ticket, found, step, &draft).await
@@ -146,8 +151,16 @@ impl Registrar {
         }
         match (&draft.verdict, draft.face) {
             (Verdict::May(_), true) => self.advance(&request.ticket, found, step, &draft).await,
-            (Verdict::MayNot(refusal), true) => Err(*refusal),
-            _ => Err(Refusal::NotConfirmed),
+            (verdict, face) => {
+                let refusal = if let (Verdict::MayNot(refusal), true) = (verdict, face) {
+                    *refusal
+                } else {
+                    Refusal::NotConfirmed
+                };
+                // Nothing can come of it any more, so nothing of it is kept.
+                self.drop_draft(&found).await?;
+                Err(refusal)
+            }
         }
     }
 
@@ -195,12 +208,20 @@ impl Registrar {
 
     fn unseal(&self, ticket: &Ticket, draft: &hufu_kernel::Sealed) -> Result<Draft, Refusal> {
         let bytes = open_under(&ticket.key.0, ticket.id.as_slice(), draft).map_err(|_| Refusal::EnrolmentGone)?;
-        serde_json::from_slice(&bytes).map_err(|error| crate::broken(&error))
+        serde_json::from_slice(&bytes).map_err(|error| crate::unreadable("a draft", &error))
     }
 
     pub(super) async fn put(&self, enrolment: &Enrolment, found: Option<&Versioned<Enrolment>>) -> Result<(), Refusal> {
         let mut batch = Batch::new();
         batch.put(enrolment, Expect::as_read(found));
+        let key = IdempotencyKey::random(self.parts.rng.as_ref(), self.parts.clock.now());
+        self.parts.store.commit(batch, key).await?;
+        Ok(())
+    }
+
+    pub(super) async fn drop_draft(&self, found: &Versioned<Enrolment>) -> Result<(), Refusal> {
+        let mut batch = Batch::new();
+        batch.delete::<Enrolment>(&Key::own(found.record.id.as_slice()), found.version);
         let key = IdempotencyKey::random(self.parts.rng.as_ref(), self.parts.clock.now());
         self.parts.store.commit(batch, key).await?;
         Ok(())

@@ -185,7 +185,6 @@ pub(super) async fn sweep(
     let transaction = begin(client).await?;
     let forget = transaction.prepare_cached(&statements.forget).await?;
     let mut left = i64::from(limit);
-    left -= i64::try_from(transaction.execute(&forget, &[&expired_before.0, &left]).await?).unwrap_or(left);
     for kind in statements.kinds() {
         let expired = transaction.prepare_cached(&kind.expired).await?;
         for row in transaction.query(&expired, &[&expired_before.0, &left]).await? {
@@ -194,6 +193,8 @@ pub(super) async fn sweep(
             left -= 1;
         }
     }
+    // After the records: what names people goes first, however many keys there are.
+    left -= i64::try_from(transaction.execute(&forget, &[&expired_before.0, &left]).await?).unwrap_or(left);
     transaction.commit().await?;
     Ok(limit.saturating_sub(u32::try_from(left).unwrap_or(0)))
 }

@@ -306,9 +306,7 @@ fn sweep(
     limit: u32,
     statements: &Statements,
 ) -> Result<u32, StoreError> {
-    let keys = "DELETE FROM store__commit WHERE id IN (SELECT id FROM store__commit WHERE expires_at < ?1 LIMIT ?2)";
-    let swept = connection.prepare_cached(keys)?.execute((expired_before.0, limit))?;
-    let mut left = limit.saturating_sub(u32::try_from(swept).unwrap_or(u32::MAX));
+    let mut left = limit;
     for kind in statements.kinds() {
         let mut query = connection.prepare_cached(&kind.expired)?;
         let rows = query
@@ -323,5 +321,9 @@ fn sweep(
             left = left.saturating_sub(1);
         }
     }
+    // After the records: what names people goes first, however many keys there are.
+    let keys = "DELETE FROM store__commit WHERE id IN (SELECT id FROM store__commit WHERE expires_at < ?1 LIMIT ?2)";
+    let swept = connection.prepare_cached(keys)?.execute((expired_before.0, left))?;
+    left = left.saturating_sub(u32::try_from(swept).unwrap_or(u32::MAX));
     Ok(limit - left)
 }

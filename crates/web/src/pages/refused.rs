@@ -50,6 +50,7 @@ pub(super) const ALL: &[Told] = &[
     told(Refusal::StaleTime, "refused-clock", "next-clock", START),
     told(Refusal::PasswordBlocked, "refused-paused", "next-paused", CARD),
     told(Refusal::Locked, "refused-locked", "next-locked", Some(("way-unlock", "/lock"))),
+    told(Refusal::LockedElsewhere, "refused-locked", "next-elsewhere", Some(("way-help", "/help"))),
     told(Refusal::Suspended, "refused-suspended", "next-suspended", Some(("way-help", "/help"))),
     told(Refusal::NotActive, "refused-lapsed", "next-order", AGAIN),
     told(Refusal::VersionConflict, "refused-changed", "next-changed", CARD),

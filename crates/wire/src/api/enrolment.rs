@@ -450,10 +450,24 @@ pub struct StoreContact {
     pub phone: String,
     /// The language of messages.
     pub lang: hufu_kernel::Lang,
+    /// Gone after this, unless a node says that the person exists.
+    pub expires: Timestamp,
 }
 
 impl Purpose for StoreContact {
     const PURPOSE: &'static str = "store-contact";
+}
+
+/// The person of a contact exists: it stays until they leave.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeepContact {
+    /// The reference.
+    pub contact: Locator,
+}
+
+impl Purpose for KeepContact {
+    const PURPOSE: &'static str = "keep-contact";
 }
 
 /// Sends a code before a contact exists.

@@ -256,6 +256,8 @@ pub struct RowView {
     /// What the nodes committed to for this person: a device that is new, or that was away while sessions ended, takes them from
     /// two nodes that say the same.
     pub commitments: std::collections::BTreeMap<hufu_kernel::Subset, super::enrolment::Commitments>,
+    /// This node's own commitments for the present epoch, signed: what heals a change of epoch whose reports were lost.
+    pub report: super::Signed<EpochReport>,
     /// The changes the row remembers, newest last: kind and minute.
     pub changes: Vec<(String, Timestamp)>,
 }

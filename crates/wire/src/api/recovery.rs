@@ -32,6 +32,24 @@ pub struct RecoveringDevice {
     pub t: Timestamp,
 }
 
+// -- registrar to uniqueness
+
+/// Asks for the wrap of a known tag, for one recovery; until it is over nobody else recovers that person.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BeginRecovery {
+    /// H(T ‖ "idx").
+    pub idx: Octets<32>,
+    /// For whom.
+    pub enrolment_id: EnrolmentId,
+    /// Until when.
+    pub expires: Timestamp,
+}
+
+impl Purpose for BeginRecovery {
+    const PURPOSE: &'static str = "begin-recovery";
+}
+
 // -- registrar to node
 
 /// Names a row to one node by its root; HPKE-sealed to the node like [`super::enrolment::SealedHolder`].
@@ -135,4 +153,12 @@ pub enum Notice {
         /// When.
         until: Timestamp,
     },
+    /// Another device was added.
+    DeviceAdded,
+    /// A device was removed.
+    DeviceRemoved,
+    /// All use was stopped.
+    Locked,
+    /// Use goes on.
+    Unlocked,
 }

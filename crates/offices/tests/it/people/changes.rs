@@ -1,6 +1,7 @@
 use super::world::World;
 use hufu_domain::rules::Rules;
 use hufu_kernel::{Clock as _, NodeIndex, Pair, Refusal};
+use hufu_offices::node::Issued;
 use hufu_store::{Batch, Expect, IdempotencyKey};
 use hufu_wallet::{SoftwareDevice, State, Wallet, WalletError};
 use hufu_wire::api::holder::{Authority, Change, Statement, SubmitStatement};
@@ -40,7 +41,7 @@ async fn a_batch_whose_status_place_is_taken_changes_nothing_and_every_try_has_a
     let own = wallet.row(NodeIndex::ALL[1]).await.unwrap().devices[0].credential;
     let mut crowd =
         world.row_of(NodeIndex::ALL[1], &other.row(NodeIndex::ALL[1]).await.unwrap().devices[0].credential).await;
-    crowd.record.status_indexes = (0..1 << 20).collect();
+    crowd.record.copies = vec![Issued { until: world.clock.now() + 86_400, places: (0..1 << 20).collect() }];
     let mut batch = Batch::new();
     batch.put(&crowd.record, Expect::At(crowd.version));
     store.commit(batch, IdempotencyKey::random(world.rng.as_ref(), world.clock.now())).await.unwrap();
@@ -213,4 +214,29 @@ async fn leaving_deletes_rows_and_contact_and_a_return_makes_a_new_root() {
     let back = world.enrolled(1).await;
     let mut back = back;
     assert_ne!(world.sign_in(&mut back, SHOP, Pair::ALL[0]).await.unwrap().payload.sub, before);
+}
+
+#[tokio::test]
+async fn while_a_row_is_locked_the_other_device_can_neither_unlock_it_nor_put_out_the_one_that_locked() {
+    let world = World::new(65);
+    let mut owner = world.enrolled(1).await;
+    let device = SoftwareDevice::generate(&world.trust.rp_id, super::world::WALLET, world.rng.as_ref()).unwrap();
+    owner.add_device(&device).await.unwrap();
+    let commitments = owner.state.commitments.clone();
+    let state = State { commitments, ..State::default() };
+    let (clock, rng) = (Arc::clone(&world.clock) as _, Arc::clone(&world.rng));
+    let mut thief = Wallet::new(Arc::clone(&world.trust), world.network(), device, state, clock, rng).unwrap();
+    thief.open_holder().await.unwrap();
+    owner.lock().await.unwrap();
+    let own = owner.row(NodeIndex::ALL[0]).await.unwrap().devices[0].credential;
+    for outcome in [thief.unlock().await, thief.remove_device(own).await, thief.leave().await] {
+        assert_eq!(outcome.unwrap_err(), WalletError::Refused(Refusal::LockedElsewhere));
+    }
+    // To lock again does not make it the thief's.
+    thief.lock().await.unwrap();
+    assert_eq!(thief.unlock().await.unwrap_err(), WalletError::Refused(Refusal::LockedElsewhere));
+    owner.unlock().await.unwrap();
+    assert!(world.sign_in(&mut owner, SHOP, Pair::ALL[0]).await.is_ok());
+    let told: Vec<String> = world.phones.1.lock().unwrap().iter().map(|(_, template, _)| template.clone()).collect();
+    assert_eq!(told, ["device-added", "locked", "unlocked"], "the person hears of each, once");
 }

@@ -177,3 +177,88 @@ async fn resume(world: &World, wallet: &mut super::world::TestWallet, details: &
         }
     }
 }
+
+#[tokio::test]
+async fn an_enrolment_that_lapses_leaves_nothing_and_the_person_can_begin_again() {
+    let world = World::new(60);
+    let details = world.person(1);
+    let mut first = world.wallet();
+    world.prove(&mut first, &details, "19990000001").await.unwrap();
+    first.register_device().await.unwrap();
+    assert_eq!(world.contacts().await, 1);
+    world.clock.advance(2 * 3600);
+    world.sweep().await;
+    world.clock.advance(86_400);
+    world.sweep().await;
+    assert_eq!(world.contacts().await, 0, "no phone is left");
+    assert_eq!(world.rows(NodeIndex::ALL[0]).await, (0, 0));
+    let mut second = world.wallet();
+    world.enrol(&mut second, &details).await.unwrap();
+    world.clock.advance(10 * 86_400);
+    world.sweep().await;
+    assert_eq!(world.contacts().await, 1, "the phone of a person who exists stays");
+    // Within the day of the first one's keys too: its lapse must not be taken for its own repetition.
+    let other = world.person(2);
+    world.prove(&mut world.wallet(), &other, "19990000003").await.unwrap();
+    let mut lapsed = world.wallet();
+    world.prove(&mut lapsed, &other, "19990000003").await.unwrap();
+    lapsed.register_device().await.unwrap();
+    world.clock.advance(2 * 3600);
+    world.sweep().await;
+    world.enrol(&mut world.wallet(), &other).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_node_that_goes_away_between_device_and_password_stops_nobody() {
+    let world = World::new(61);
+    let details = world.person(1);
+    let mut wallet = world.wallet();
+    world.prove(&mut wallet, &details, "19990000001").await.unwrap();
+    let view = wallet.register_device().await.unwrap().view;
+    assert_eq!(view.nodes.len(), 3);
+    world.faults.down.lock().unwrap().insert(NodeIndex::ALL[2]);
+    let ready = wallet.secure(&view, PASSWORD, &details, Pair::ALL[0]).await.unwrap();
+    wallet.confirm(ready).await.unwrap();
+    assert!(world.sign_in(&mut wallet, "https://a.example", Pair::ALL[0]).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_strangers_phone_rings_ten_times_an_hour_and_no_more() {
+    let world = World::new(62);
+    let details = world.person(1);
+    let mut outcomes = Vec::new();
+    for _ in 0..12 {
+        let mut wallet = world.wallet();
+        wallet.start(&details).await.unwrap();
+        wallet.face(b"pass").await.unwrap();
+        outcomes.push(wallet.phone("19990000009", Lang::En).await.map(|_| ()).map_err(refused));
+    }
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 10);
+    assert_eq!(outcomes.last(), Some(&Err(Refusal::TooMany)));
+    world.clock.advance(3600);
+    let mut wallet = world.wallet();
+    wallet.start(&details).await.unwrap();
+    wallet.face(b"pass").await.unwrap();
+    assert!(wallet.phone("19990000009", Lang::En).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_face_is_shown_ten_times_and_no_more() {
+    let world = World::new(63);
+    let mut wallet = world.wallet();
+    wallet.start(&world.person(1)).await.unwrap();
+    for _ in 0..10 {
+        wallet.face(b"fail").await.unwrap();
+    }
+    assert_eq!(refused(wallet.face(b"pass").await.unwrap_err()), Refusal::TooMany);
+}
+
+#[tokio::test]
+async fn who_is_refused_in_the_end_leaves_no_draft() {
+    let world = World::new(64);
+    let details = world.person_of(1, date(1990, 5, 17), Standing::Expired);
+    let mut wallet = world.wallet();
+    assert_eq!(refused(world.prove(&mut wallet, &details, "19990000001").await.unwrap_err()), Refusal::DocumentExpired);
+    let ticket = wallet.state.ticket.clone().unwrap();
+    assert_eq!(world.registrar.status(&ticket).await.unwrap_err(), Refusal::EnrolmentGone);
+}

@@ -86,7 +86,7 @@ async fn a_wrong_password_is_counted_and_blocks_only_the_password() {
     let blocked = wallet.sign_in_with(&asked(), &[Answer::Real], Some(PASSWORD), Pair::ALL[0]).await.unwrap_err();
     assert_eq!(blocked, WalletError::Refused(Refusal::PasswordBlocked));
     assert!(world.sign_in(&mut wallet, SHOP, Pair::ALL[0]).await.is_ok(), "nobody can be locked out by guessing");
-    world.clock.advance(3601);
+    world.clock.advance(3661);
     assert!(wallet.sign_in_with(&asked(), &[Answer::Real], Some(PASSWORD), Pair::ALL[0]).await.is_ok());
 }
 
@@ -159,4 +159,21 @@ async fn the_fronts_key_signs_no_result() {
     let world = World::new(18);
     let signature = world.front_signs(b"header.payload");
     assert!(!hufu_wire::api::trust::verify_ed25519(&world.trust.group_key, b"header.payload", &signature));
+}
+
+#[tokio::test]
+async fn after_five_wrong_tries_not_even_the_right_password_is_looked_at() {
+    let world = World::new(66);
+    let (mut wallet, _) = world.wallet_and_device();
+    world.enrol(&mut wallet, &world.person(1)).await.unwrap();
+    let asked = world.ask("https://a.example", &[Answer::Real], Strength::CertificatePassword);
+    for _ in 0..5 {
+        let wrong = wallet.sign_in_with(&asked, &[Answer::Real], Some("11112222"), Pair::ALL[0]).await;
+        assert!(wrong.is_err());
+    }
+    let right = wallet.sign_in_with(&asked, &[Answer::Real], Some(super::world::PASSWORD), Pair::ALL[0]).await;
+    assert_eq!(super::refused(right.unwrap_err()), Refusal::PasswordBlocked);
+    let credential = wallet.row(NodeIndex::ALL[0]).await.unwrap().devices[0].credential;
+    let until = world.row_of(NodeIndex::ALL[0], &credential).await.record.paused_until.unwrap();
+    assert_eq!(until, until.minute(), "nothing finer than a minute is stored");
 }

@@ -64,7 +64,10 @@ impl ports::Sms for Phones {
     async fn send(&self, to: &str, template: &str, params: &[(&str, &str)], _: Lang) -> Result<(), Refusal> {
         match params {
             [("code", code)] => drop(self.0.lock().unwrap().insert(to.to_owned(), (*code).to_owned())),
-            _ => self.1.lock().unwrap().push((to.to_owned(), template.to_owned(), params[0].1.to_owned())),
+            _ => {
+                let value = params.first().map_or("", |(_, value)| value);
+                self.1.lock().unwrap().push((to.to_owned(), template.to_owned(), value.to_owned()));
+            }
         }
         Ok(())
     }
@@ -118,10 +121,11 @@ macro_rules! faulty {
 use hufu_wire::api::Signed;
 use hufu_wire::api::enrolment::*;
 use hufu_wire::api::holder::Forget;
-use hufu_wire::api::recovery::{FindRow, Notify, RowFound, SealedRecovery};
+use hufu_wire::api::recovery::{BeginRecovery, FindRow, Notify, RowFound, SealedRecovery};
 
 faulty!(FaultyUniqueness, Uniqueness {
     reserve(r: &Signed<Reserve>) -> TagState;
+    begin_recovery(r: &Signed<BeginRecovery>) -> Bytes;
     store_wrap(r: &Signed<StoreWrap>) -> Bytes;
     confirm(r: &Signed<Confirm>) -> Signed<Confirmation>;
     confirmation(r: hufu_kernel::EnrolmentId) -> Option<Signed<Confirmation>>;
@@ -130,6 +134,7 @@ faulty!(FaultyUniqueness, Uniqueness {
 faulty!(FaultyPost, Post {
     send_code(r: &Signed<SendCode>) -> ();
     store_contact(r: &Signed<StoreContact>) -> ();
+    keep_contact(r: &Signed<KeepContact>) -> ();
     notify(r: &Signed<Notify>) -> ();
     forget(r: &Signed<Forget>) -> ();
 });
@@ -178,6 +183,10 @@ pub struct World {
     pub faults: Arc<Faults>,
     pub register: Arc<Register>,
     pub phones: Arc<Phones>,
+    pub post: Arc<Post>,
+    pub post_store: Store<hufu_kernel::offices::Post>,
+    pub uniqueness: Arc<Uniqueness>,
+    pub node_keys: [Arc<SoftwareKeys>; 3],
     registry: Arc<SoftwareKeys>,
     front: Arc<SoftwareKeys>,
     build: Box<dyn Fn() -> Registrar>,
@@ -281,12 +290,14 @@ impl World {
             Arc::clone(&dyn_clock),
         ));
         let phones = Arc::new(Phones::default());
+        let post_store = Store::memory(&post::schema(root)).unwrap();
         let post_office = Arc::new(Post::new(
             Arc::clone(&trust),
             post_keys.keys as Arc<dyn KeyStore>,
-            Store::memory(&post::schema(root)).unwrap(),
+            post_store.clone(),
             Arc::clone(&phones) as _,
             Arc::clone(&dyn_clock),
+            Arc::clone(&rules),
         ));
         let node_stores = NodeIndex::ALL.map(|index| Store::memory(&node::schema(root, index)).unwrap());
         let mut rsa = rsa.into_iter();
@@ -314,6 +325,7 @@ impl World {
         });
         let register = Arc::new(Register::default());
         let registrar_store = Store::memory(&registrar::schema(root)).unwrap();
+        let kept = (Arc::clone(&post_office), Arc::clone(&uniqueness_office));
         let build = {
             let (trust, rng, rules, register, faults) =
                 (Arc::clone(&trust), Arc::clone(&rng), Arc::clone(&rules), Arc::clone(&register), Arc::clone(&faults));
@@ -348,6 +360,10 @@ impl World {
             faults,
             register,
             phones,
+            post: Arc::clone(&kept.0),
+            post_store,
+            uniqueness: kept.1,
+            node_keys: node_keys.map(|(keys, _, _)| keys.keys),
             registry: registry.keys,
             front: front.keys,
         }
@@ -416,6 +432,7 @@ impl World {
             faults: Arc::clone(&self.faults),
             tamper: Mutex::default(),
             watch: Mutex::default(),
+            cut: Mutex::default(),
         }
     }
 
@@ -500,6 +517,43 @@ impl World {
         wallet.sign_in_with(&asked, &[Answer::Real], None, pair).await
     }
 
+    /// How many contacts post has.
+    pub async fn contacts(&self) -> usize {
+        let (all, paging) = (hufu_store::Select::all(), hufu_store::Paging::first(1000));
+        self.post_store.scan::<post::Contact>("loc", all, paging).await.unwrap().rows.len()
+    }
+
+    /// What every office does every few seconds.
+    pub async fn sweep(&self) {
+        self.registrar.sweep().await.unwrap();
+        self.uniqueness.sweep().await.unwrap();
+        self.post.sweep().await.unwrap();
+        for node in &self.nodes {
+            node.sweep_pending().await.unwrap();
+        }
+        for store in &self.node_stores {
+            store.sweep(self.clock.now(), 1000).await.unwrap();
+        }
+    }
+
+    /// A lock as the wallet's device signs it, for one node alone.
+    pub async fn lock_statement(&self, wallet: &TestWallet) -> hufu_wire::api::holder::SubmitStatement {
+        let seen = Arc::new(Mutex::new(None));
+        let kept = Arc::clone(&seen);
+        wallet.transport().on_request(move |path, body| {
+            if path == "/v1/statements" {
+                *kept.lock().unwrap() = Some(read(body));
+            }
+        });
+        // Nobody is told: two nodes are down, so that the wallet gives up after it has signed.
+        let down = std::mem::take(&mut *self.faults.down.lock().unwrap());
+        wallet.transport().cut("/v1/statements");
+        let _ = wallet.lock().await;
+        wallet.transport().mend();
+        *self.faults.down.lock().unwrap() = down;
+        seen.lock().unwrap().take().unwrap()
+    }
+
     /// The row that a node has for a credential.
     pub async fn row_of(&self, index: NodeIndex, credential: &Octets<32>) -> hufu_store::Versioned<node::Row> {
         self.node_stores[index.slot()].find::<node::Row>("credential", credential.as_slice()).await.unwrap().unwrap()
@@ -529,6 +583,7 @@ pub struct Network {
     faults: Arc<Faults>,
     pub tamper: Mutex<Option<Tamper>>,
     pub watch: Mutex<Option<Watch>>,
+    cut: Mutex<Option<&'static str>>,
 }
 
 fn reply<R: Serialize>(answer: Result<R, Refusal>) -> Result<Reply, String> {
@@ -552,6 +607,15 @@ impl Network {
 
     pub fn on_request(&self, watch: impl Fn(&str, &[u8]) + Send + 'static) {
         *self.watch.lock().unwrap() = Some(Box::new(watch));
+    }
+
+    /// Nothing under this path arrives any more.
+    pub fn cut(&self, path: &'static str) {
+        *self.cut.lock().unwrap() = Some(path);
+    }
+
+    pub fn mend(&self) {
+        *self.cut.lock().unwrap() = None;
     }
 
     async fn node(&self, node: &Node, path: &str, body: &[u8]) -> Result<Reply, String> {
@@ -589,6 +653,9 @@ impl Transport for Network {
     async fn post(&self, to: Address, path: &str, body: Vec<u8>) -> Result<Reply, String> {
         if let Some(watch) = self.watch.lock().unwrap().as_ref() {
             watch(path, &body);
+        }
+        if *self.cut.lock().unwrap() == Some(path) {
+            return Err("cut".into());
         }
         let mut reply = match to {
             Address::Node(index) if self.faults.down.lock().unwrap().contains(&index) => return Err("down".into()),
