@@ -82,6 +82,20 @@ export class Certificates {
     return [first.offer, second.offer];
   }
 
+  /** A copy that holds now: of those here, or of fresh ones if there are none, they have expired or they say an old number. */
+  async current(): Promise<CopyView> {
+    const held = async () => {
+      const { number } = await this.#core.enrolled();
+      return (await this.list()).find((copy) => copy.claims.number === number && copy.expires > this.#core.now());
+    };
+    const here = await held();
+    if (here) return here;
+    await this.issue();
+    const fresh = await held();
+    if (!fresh) throw new Untrusted("a copy of the certificate");
+    return fresh;
+  }
+
   /** The copies this browser holds. */
   async list(): Promise<CopyView[]> {
     const { copies = [] } = await this.#core.profile();

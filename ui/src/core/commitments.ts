@@ -75,6 +75,11 @@ export function newEpoch(trust: Trust, head: string, reports: readonly Signed[])
   return held;
 }
 
+/** Whether a node has its peers' words on every sub-key; after the end of sessions they are carried to it. */
+export function areComplete(row: RowView): boolean {
+  return SUBSETS.every((subset) => row.commitments[subset] !== undefined);
+}
+
 /** From what two nodes hold: one that lies cannot make another say the same. */
 export function fromRows(one: RowView, other: RowView): Commitments {
   const held: Commitments = { pseudonym: {}, epoch: {}, password: {} };

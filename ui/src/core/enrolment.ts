@@ -3,14 +3,14 @@
 import { b64, framed, random, unb64, utf8 } from "./bytes.ts";
 import { plainChallenge } from "./challenge.ts";
 import { assignedTo, fromReports } from "./commitments.ts";
-import { NotNow, Refused, trusted, Untrusted } from "./error.ts";
-import type { Holder } from "./holder.ts";
+import { isAboutOneNode, NotNow, Refused, trusted, Unreachable, Untrusted } from "./error.ts";
+import { type Holder, twoOf } from "./holder.ts";
 import { maskedName } from "./masked_name.ts";
 import * as oprf from "./oprf.ts";
 import { checkPassword, harden, type PasswordKey, PARAMS_ID } from "./password.ts";
 import { type Core, HOLDER_KEY, type Profile, type RegisteredDevice } from "./state.ts";
 import { deviceEnrolled, type EnrolmentView, enrolmentView, signed, started } from "./wire.ts";
-import type { DocumentType, Lang, Pair } from "./words.ts";
+import type { DocumentType, Lang, NodeIndex, Pair } from "./words.ts";
 
 /** What the person says about themselves. */
 export interface Details {
@@ -23,6 +23,7 @@ export interface Details {
   noticeVersion: string;
 }
 
+type Progress = (done: number) => void;
 type Pending = Profile & Required<Pick<Profile, "ticket" | "view">>;
 
 /** The steps in order; each answers where the enrolment stands then (`view.next`), and survives a reload. */
@@ -117,18 +118,18 @@ export class Enrolment {
   }
 
   /**
-   * Step 6: the password, made with two nodes (one prompt). `birthDates` are (year, month, day) it must not be; `progress`
+   * Step 6: the password, made with two nodes (one prompt, and another if one of them has gone silent). `birthDates` are (year, month, day) it must not be; `progress`
    * hears how far the stretching is, 0 to 1.
    */
   async secure(
     password: string,
     birthDates: readonly (readonly [number, number, number])[],
-    progress?: (done: number) => void,
+    progress?: Progress,
   ): Promise<void> {
     if (checkPassword(password, birthDates)) throw new Refused("weak_password");
     const { view } = await this.#pending();
     const nodes = view.nodes ?? [];
-    const { key, salt } = await this.#firstPassword(password, this.#core.anyPair(nodes), progress);
+    const { key, salt } = await this.#firstPassword(password, nodes, progress);
     // The node hashes these members in this order.
     const record = { public: b64(key.publicKey), salt: b64(salt), params_id: PARAMS_ID };
     const t = this.#core.now();
@@ -141,12 +142,33 @@ export class Enrolment {
       password_signature: b64(key.sign(challenge)),
     };
     key.wipe();
-    const ready = await Promise.all(nodes.map((node) => this.#core.api.post(node, "/v1/enrolments/password", request, signed)));
+    const ready = twoOf(
+      await Promise.allSettled(nodes.map((node) => this.#core.api.post(node, "/v1/enrolments/password", request, signed))),
+    );
     await this.#core.update((profile) => void (profile.ready = ready));
   }
 
-  /** The device proves itself to the nodes, and two of them evaluate the password. */
-  async #firstPassword(password: string, pair: Pair, progress?: (done: number) => void): Promise<{ key: PasswordKey; salt: Uint8Array }> {
+  /** Has two nodes that answer evaluate the password; the others hear of the device only, and may be down. */
+  async #firstPassword(password: string, nodes: readonly NodeIndex[], progress?: Progress): Promise<{ key: PasswordKey; salt: Uint8Array }> {
+    let left = nodes;
+    for (;;) {
+      const pair = this.#core.anyPair(left);
+      const { blinded, answers } = await this.#evaluate(password, nodes, pair);
+      const wrong = answers.flatMap(({ node, settled }) => (pair.includes(node) && settled.status === "rejected" ? [{ node, reason: settled.reason as unknown }] : []));
+      if (wrong.length === 0) {
+        const parts = answers.flatMap(({ settled }) => (settled.status === "fulfilled" && settled.value ? [settled.value] : []));
+        const y = trusted("a password evaluation", () => oprf.finalize(blinded, oprf.combineSum(parts)));
+        const salt = random(32);
+        return { key: await harden(y, salt, PARAMS_ID, progress), salt };
+      }
+      const { reason } = wrong.find((one) => !isAboutOneNode(one.reason)) ?? wrong[0]!;
+      left = left.filter((node) => !wrong.some((one) => one.node === node));
+      if (!isAboutOneNode(reason) || left.length < 2) throw reason instanceof Unreachable ? new Refused("nodes_unavailable") : reason;
+    }
+  }
+
+  /** The device proves itself to the nodes (one prompt); those of the pair each give their part of the evaluation, with its proof. */
+  async #evaluate(password: string, nodes: readonly NodeIndex[], pair: Pair) {
     const { view, device, commitments } = await this.#pending();
     if (!device || !commitments) throw new NotNow("no device has been registered");
     const blinded = oprf.blind(utf8(password));
@@ -161,20 +183,14 @@ export class Enrolment {
       pair,
       t,
     };
-    const answers = await Promise.all(
-      (view.nodes ?? []).map(async (node) => ({
-        node,
-        answer: await this.#core.api.post(node, "/v1/enrolments/device", request, deviceEnrolled),
-      })),
-    );
-    const parts = pair.map((node) => {
-      const part = answers.find((one) => one.node === node)?.answer.partial;
-      if (!part) throw new Untrusted("a password evaluation is missing");
-      return trusted("a password evaluation", () => oprf.verify(part, assignedTo(commitments.password, pair, node), blinded.element));
-    });
-    const y = trusted("a password evaluation", () => oprf.finalize(blinded, oprf.combineSum(parts)));
-    const salt = random(32);
-    return { key: await harden(y, salt, PARAMS_ID, progress), salt };
+    const ask = async (node: NodeIndex) => {
+      const { partial } = await this.#core.api.post(node, "/v1/enrolments/device", request, deviceEnrolled);
+      if (!pair.includes(node)) return undefined;
+      if (!partial) throw new Untrusted("a password evaluation is missing");
+      return trusted("a password evaluation", () => oprf.verify(partial, assignedTo(commitments.password, pair, node), blinded.element));
+    };
+    const settled = await Promise.allSettled(nodes.map(ask));
+    return { blinded, answers: nodes.map((node, at) => ({ node, settled: settled[at]! })) };
   }
 
   /** Step 7: the person exists. Repeat it on `nodes_unavailable`. `view.number` is the network number. */

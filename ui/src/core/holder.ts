@@ -2,11 +2,11 @@
 
 import { b64, framed, unb64, type Bytes } from "./bytes.ts";
 import { plainChallenge } from "./challenge.ts";
-import { fromRows } from "./commitments.ts";
+import { areComplete, fromRows } from "./commitments.ts";
 import { Refused, Unreachable, Untrusted } from "./error.ts";
 import { parseNumber } from "./network_number.ts";
 import { type Core, credentialHash, HOLDER_KEY } from "./state.ts";
-import { done, type RowView, rowView } from "./wire.ts";
+import { done, type RowView, rowView, type Signed } from "./wire.ts";
 import { type NodeIndex, NODES } from "./words.ts";
 
 /** Signs with the holder key, and opens its quarter of an hour. */
@@ -82,26 +82,40 @@ export class Holder {
 
   /**
    * Takes number and commitments from two nodes that say the same: what a recovered device begins with, and what any device
-   * needs after another one has ended all sessions. Answers whether anything was new.
+   * needs after another one has ended all sessions. Nodes that lack each other's word on the epoch, since a tab closed before it
+   * had carried it, get it now. Answers whether anything was new.
    */
   async refresh(): Promise<boolean> {
-    const [one, other] = await this.#agreeing();
-    const commitments = fromRows(one!.row, other!.row);
-    const { number } = one!.row;
-    if (number !== other!.row.number || parseNumber(number) !== number) throw new Untrusted("two nodes report different numbers");
+    let rows = (await this.#agreeing()).map((agreed) => agreed.row);
+    const carried = !rows.every(areComplete);
+    if (carried) {
+      await this.report(rows.map((row) => row.report));
+      rows = (await this.#agreeing()).map((agreed) => agreed.row);
+    }
+    const [one, other] = rows;
+    const commitments = fromRows(one!, other!);
+    const { number } = one!;
+    if (number !== other!.number || parseNumber(number) !== number) throw new Untrusted("two nodes report different numbers");
     const before = await this.#core.profile();
     const news = before.number !== number || JSON.stringify(before.commitments) !== JSON.stringify(commitments);
     if (news) await this.#core.update((profile) => void Object.assign(profile, { number, commitments }));
-    return news;
+    return news || carried;
   }
 
+  /** Carries the nodes' words on the present epoch to every node; two must take them. */
+  async report(reports: readonly Signed[]): Promise<void> {
+    const request = { credential: credentialHash(await this.#core.registered()), reports };
+    twoOf(await Promise.allSettled(NODES.map((node) => this.#core.api.post(node, "/v1/reports", request, done))));
+  }
+
+  /** The newest row that two nodes share: one node that is ahead or behind alone stops nobody. */
   #agreeing(): Promise<{ node: NodeIndex; row: RowView }[]> {
     return this.within(async () => {
       const reads = NODES.map(async (node) => ({ node, row: await this.#read(node) }));
       const answers = twoOf(await Promise.allSettled(reads));
-      const { row } = answers.reduce((a, b) => (b.row.version > a.row.version ? b : a));
-      const agree = answers.filter((one) => one.row.version === row.version && one.row.head === row.head);
-      if (agree.length < 2) throw new Refused("nodes_disagree");
+      const same = ({ row }: { row: RowView }) => answers.filter((one) => one.row.version === row.version && one.row.head === row.head);
+      const [agree] = answers.map(same).filter((group) => group.length >= 2).sort((a, b) => b[0]!.row.version - a[0]!.row.version);
+      if (!agree) throw new Refused("nodes_disagree");
       return agree;
     });
   }

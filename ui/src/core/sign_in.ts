@@ -101,8 +101,10 @@ export class SignIn {
     try {
       return await this.#agree(asked, answers, password, progress);
     } catch (error) {
-      // Another device of this person may have ended all sessions: then every node proves against an epoch this one does not know.
-      if (!(error instanceof Untrusted) || !(await this.#holder.refresh())) throw error;
+      // Another device of this person may have ended all sessions: then every node proves against an epoch this one does not
+      // know. And who ended them may not have carried the nodes' words from one to the other: then none of them agree.
+      const mayHeal = error instanceof Untrusted || (error instanceof Refused && error.code === "nodes_disagree");
+      if (!mayHeal || !(await this.#holder.refresh())) throw error;
       return this.#agree(asked, answers, password, progress);
     }
   }

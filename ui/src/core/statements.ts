@@ -10,7 +10,7 @@ import { type Holder, twoOf } from "./holder.ts";
 import { parseNumber, randomNumber } from "./network_number.ts";
 import { encoded, map, oneOf, parseExact, record, type Shape, text } from "./shape.ts";
 import { type Core, credentialHash, HOLDER_KEY } from "./state.ts";
-import { done, type StatementAccepted, statementAccepted } from "./wire.ts";
+import { type StatementAccepted, statementAccepted } from "./wire.ts";
 import { type Label, NODES, SUBSETS } from "./words.ts";
 
 const offerShape = record({
@@ -63,20 +63,26 @@ export class Statements {
 
   /** Ends all sessions: platforms see another epoch pseudonym at the next sign-in. */
   async endSessions(): Promise<void> {
-    const { device } = await this.#core.enrolled();
     const accepted = await this.#change("end-sessions", { kind: "end_sessions", epoch: b64(random(16)) });
     const reports = accepted.flatMap((one) => (one.report ? [one.report] : []));
     const epoch = newEpoch(this.#core.trust, accepted[0]!.head, reports);
     await this.#core.update((profile) => void (profile.commitments &&= { ...profile.commitments, epoch }));
-    const request = { credential: credentialHash(device), reports };
-    twoOf(await Promise.allSettled(NODES.map((node) => this.#core.api.post(node, "/v1/reports", request, done))));
+    await this.#holder.report(reports);
   }
 
-  /** A new network number, which is returned. On `version_conflict` the number drawn was taken: repeat. */
+  /**
+   * A new network number, which is returned; copies of the certificate that say the old one are dropped. On `version_conflict`
+   * the number drawn was taken: repeat.
+   */
   async replaceNumber(): Promise<string> {
     const number = randomNumber();
     await this.#change("replace-number", { kind: "replace_number", number });
-    await this.#core.update((profile) => void (profile.number = number));
+    const { copies: old = [] } = await this.#core.profile();
+    await this.#core.update((profile) => {
+      profile.number = number;
+      delete profile.copies;
+    });
+    await Promise.all(old.map((copy) => this.#core.keys.remove(copy.key)));
     return number;
   }
 

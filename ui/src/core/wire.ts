@@ -200,9 +200,10 @@ export const rowView = s.record({
   next_batch: s.int,
   contact: b32,
   commitments: s.map(SUBSETS, reported),
+  report: signed,
   changes: s.list(change),
 });
-/** What a node holds about a person: all of it. `status` is `active`, `locked` or `suspended`. */
+/** What a node holds about a person: all of it. `report` is its word on the present epoch for its peers; `status` is `active`, `locked` or `suspended`. */
 export type RowView = Read<typeof rowView>;
 
 export const signingOffer = s.record({ session: b16, commitments: s.list(bytes), state: rowState });

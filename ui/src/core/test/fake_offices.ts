@@ -4,6 +4,7 @@
  */
 
 import { ed25519, ed25519_FROST as frost } from "@noble/curves/ed25519.js";
+import { sha256 } from "@noble/hashes/sha2.js";
 import { concat, b64, framed, random, unb64, utf8 } from "../bytes.ts";
 import { contextOf } from "../sign_in.ts";
 import { G1, type Group, RISTRETTO } from "../group.ts";
@@ -63,6 +64,9 @@ export class FakeOffices {
   #password: { salt: string; params_id: number } | undefined;
   #head = b64(random(32));
   #version = 1;
+  #epoch = "";
+  /** Whose words on the epoch each node has. */
+  readonly #words = new Map<NodeIndex, Set<Subset>>(NODES.map((node) => [node, new Set(SUBSETS)]));
   now = 1_800_000_000;
   readonly enrolmentId = b64(random(16));
   readonly tx = b64(random(32));
@@ -74,7 +78,12 @@ export class FakeOffices {
   lie: (to: NodeIndex | "front" | "registrar", path: string, answer: any) => any = (_to, _path, answer) => answer;
   /** Changes what the front or the registry signs. */
   forge: { transaction?: (t: any) => any; certificate?: (c: any) => any; token?: (t: any) => any; header?: any } = {};
+  /** Whether a request to this path reaches anybody. */
+  reaches: (path: string) => boolean = () => true;
   windowOpen = true;
+  number = "KQ7MX3RT2C";
+  /** When copies of the certificate expire, if not after a day. */
+  copiesExpire: number | undefined;
 
   get trust() {
     const key = (secret: Uint8Array) => b64(ed25519.getPublicKey(secret));
@@ -100,6 +109,7 @@ export class FakeOffices {
     const name = host.replace(".test", "");
     const to = (["1", "2", "3"].includes(name) ? Number(name) : name) as NodeIndex | "front" | "registrar";
     const body = init.body ? JSON.parse(init.body) : undefined;
+    if (!this.reaches(pathname)) throw new TypeError("the tab is gone");
     this.seen.push({ to: name, path: pathname, body });
     if (this.down.has(to as NodeIndex)) throw new TypeError("down");
     const answer = this.lie(to, pathname, this.#answer(to, pathname, body));
@@ -126,10 +136,11 @@ export class FakeOffices {
         return { partial: this.#evaluatePassword(to, body.pair, body.blinded), ...this.#password };
       case "/v1/sign-in/begin": return this.#begin(to, body);
       case "/v1/sign-in/finish": return this.#finish(to, body);
-      case "/v1/row": return this.windowOpen ? this.#row() : this.refusal("holder_key_refused", 401);
+      case "/v1/row": return this.windowOpen ? this.#row(to) : this.refusal("holder_key_refused", 401);
       case "/v1/holder": this.windowOpen = true; return {};
       case "/v1/statements": return this.#statement(to, body);
-      case "/v1/reports": return {};
+      case "/v1/reports": return this.#reported(to, body);
+      case "/v1/signing/finish": return this.#finishSigning(to, body);
       default: return this.refusal("not_found", 404);
     }
   }
@@ -139,7 +150,7 @@ export class FakeOffices {
     if (path.endsWith("start")) return { ticket: { id: this.enrolmentId, key: b64(random(32)) }, view };
     if (path.endsWith("device")) return { ...view, next: "confirm", nodes: [1, 2, 3], reports: NODES.map((node) => this.report(node)) };
     if (path.endsWith("recover")) return { ...view, next: "wait", until: this.now + 259_200 };
-    if (path.endsWith("confirm")) return { ...view, next: "done", nodes: [1, 2, 3], reports: NODES.map((node) => this.report(node)), number: "KQ7MX3RT2C" };
+    if (path.endsWith("confirm")) return { ...view, next: "done", nodes: [1, 2, 3], reports: NODES.map((node) => this.report(node)), number: this.number };
     return view;
   }
 
@@ -164,6 +175,28 @@ export class FakeOffices {
     this.#keys.epoch = drawKeys(G1.order);
     this.#version += 1;
     this.#head = b64(random(32));
+    for (const node of NODES) this.#words.set(node, new Set(SUBSETS));
+  }
+
+  /** Whether `node` can check every part of the epoch. */
+  #knows(node: NodeIndex): boolean {
+    return this.#words.get(node)!.size === SUBSETS.length;
+  }
+
+  #epochReport(node: NodeIndex) {
+    const commitments = Object.fromEntries(
+      SUBSETS.filter((subset) => holds(node, subset)).map((subset) => [subset, this.#commitment("epoch", subset)]),
+    );
+    return this.sign(node, "epoch-report", { head: this.#head, node, commitments });
+  }
+
+  #reported(node: NodeIndex, { reports }: any): unknown {
+    for (const { payload } of reports) {
+      const said = JSON.parse(new TextDecoder().decode(unb64(payload)));
+      if (said.head !== this.#head) return this.refusal("version_conflict");
+      for (const subset of Object.keys(said.commitments)) this.#words.get(node)!.add(subset as Subset);
+    }
+    return {};
   }
 
   report(node: NodeIndex, change: (report: any) => any = (report) => report) {
@@ -231,6 +264,7 @@ export class FakeOffices {
   }
 
   #begin(node: NodeIndex, { pair, consent }: any) {
+    if (!this.#knows(node)) return this.refusal("nodes_disagree", 503);
     const base = sectorPoint(SECTOR);
     const [x1, x2] = [this.#sum("pseudonym", pair, node, G1.order), this.#sum("epoch", pair, node, G1.order)];
     const total = (kind: "pseudonym" | "epoch") => SUBSETS.reduce((sum, subset) => (sum + this.#keys[kind][subset]) % G1.order, 0n);
@@ -254,22 +288,50 @@ export class FakeOffices {
     return { signing_input: begun.inputs[0], share: shares[0] };
   }
 
-  #row() {
+  #finishSigning(node: NodeIndex, { session, peer }: any) {
+    const { shares, begun } = this.#shares(node, session, peer.commitments);
+    return { signing_inputs: begun.inputs, shares, ...(begun.disclosures && { disclosures: begun.disclosures }) };
+  }
+
+  #row(node: NodeIndex) {
     return {
-      version: this.#version, head: this.#head, status: "active", number: "KQ7MX3RT2C",
+      version: this.#version, head: this.#head, status: "active", number: this.number,
       flags: { real: true, unique: true, alive: true, band: "18_or_over" }, devices: [], next_batch: 1, contact: b64(random(32)),
-      commitments: Object.fromEntries(SUBSETS.map((subset) => [subset, this.#committed(subset)])),
+      commitments: Object.fromEntries([...this.#words.get(node)!].sort().map((subset) => [subset, this.#committed(subset)])),
+      report: this.#epochReport(node),
       changes: [["lock", this.now]],
     };
   }
 
-  #statement(node: NodeIndex, { statement }: any) {
+  /** The copies that one statement asks for: both nodes of a pair draw the same. */
+  #copies(change: any): { inputs: string[]; disclosures: string[][] } {
+    const made = change.keys.map((key: string, at: number) => {
+      const point = unb64(key)!;
+      const claims = { number: this.number, real: true, unique: true, alive: true, age_over_18: true, age_band: "18_or_over" };
+      const disclosed = Object.entries(claims).map(([name, value]) => b64(json([`${change.seed}.${at}`, name, value])));
+      const payload = {
+        iat: this.now, exp: this.copiesExpire ?? this.now + 86_400, _sd: disclosed.map((one) => b64(sha256(utf8(one)))),
+        cnf: { jwk: { kty: "EC", crv: "P-256", x: b64(point.slice(1, 33)), y: b64(point.slice(33)) } },
+      };
+      return { input: `${b64(json({ alg: "EdDSA", typ: "dc+sd-jwt" }))}.${b64(json(payload))}`, disclosed };
+    });
+    return { inputs: made.map((one: any) => one.input), disclosures: made.map((one: any) => one.disclosed) };
+  }
+
+  #statement(node: NodeIndex, { statement, pair }: any) {
     const { change } = JSON.parse(new TextDecoder().decode(unb64(statement)));
-    const accepted = { version: this.#version + 1, head: this.#head };
-    if (change.kind !== "end_sessions") return accepted;
-    const commitments = Object.fromEntries(
-      SUBSETS.filter((subset) => holds(node, subset)).map((subset) => [subset, this.#commitment("epoch", subset)]),
-    );
-    return { ...accepted, report: this.sign(node, "epoch-report", { head: this.#head, node, commitments }) };
+    if (change.kind === "replace_number") this.number = change.number;
+    if (change.kind === "certificates") {
+      const { inputs, disclosures } = this.#copies(change);
+      const accepted = { version: this.#version + 1, head: this.#head };
+      return pair.includes(node) ? { ...accepted, offer: this.#open(pair, node, inputs, disclosures) } : accepted;
+    }
+    if (change.kind !== "end_sessions") return { version: this.#version + 1, head: this.#head };
+    if (this.#epoch !== change.epoch) {
+      this.endSessionsElsewhere();
+      this.#epoch = change.epoch;
+      for (const each of NODES) this.#words.set(each, new Set(SUBSETS.filter((subset) => holds(each, subset))));
+    }
+    return { version: this.#version, head: this.#head, report: this.#epochReport(node) };
   }
 }

@@ -306,6 +306,79 @@ export default {
     await rejects(wallet.signIn.agree(asked, ["real"]), untrusted);
   },
 
+  async "one node that is ahead alone stops nobody; without two that agree nothing is begun"() {
+    const { offices, wallet } = await enrolled();
+    lies(offices, "/v1/row", (row, to) => (to === 1 ? { ...row, version: row.version + 1, head: b64(random(32)) } : row));
+    await wallet.statements.lock();
+    const statement = JSON.parse(new TextDecoder().decode(unb64(offices.seen.at(-1)!.body.statement)));
+    equal(statement.version, 1, "the newest version that two nodes share");
+    offices.down = new Set([3]);
+    await rejects(wallet.statements.lock(), refused("nodes_disagree"));
+    offices.down = new Set();
+    lies(offices, "/v1/row", (row, to) => (to === 1 ? row : { ...row, version: row.version + 1, head: b64(new Uint8Array(32)) }));
+    await wallet.statements.lock();
+    equal(JSON.parse(new TextDecoder().decode(unb64(offices.seen.at(-1)!.body.statement))).version, 2, "an old node stops nobody either");
+  },
+
+  async "sessions ended by a tab that closed too early: the nodes' words are carried at the next sign-in"() {
+    const { offices, wallet } = await enrolled();
+    const asked = await wallet.signIn.openTransaction(offices.tx);
+    const { ep } = (await wallet.signIn.agree(asked, ["real"])).payload.hufu;
+    offices.reaches = (path) => path !== "/v1/reports";
+    await rejects(wallet.statements.endSessions(), refused("nodes_unavailable"));
+    await rejects(wallet.signIn.agree(asked, ["real"]), refused("nodes_unavailable"));
+    offices.reaches = () => true;
+    differ((await wallet.signIn.agree(asked, ["real"])).payload.hufu.ep, ep, "another epoch");
+    const carried = offices.seen.filter((one) => one.path === "/v1/reports").length;
+    await wallet.signIn.agree(asked, ["real"]);
+    equal(offices.seen.filter((one) => one.path === "/v1/reports").length, carried, "and they are carried once");
+  },
+
+  async "enrolment: a node that dies between device and password stops nobody"() {
+    for (const dead of [1, 2, 3] as const) {
+      const { offices, passkeys, wallet } = await empty();
+      await wallet.enrol.start(DETAILS);
+      await wallet.enrol.registerDevice("me");
+      offices.down = new Set([dead]);
+      const before = passkeys.prompts;
+      await wallet.enrol.secure(PASSWORD, []);
+      ok(passkeys.prompts - before <= 2, "at most one prompt more");
+      await wallet.enrol.confirm();
+      const confirm = offices.seen.find((one) => one.path === "/v1/enrol/confirm")!;
+      equal(confirm.body.ready.map((one: any) => one.office), ["node-1", "node-2", "node-3"].filter((name) => name !== `node-${dead}`));
+    }
+    const { offices, wallet } = await empty();
+    await wallet.enrol.start(DETAILS);
+    await wallet.enrol.registerDevice("me");
+    offices.down = new Set([1, 3]);
+    await rejects(wallet.enrol.secure(PASSWORD, []), refused("nodes_unavailable"));
+    await rejects(wallet.enrol.confirm(), { kind: "state" });
+    offices.down = new Set();
+    lies(offices, "/v1/enrolments/device", (answer, to) => (to === 2 ? {} : answer));
+    await wallet.enrol.secure(PASSWORD, []);
+    lies(offices, "/v1/enrolments/device", () => offices.refusal("enrolment_gone", 410));
+    await rejects(wallet.enrol.secure(PASSWORD, []), refused("enrolment_gone"));
+  },
+
+  async "copies of the certificate are asked for when there are none, when they have expired and when they say an old number"() {
+    const { offices, passkeys, wallet } = await enrolled();
+    const issued = () => offices.seen.filter((one) => one.path === "/v1/signing/finish").length / 2;
+    equal((await wallet.certificates.current()).claims.number, offices.number);
+    equal([issued(), passkeys.prompts], [1, 0]);
+    equal((await wallet.certificates.current()).claims.age_band, "18_or_over");
+    equal(issued(), 1, "what is here and holds is used");
+    offices.now += 86_400;
+    ok((await wallet.certificates.current()).expires > offices.now);
+    equal(issued(), 2);
+    const number = await wallet.statements.replaceNumber();
+    equal(await wallet.certificates.list(), [], "the old number is on no copy that is kept");
+    equal((await wallet.certificates.current()).claims.number, number);
+    equal(issued(), 3);
+    offices.copiesExpire = offices.now;
+    offices.now += 86_400;
+    await rejects(wallet.certificates.current(), untrusted, "copies that are born expired");
+  },
+
   async "another device: offered, added, joined; a stranger's answer is refused"() {
     const first = await enrolled();
     const second = await empty(first.offices);
