@@ -1,6 +1,7 @@
 refused-title = You cannot continue
 refused-next = What you can do
 refused-code = Code: { $code }
+refused-engineers = For the platform's engineers:
 refused-id = Error number: { $id }
 refused-details = Your details could not be confirmed
 refused-guardian = A guardian must apply

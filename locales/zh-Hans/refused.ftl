@@ -1,6 +1,7 @@
 refused-title = 无法继续
 refused-next = 您可以这样做
 refused-code = 代码：{ $code }
+refused-engineers = 供平台开发人员参考：
 refused-id = 错误编号：{ $id }
 refused-details = 信息未能确认
 refused-guardian = 须由监护人申请

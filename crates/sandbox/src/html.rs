@@ -44,9 +44,11 @@ pub fn escape(text: &str) -> String {
 #[must_use]
 pub fn page(lang: Lang, status: StatusCode, title: &str, body: &str, forms: &str) -> Response {
     let band = say(lang, "沙箱：合成人物，不是真实身份", "Sandbox: synthetic persons, no real identity");
+    let label = say(lang, "沙箱提示", "Sandbox notice");
     let page = format!(
         "<!doctype html><html lang=\"{}\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <title>{}</title><link rel=\"stylesheet\" href=\"{STYLE_PATH}\"></head><body><p class=\"band\">{band}</p><main>{body}</main></body></html>",
+         <meta name=\"color-scheme\" content=\"light dark\"><title>{}</title><link rel=\"stylesheet\" href=\"{STYLE_PATH}\"></head>\
+         <body><aside class=\"band\" aria-label=\"{label}\"><p><strong>SANDBOX</strong> {band}</p></aside><main>{body}</main></body></html>",
         lang.tag(),
         escape(title),
     );
@@ -66,10 +68,12 @@ pub fn page(lang: Lang, status: StatusCode, title: &str, body: &str, forms: &str
 
 /// The style sheet.
 pub async fn style() -> Response {
-    const STYLE: &str = "body{margin:0;font:1.125rem/1.7 system-ui,'Noto Sans CJK SC','PingFang SC','Microsoft YaHei',sans-serif;color:#1c1a17;background:#faf7f1}\
-main{max-width:40rem;margin:0 auto;padding:1rem}.band{margin:0;padding:.5rem 1rem;background:#1c1a17;color:#faf7f1}\
-label{display:block;font-weight:600}select,input,button{font:inherit;min-height:44px;padding:.25rem .75rem;border:2px solid #1c1a17;border-radius:4px;background:#fff;color:inherit;max-width:100%;box-sizing:border-box}\
-.choice button{min-width:12rem}dt{font-weight:600}dd{margin:0 0 .75rem}code{overflow-wrap:anywhere}[role=alert]{border-left:6px solid #b3261e;padding-left:.75rem}\
-:focus-visible{outline:3px solid #b3261e;outline-offset:2px}";
+    const STYLE: &str = ":root{color-scheme:light dark;--paper:#fbf8f2;--ink:#1a2430;--alarm:#a8281c;--band:#a8281c;--field:#fffefb}\
+@media(prefers-color-scheme:dark){:root{--paper:#14191f;--ink:#f1ebe0;--alarm:#ff9484;--band:#8c2218;--field:#1b222a}}\
+body{margin:0;font:1.125rem/1.7 system-ui,'PingFang SC','Noto Sans CJK SC','Microsoft YaHei',sans-serif;color:var(--ink);background:var(--paper);overflow-wrap:break-word}\
+main{max-width:40rem;margin:0 auto;padding:1rem}.band{padding:.4rem 1rem;background:var(--band);color:#fff}.band p{margin:0 auto;max-width:40rem}.band strong{letter-spacing:.12em}\
+label{display:block;font-weight:600}select,input,button{font:inherit;min-height:44px;padding:.25rem .75rem;border:2px solid var(--ink);border-radius:4px;background:var(--field);color:inherit;max-width:100%;box-sizing:border-box}\
+.choice button{min-width:12rem}dt{font-weight:600}dd{margin:0 0 .75rem}code{overflow-wrap:anywhere}[role=alert]{border-left:6px solid var(--alarm);padding-left:.75rem}\
+a{color:inherit}main>p>a{display:inline-flex;align-items:center;min-height:44px}:focus-visible{outline:3px solid var(--alarm);outline-offset:2px}";
     ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE).into_response()
 }

@@ -245,6 +245,7 @@ struct Phones<'a> {
 struct PageText {
     title: &'static str,
     band: &'static str,
+    band_label: &'static str,
     skip: &'static str,
     language: &'static str,
     phone: &'static str,
@@ -259,6 +260,7 @@ impl PageText {
             Lang::ZhHans => Self {
                 title: "手机收件箱",
                 band: "沙盒：没有真实的手机，也没有真实的人。",
+                band_label: "沙箱提示",
                 skip: "跳到收件箱",
                 language: "语言",
                 phone: "手机号码（留空显示全部）",
@@ -269,6 +271,7 @@ impl PageText {
             Lang::En => Self {
                 title: "Phone inboxes",
                 band: "Sandbox: no phone here is real, and nobody is.",
+                band_label: "Sandbox notice",
                 skip: "Skip to the inbox",
                 language: "Language",
                 phone: "Mobile number (empty shows all)",

@@ -1,5 +1,6 @@
 //! The front's routes. Handlers read headers and bodies; every decision is the front's.
 
+use crate::pages::{self, FrontRefusal};
 use crate::reply::{Edge, body, json, parse};
 use axum::Router;
 use axum::body::Body;
@@ -7,7 +8,7 @@ use axum::extract::{FromRef, FromRequest, Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use hufu_kernel::{Lang, Refusal};
+use hufu_kernel::{Lang, Refusal, Root};
 use hufu_offices::front::{Front, Incoming, Reply, Shown};
 use hufu_wire::api::sign_in::{CompleteSignIn, Continue, RefuseSignIn};
 use serde::de::DeserializeOwned;
@@ -35,7 +36,29 @@ impl Site {
         }
         answer(reply)
     }
+
+    /// One refusal as a page. Nothing of the request is repeated on it.
+    fn refused_with_page(&self, refusal: Refusal, lang: Lang, detail: Option<&str>) -> Response<Body> {
+        let edge = &self.edge;
+        let error_id = edge.error_id();
+        edge.errors.note(&error_id, refusal.code());
+        edge.count(refusal.code());
+        tracing::info!(office = edge.office, error_id, code = refusal.code(), "refused with a page");
+        let detail = detail.unwrap_or(refusal.code());
+        let sandbox = self.front.root() == Root::Sandbox;
+        let page = FrontRefusal { lang, sandbox, refusal, error_id: &error_id, detail }.html();
+        (status(refusal), PAGE_HEADERS, page).into_response()
+    }
 }
+
+/// The page loads its style sheet and nothing else.
+const PAGE_HEADERS: [(HeaderName, &str); 2] = [
+    (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    ),
+];
 
 type Shared = State<Arc<Front>>;
 
@@ -43,7 +66,8 @@ type Shared = State<Arc<Front>>;
 ///
 /// * platforms: `/.well-known/openid-configuration`, `/.well-known/oauth-authorization-server`, `/jwks.json`, `/par`,
 ///   `/token`, `/userinfo`
-/// * browsers: `/authorize`, and top-level form posts to `/complete` and `/refuse`, answered with 303
+/// * browsers: `/authorize`, and top-level form posts to `/complete` and `/refuse`, answered with 303 or with a page, whose style
+///   sheet is `/style.css`
 /// * the wallet's scripts: `/tx/{tx}`, and JSON to `/complete` and `/refuse`, answered with JSON
 pub fn router(edge: &Edge, front: &Arc<Front>) -> Router {
     let wallet = Router::new()
@@ -59,6 +83,7 @@ pub fn router(edge: &Edge, front: &Arc<Front>) -> Router {
         .route("/token", post(token))
         .route("/userinfo", get(userinfo).post(userinfo))
         .route("/authorize", get(authorize).post(authorize))
+        .route("/style.css", get(pages::style))
         .merge(wallet)
         .with_state(Site { edge: edge.clone(), front: Arc::clone(front) })
 }
@@ -98,7 +123,12 @@ async fn userinfo(State(site): State<Site>, request: Platform) -> Response<Body>
 async fn authorize(State(site): State<Site>, request: Browser) -> Response<Body> {
     match site.front.authorize(&request.form, &texts(&request.headers, &header::COOKIE)).await {
         Ok(reply) => site.answer(reply),
-        Err(shown) => error_page(&site.edge, shown, language(&request.headers)),
+        Err(shown) => {
+            let detail = format!("{}: {}", shown.error.code(), shown.error.description());
+            let asked = form_urlencoded::parse(request.form.as_bytes()).find(|(name, _)| name == "ui_locales");
+            let lang = asked.and_then(|(_, tags)| Lang::negotiate(&tags));
+            site.refused_with_page(shown.refusal, lang.unwrap_or_else(|| language(&request.headers)), Some(&detail))
+        }
     }
 }
 
@@ -114,7 +144,7 @@ async fn complete(State(site): State<Site>, posted: Posted<CompleteSignIn>) -> R
         Ok(()) => site.front.complete(&posted.value, &texts(&posted.headers, &header::COOKIE)).await,
         Err(refusal) => Err(refusal),
     };
-    posted.answer(&site.edge, done)
+    posted.answer(&site, done)
 }
 
 async fn refuse(State(site): State<Site>, posted: Posted<RefuseSignIn>) -> Response<Body> {
@@ -122,7 +152,7 @@ async fn refuse(State(site): State<Site>, posted: Posted<RefuseSignIn>) -> Respo
         Ok(()) => site.front.refuse(&posted.value, &texts(&posted.headers, &header::COOKIE)).await,
         Err(refusal) => Err(refusal),
     };
-    posted.answer(&site.edge, done)
+    posted.answer(&site, done)
 }
 
 /// All values of a header. One that is no text stands as an empty one, so that its presence still counts.
@@ -164,7 +194,7 @@ impl FromRequest<Site> for Browser {
         let headers = request.headers().clone();
         let form = if request.method() == Method::POST {
             let lang = language(&headers);
-            form_of(request).await.map_err(|refusal| refusal_page(&site.edge, refusal, lang, None))?
+            form_of(request).await.map_err(|refusal| site.refused_with_page(refusal, lang, None))?
         } else {
             request.uri().query().unwrap_or_default().to_owned()
         };
@@ -236,7 +266,7 @@ impl<T: DeserializeOwned> FromRequest<Site> for Posted<T> {
         let lang = language(&headers);
         match axum::Form::from_request(request, site).await {
             Ok(axum::Form(value)) => Ok(Self { headers, by_script: false, value }),
-            Err(_) => Err(refusal_page(&site.edge, Refusal::Malformed, lang, None)),
+            Err(_) => Err(site.refused_with_page(Refusal::Malformed, lang, None)),
         }
     }
 }
@@ -249,11 +279,11 @@ impl<T> Posted<T> {
         if ours { Ok(()) } else { Err(Refusal::ForeignOrigin) }
     }
 
-    fn answer(&self, edge: &Edge, done: Result<Continue, Refusal>) -> Response<Body> {
+    fn answer(&self, site: &Site, done: Result<Continue, Refusal>) -> Response<Body> {
         match (done, self.by_script) {
             (Ok(next), false) => (StatusCode::SEE_OTHER, [(header::LOCATION, next.redirect_to)]).into_response(),
-            (Err(refusal), false) => refusal_page(edge, refusal, language(&self.headers), None),
-            (done, true) => edge.answer(done),
+            (Err(refusal), false) => site.refused_with_page(refusal, language(&self.headers), None),
+            (done, true) => site.edge.answer(done),
         }
     }
 }
@@ -275,31 +305,4 @@ fn answer(reply: Reply) -> Response<Body> {
         };
     }
     response
-}
-
-fn error_page(edge: &Edge, shown: Shown, lang: Lang) -> Response<Body> {
-    let detail = format!("{}: {}", shown.error.code(), shown.error.description());
-    refusal_page(edge, shown.refusal, lang, Some(&detail))
-}
-
-/// One refusal as a page. Nothing of the request is repeated on it, so there is nothing to escape but our own texts.
-fn refusal_page(edge: &Edge, refusal: Refusal, lang: Lang, detail: Option<&str>) -> Response<Body> {
-    let (title, number, engineers) = match lang {
-        Lang::ZhHans => ("无法继续登录", "错误编号", "供平台开发人员参考"),
-        Lang::En => ("Sign-in cannot continue", "Error number", "For the platform's engineers"),
-    };
-    let error_id = edge.error_id();
-    edge.errors.note(&error_id, refusal.code());
-    edge.count(refusal.code());
-    tracing::info!(office = edge.office, error_id, code = refusal.code(), "refused with a page");
-    let detail = detail.unwrap_or(refusal.code()).replace('&', "&amp;").replace('<', "&lt;");
-    let page = format!(
-        "<!doctype html><html lang=\"{}\"><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>{title}</title>\
-         <main><h1>{title}</h1><p>{}</p><p>{number} <code>{error_id}</code></p>\
-         <p><small>{engineers}: <code>{detail}</code></small></p></main></html>",
-        lang.tag(),
-        refusal.sentence(lang),
-    );
-    (status(refusal), [(header::CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
 }

@@ -26,7 +26,7 @@ class Card extends Island {
       await this.#begin();
       // With the quarter of an hour open, fresh copies of the certificate cost no further prompt.
       this.view("recovery", (await opened.row()).devices.some((device) => now() < (device.not_before ?? 0)));
-      if (status.copies === 0) await opened.certificates.issue().then((copies) => (status.copies = copies), () => undefined);
+      await opened.certificates.current().catch(() => undefined);
     }, "device");
     this.find("[data-hide]").addEventListener("click", () => this.#end());
     this.onCopy(this.find("[data-copy]"), "[data-pass]");

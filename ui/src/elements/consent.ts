@@ -16,13 +16,16 @@ class Consent extends Island {
     if (status.kind === "waiting") throw new Refused("veto_period");
     if (status.kind !== "enrolled") {
       this.view("start", false);
-      return this.view("empty");
+      this.view("empty");
+      this.#refusal(tx);
+      return this.ready();
     }
     this.fill("[data-reading]", this.text("reading"));
     const asked = await this.#asked(tx);
     this.querySelector<HTMLElement>("[data-persona]")?.remove();
     await this.#show(asked);
     this.#answer(asked);
+    this.lapses(asked.transaction.exp);
     this.view("start", false);
     this.view("consent");
     this.ready();
@@ -44,7 +47,9 @@ class Consent extends Island {
     this.fill("[data-name]", certificate.name[lang]);
     this.fill("[data-host]", new URL(transaction.redirect_uri).host);
     this.fill("[data-purpose]", purpose.text[lang]);
-    const [copy] = await (await wallet()).certificates.list();
+    // With the holder key's quarter of an hour open, fresh copies cost no prompt. Without one the page says who gives the values.
+    const { certificates } = await wallet();
+    const copy = await certificates.current().catch(() => undefined);
     const rows = transaction.answers.map((answer) => row(this.text(answer), this.#value(answer, copy)));
     this.find("[data-answers]").replaceChildren(...rows, this.find("[data-answer='pseudonym']"));
     this.view("password", transaction.strength === "certificate+password");
@@ -66,10 +71,17 @@ class Consent extends Island {
       const agreed = await signIn.agree(asked, asked.transaction.answers, password);
       await this.#leave(() => signIn.complete(agreed), () => this.#post("[data-complete]", agreed));
     }, "device");
-    this.onClick(this.find("[data-refuse]"), async () => {
-      const { signIn } = await wallet();
-      await this.#leave(() => signIn.refuse(tx), () => this.#post("[data-refusal]", { tx }));
-    });
+    this.#refusal(tx);
+  }
+
+  /** The way back to the platform, for a person who does not agree, and for one who has no certificate here. */
+  #refusal(tx: string): void {
+    for (const button of this.querySelectorAll<HTMLElement>("[data-refuse]")) {
+      this.onClick(button, async () => {
+        const { signIn } = await wallet();
+        await this.#leave(() => signIn.refuse(tx), () => this.#post("[data-refusal]", { tx }));
+      });
+    }
   }
 
   /**

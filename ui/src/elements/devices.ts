@@ -119,6 +119,8 @@ class Devices extends Island {
       if (!welcome) return showErrors(["answer"]);
       const joined = await (await wallet()).statements.joinDevice(welcome).then(() => true, unreadable);
       if (!joined) return showErrors(["answer"]);
+      // The consent page shows values from this device's own copies; without them it says so.
+      await (await wallet()).certificates.issue().catch(() => undefined);
       location.assign("/home");
     }, "device");
     this.onCopy(this.find("[data-copy]"), "[data-offer]");

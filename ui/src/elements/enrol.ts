@@ -38,6 +38,8 @@ class Enrol extends Island {
     const step = this.getAttribute("step") as Step;
     if (await this.#elsewhere(step)) return;
     await this[step]();
+    const status = await (await wallet()).status();
+    if (status.kind === "enrolling" && step in ALLOWED) this.lapses(status.view.expires);
     this.ready();
   }
 
@@ -143,7 +145,9 @@ class Enrol extends Island {
     this.fill("[data-until]", moment(status.until));
     this.view("until");
     this.#form(async () => {
-      await (await wallet()).enrol.finishRecovery();
+      const { enrol, certificates } = await wallet();
+      await enrol.finishRecovery();
+      await certificates.issue().catch(() => undefined);
       location.assign("/home");
     }, "device");
     this.onClick(this.find("[data-forget]"), async () => {
@@ -160,7 +164,7 @@ class Enrol extends Island {
     });
     let secured = false;
     this.#form(async () => {
-      const { enrol } = await wallet();
+      const { enrol, certificates } = await wallet();
       if (!secured) {
         const [typed, again] = fields.map((field) => field.value.normalize("NFKC").replace(/\s/g, "")) as [string, string];
         const birthDates = birthDatesOf(sessionStorage.getItem(TAB.birth) ?? "");
@@ -171,6 +175,8 @@ class Enrol extends Island {
         secured = true;
       }
       await enrol.confirm();
+      // The nodes have just heard this device. If it fails, the consent page asks for copies.
+      await certificates.issue().catch(() => undefined);
       sessionStorage.removeItem(TAB.birth);
       location.assign(PAGES.done);
     }, "device");

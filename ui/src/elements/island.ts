@@ -1,6 +1,7 @@
 /** What all elements share: the markup is there first, and an element only finds, shows and fills its parts. */
 
 import { WalletError, Refused, type Lang } from "../core/index.ts";
+import { now } from "./wallet.ts";
 
 /** The page's language. */
 export const lang = document.documentElement.lang as Lang;
@@ -68,6 +69,9 @@ export function save(name: string, value: unknown): void {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
+/** Seconds before the end of what was begun at which a person is told (WCAG 2.2, 2.2.1). */
+const NOTICE = 120;
+
 export abstract class Island extends HTMLElement {
   connectedCallback(): void {
     // The parser may not have reached the markup inside yet; modules run after it has.
@@ -106,6 +110,15 @@ export abstract class Island extends HTMLElement {
   protected say(name: string | undefined): void {
     const status = this.querySelector("[data-status]");
     if (status) status.textContent = name === undefined ? "" : this.text(name);
+  }
+
+  /** Says two minutes before it that what was begun here will lapse, and then that it has. Nobody is asked: the time is known. */
+  protected lapses(at: number): void {
+    const status = this.find("[data-time]");
+    const say = (name: string) => (status.textContent = this.text(name));
+    const after = (seconds: number) => Math.max(0, seconds) * 1000;
+    setTimeout(() => say("lapsing"), after(at - NOTICE - now()));
+    setTimeout(() => say("lapsed"), after(at - now()));
   }
 
   /** Buttons wait until their scripts are there, and while something is being done. */

@@ -178,6 +178,12 @@ impl Front {
         &self.trust.wallet_origin
     }
 
+    /// Sandbox or production: a person who sees a page of the front must know which.
+    #[must_use]
+    pub fn root(&self) -> Root {
+        self.trust.root
+    }
+
     /// The metadata document (OpenID Connect Discovery, RFC 8414).
     #[must_use]
     pub fn discovery(&self) -> Reply {

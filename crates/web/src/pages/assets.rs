@@ -33,6 +33,11 @@ static TAGS: LazyLock<Vec<String>> = LazyLock::new(|| {
     ASSETS.iter().map(|asset| format!("\"{}\"", hufu_kernel::hex(&Sha256::digest(asset.bytes)[..12]))).collect()
 });
 
+/// The pages' style sheet, for the front's page of a refusal: another origin's could not be loaded there.
+pub(crate) async fn style(headers: HeaderMap) -> Response {
+    serve(Path("style.css".to_owned()), headers).await
+}
+
 /// A file, with its hash as `ETag`: browsers keep it and ask whether it is still the same, so that a page and its scripts are
 /// never of two versions for longer than one load.
 pub(super) async fn serve(Path(file): Path<String>, headers: HeaderMap) -> Response {

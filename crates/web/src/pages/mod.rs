@@ -5,6 +5,7 @@
 //! size, and whether a notice was accepted).
 
 mod assets;
+mod at_front;
 mod headers;
 mod page;
 mod preferences;
@@ -16,6 +17,8 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use assets::style;
+pub(crate) use at_front::FrontRefusal;
 pub use page::Page;
 pub use table::{FieldError, Row, Sentence, routes};
 
