@@ -1,11 +1,18 @@
-// A platform of the sandbox: a client that we did not write (openid-client), with the platform's own key. The browser comes back
-// to the platform's page, which did not begin this sign-in and leaves the code alone.
+// A platform of the sandbox: a client that we did not write (openid-client), with the platform's own key, or its secret where it is
+// one of those that sign in by plain OpenID Connect. The browser comes back to the platform's page, which did not begin this sign-in
+// and leaves the code alone.
 
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as oidc from "openid-client";
 
 const ES256 = { name: "ECDSA", namedCurve: "P-256" };
+
+async function privateKeyJwt(path) {
+  const { kid, d, crv, kty, x, y } = JSON.parse(readFileSync(path, "utf8"));
+  const key = await crypto.subtle.importKey("jwk", { crv, d, kty, x, y }, ES256, false, ["sign"]);
+  return oidc.PrivateKeyJwt(kid ? { key, kid } : key);
+}
 
 export class Platform {
   #config;
@@ -13,21 +20,23 @@ export class Platform {
 
   static async named(clientId, ready) {
     const platform = new Platform();
-    const jwk = JSON.parse(readFileSync(join(ready.data, "platforms", `${clientId}.key.json`), "utf8"));
-    const { kid, d, crv, kty, x, y } = jwk;
-    const key = await crypto.subtle.importKey("jwk", { crv, d, kty, x, y }, ES256, false, ["sign"]);
+    const file = (kind) => join(ready.data, "platforms", `${clientId}.${kind}`);
+    const ordinary = existsSync(file("secret"));
     platform.clientId = clientId;
     platform.redirectUri = `${ready.platforms.find((served) => served.client_id === clientId).url}/callback`;
     platform.#config = await oidc.discovery(
       new URL(ready.issuer),
       clientId,
-      { token_endpoint_auth_method: "private_key_jwt", id_token_signed_response_alg: "EdDSA" },
-      oidc.PrivateKeyJwt(kid ? { key, kid } : key),
+      { id_token_signed_response_alg: "EdDSA" },
+      ordinary ? oidc.ClientSecretBasic(readFileSync(file("secret"), "utf8")) : await privateKeyJwt(file("key.json")),
       { execute: [oidc.allowInsecureRequests] },
     );
-    const pair = await oidc.randomDPoPKeyPair("ES256");
-    platform.#dpop = oidc.getDPoPHandle(platform.#config, pair);
+    if (!ordinary) platform.#dpop = oidc.getDPoPHandle(platform.#config, await oidc.randomDPoPKeyPair("ES256"));
     return platform;
+  }
+
+  get #proof() {
+    return this.#dpop && { DPoP: this.#dpop };
   }
 
   /** Where to send the browser, and what to remember. Refused requests throw the front's answer. */
@@ -44,7 +53,7 @@ export class Platform {
     };
     if (purpose) parameters.hufu_purpose = purpose;
     if (password) parameters.acr_values = "urn:hufu:acr:certificate+password";
-    const url = await oidc.buildAuthorizationUrlWithPAR(this.#config, parameters, { DPoP: this.#dpop });
+    const url = await oidc.buildAuthorizationUrlWithPAR(this.#config, parameters, this.#proof);
     return { url: url.href, pending };
   }
 
@@ -55,7 +64,7 @@ export class Platform {
       new URL(callback),
       { pkceCodeVerifier: pending.verifier, expectedState: pending.state, expectedNonce: pending.nonce },
       undefined,
-      { DPoP: this.#dpop },
+      this.#proof,
     );
     return tokens.claims();
   }

@@ -32,6 +32,56 @@ async function visit(device, path, error, address) {
   device.report.visited(path, error);
 }
 
+/** Pages of other origins that a person meets on the way; they have no large text, and are read on a narrow screen and in the dark too. */
+const OUTSIDE = WAYS.slice(0, 2).flatMap((way) => [way, { ...way, viewport: WAYS[2].viewport }, { ...way, scheme: "dark" }]);
+
+/** The front's own page, the persona agent's, the sample platforms' and the phones': the same looking as everywhere. */
+export async function outside(browser, ready, report) {
+  for (const way of OUTSIDE) {
+    const device = await Device.make(browser, ready, way, report);
+    const { page } = device;
+    const where = `${way.lang} ${way.viewport.width}${way.scheme ? ` ${way.scheme}` : ""}`;
+    const inTheSandbox = async (name) => {
+      report.check(/SANDBOX/.test(await page.locator("aside.band, aside.sandbox").innerText()), `${name} says that it is the sandbox`);
+      await device.look(`${name} ${way.viewport.width}`);
+    };
+    await report.journey(`pages of other origins [${where}]`, async () => {
+      const refused = await page.goto(`${ready.issuer}/authorize?client_id=nobody`);
+      report.equal(refused.status(), 400, "the front refuses a stranger");
+      report.equal(new URL(page.url()).origin, ready.issuer, "with a page of its own");
+      const styled = await page.evaluate(() => getComputedStyle(document.body).display);
+      report.equal(styled, "flex", "which has its style sheet");
+      await inTheSandbox("front refusal");
+      const other = way.lang === "en" ? "zh-Hans" : "en";
+      await page.goto(`${ready.issuer}/authorize?client_id=nobody&ui_locales=${other === "en" ? "en" : "zh-CN"}`);
+      report.equal(await page.locator("html").getAttribute("lang"), other, "in the language that was chosen at the platform");
+      for (const { client_id, url } of ready.platforms) {
+        await page.goto(url);
+        await inTheSandbox(`platform ${client_id}`);
+        await page.goto(`${url}/callback?code=none`);
+        await device.look(`platform ${client_id} trouble ${way.viewport.width}`);
+      }
+      await page.goto(ready.platforms[0].url);
+      await page.locator("form[action='/sign-in'] button").first().click();
+      await page.locator("a[href^='/sandbox/sign-in']").click();
+      await page.waitForSelector("select#persona");
+      await inTheSandbox("persona agent");
+      await page.locator("button[value='refuse']").click();
+      await page.waitForSelector("form[action$='/refuse']");
+      await inTheSandbox("persona agent refused");
+      await page.goto(`${ready.wallet}/sandbox/sign-in?tx=none`);
+      await inTheSandbox("persona agent trouble");
+      await page.goto(`${ready.phone}/`);
+      await inTheSandbox("phones");
+      await page.fill("#to", "1");
+      await page.locator("form button").click();
+      await page.waitForSelector("[role='alert']");
+      await inTheSandbox("phones alert");
+    });
+    await device.close();
+  }
+}
+
 /** Without scripts every page is there, says what to do, and plain forms work. */
 export async function withoutScripts(browser, ready, report) {
   for (const way of WAYS.slice(0, 2)) {

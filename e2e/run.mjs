@@ -2,9 +2,10 @@
 
 import { readFileSync } from "node:fs";
 import { launch, WAYS } from "./browser.mjs";
-import { journeys, journeysThroughTime } from "./journeys.mjs";
+import { journeys } from "./journeys.mjs";
+import { journeysThroughTime } from "./recovery.mjs";
 import { Report } from "./report.mjs";
-import { routes, withoutScripts } from "./routes.mjs";
+import { outside, routes, withoutScripts } from "./routes.mjs";
 
 if (!process.env.HUFU_READY) {
   console.error("HUFU_READY names no file: start `hufu demo --port 0 --ready-file FILE` first, or run ./test e2e");
@@ -20,6 +21,7 @@ try {
   }
   if (!only || only === "routes") {
     await routes(browser, ready, report);
+    await outside(browser, ready, report);
     await withoutScripts(browser, ready, report);
   }
   if (!only || only === "time") {

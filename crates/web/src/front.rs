@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCod
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use hufu_kernel::{Lang, Refusal, Root};
-use hufu_offices::front::{Front, Incoming, Reply, Shown};
+use hufu_offices::front::{Front, Incoming, Reply};
 use hufu_wire::api::sign_in::{CompleteSignIn, Continue, RefuseSignIn};
 use serde::de::DeserializeOwned;
 use serde_json::json;

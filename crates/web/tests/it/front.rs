@@ -150,8 +150,12 @@ async fn a_person_without_a_way_back_reads_a_page_in_their_language() {
     let world = World::new();
     let app = app(&world);
     let path = "/authorize?client_id=%3Cscript%3Ealert(1)%3C/script%3E&redirect_uri=https://evil.example";
-    for (language, sentence) in [("en", "This platform is not registered."), ("zh-CN", "该平台未登记。")] {
-        let shown = send(&app, request(Method::GET, path, &[("accept-language", language)], "")).await;
+    let (zh, en) = ("该平台未登记。", "This platform is not registered.");
+    let cases =
+        [("", "en", "en", en, zh), ("", "zh-CN", "zh-Hans", zh, en), ("&ui_locales=fr+zh-CN", "en", "zh-Hans", zh, en)];
+    for (chosen, language, lang, first, second) in cases {
+        let path = format!("{path}{chosen}");
+        let shown = send(&app, request(Method::GET, &path, &[("accept-language", language)], "")).await;
         assert_eq!(shown.status(), StatusCode::BAD_REQUEST);
         assert!(!shown.headers().contains_key("location"));
         assert!(header_of(&shown, "content-security-policy").starts_with("default-src 'none'"));
@@ -159,9 +163,14 @@ async fn a_person_without_a_way_back_reads_a_page_in_their_language() {
         assert_eq!(header_of(&shown, "x-content-type-options"), "nosniff");
         assert_eq!(header_of(&shown, "cache-control"), "no-store");
         let page = text(shown).await;
-        assert!(page.contains(sentence), "{page}");
+        assert!(page.contains(&format!("<html lang=\"{lang}\">")), "{page}");
+        let (first, second) = (page.find(first).unwrap(), page.find(second).unwrap());
+        assert!(first < second, "the language that was chosen comes first, and the other is there as well");
+        assert!(page.contains("<strong>SANDBOX</strong>") && !page.contains('⟦'), "{page}");
         assert!(!page.contains("script") && !page.contains("evil"), "nothing of the request is repeated");
     }
+    let style = send(&app, request(Method::GET, "/style.css", &[], "")).await;
+    assert_eq!((style.status(), header_of(&style, "content-type")), (StatusCode::OK, "text/css; charset=utf-8"));
 }
 
 #[tokio::test]
