@@ -43,7 +43,7 @@ pub fn escape(text: &str) -> String {
 /// A page under the sandbox band. `forms` are the origins its forms may post to and be redirected to.
 #[must_use]
 pub fn page(lang: Lang, status: StatusCode, title: &str, body: &str, forms: &str) -> Response {
-    let band = say(lang, "沙箱：合成人物，不是真实身份", "Sandbox: synthetic persons, no real identity");
+    let band = say(lang, "合成人物，不是真实身份。", "Synthetic persons, no real identity.");
     let label = say(lang, "沙箱提示", "Sandbox notice");
     let page = format!(
         "<!doctype html><html lang=\"{}\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\

@@ -259,7 +259,7 @@ impl PageText {
         match lang {
             Lang::ZhHans => Self {
                 title: "手机收件箱",
-                band: "沙盒：没有真实的手机，也没有真实的人。",
+                band: "没有真实的手机，也没有真实的人。",
                 band_label: "沙箱提示",
                 skip: "跳到收件箱",
                 language: "语言",
@@ -270,7 +270,7 @@ impl PageText {
             },
             Lang::En => Self {
                 title: "Phone inboxes",
-                band: "Sandbox: no phone here is real, and nobody is.",
+                band: "No phone here is real, and nobody is.",
                 band_label: "Sandbox notice",
                 skip: "Skip to the inbox",
                 language: "Language",
