@@ -48,7 +48,11 @@ export class Statements {
     const statement = framedStatement(row.version, row.head, t, change);
     const assertion = await this.#core.assert(device, plainChallenge(label, statement, t));
     const request = { statement: b64(statement), authority: { device: assertion } };
-    return twoOf(await Promise.allSettled(NODES.map((node) => this.#core.api.post(node, "/v1/statements", request, statementAccepted))));
+    const accepted = twoOf(await Promise.allSettled(NODES.map((node) => this.#core.api.post(node, "/v1/statements", request, statementAccepted))));
+    // A change has taken effect when two nodes have come to the same head.
+    const agreed = accepted.find(({ head }) => accepted.filter((one) => one.head === head).length >= 2);
+    if (!agreed) throw new Refused("nodes_disagree");
+    return accepted.filter(({ head }) => head === agreed.head);
   }
 
   /** Stops all use. */

@@ -259,6 +259,10 @@ export default {
     await rejects(wallet.statements.lock(), refused("nodes_disagree"));
     lies(offices, "/v1/statements", (answer, to) => (to === 1 ? answer : offices.refusal("version_conflict")));
     await rejects(wallet.statements.lock(), refused("version_conflict"));
+    lies(offices, "/v1/statements", (answer, to) => (to === 1 ? { ...answer, head: b64(random(32)) } : answer));
+    await wallet.statements.endSessions();
+    lies(offices, "/v1/statements", (answer) => ({ ...answer, head: b64(random(32)) }));
+    await rejects(wallet.statements.lock(), refused("nodes_disagree"));
     lies(offices, "/v1/statements", (answer, to) => (to === 3 && answer.report ? { ...answer, report: offices.sign(3, "report", {}) } : answer));
     await rejects(wallet.statements.endSessions(), untrusted);
   },
