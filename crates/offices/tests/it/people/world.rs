@@ -28,7 +28,7 @@ use hufu_wire::documents::{DocumentNumber, DocumentType, Sex};
 use hufu_wire::jose::{Alg, Jwk, Jwks, PublicKey, RsaKey, SoftKey};
 use jiff::civil::date;
 use serde::{Serialize, de::DeserializeOwned};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use zeroize::Zeroizing;
 
@@ -79,7 +79,7 @@ impl ports::Sms for Phones {
 use hufu_wire::api::Signed;
 use hufu_wire::api::enrolment::*;
 use hufu_wire::api::holder::Forget;
-use hufu_wire::api::recovery::{BeginRecovery, FindRow, Notify, RowFound, SealedRecovery};
+use hufu_wire::api::recovery::{BeginRecovery, Notify};
 
 faulty!(FaultyUniqueness, Uniqueness {
     reserve(r: &Signed<Reserve>) -> TagState;
