@@ -117,15 +117,15 @@ refusals! {
         en "The password is not correct."
         dev "The signature under the password key does not verify against the row's public half.";
     PasswordBlocked "password_blocked" Person 429
-        zh "口令错误次数过多，请一小时后再试，或办理口令重置。"
-        en "Too many wrong passwords. Wait an hour, or reset the password."
+        zh "口令错误次数过多，请一小时后再试。"
+        en "Too many wrong passwords. Wait an hour and try again."
         dev "Failures are counted per handle in the node's row; five in a row block password evaluations for an hour. Sign-in without password goes on.";
 
     // -- state of the person's row
     Locked "locked" Person 403
         zh "您已锁定网证。解锁后才能使用。"
         en "You locked your certificate. Unlock it to use it."
-        dev "The row's status is locked by the holder; only unlock, recover and leave are accepted.";
+        dev "The row's status is locked by the holder; lock, recover and veto are accepted from any device in use, unlock, leave and the removal of a device from the one that locked or came by recovery.";
     LockedElsewhere "locked_elsewhere" Person 403
         zh "网证由另一台设备锁定。请用那台设备解锁；那台设备不在了，请办理找回。"
         en "Another device locked your certificate. Unlock it there; if that device is gone, recover."
@@ -233,9 +233,9 @@ refusals! {
         en "Complete the enrolment steps in order."
         dev "The step is not allowed from the enrolment's present state.";
     RegisterDown "register_down" Service 503
-        zh "核验系统暂时不可用，您填写的信息已为您保留，请稍后继续。"
-        en "The register is unavailable. Your progress is kept; continue later."
-        dev "The identity source did not answer in time; the enrolment stays where it was.";
+        zh "核验系统暂时不可用，您填写的信息没有保留，请稍后重新开始。"
+        en "The register is unavailable and nothing you entered was kept. Begin again later."
+        dev "The identity source did not answer in time. It is asked at start, before anything is stored: there is no enrolment to go on with.";
     WeakPassword "weak_password" Person 422
         zh "口令过于简单：请避免连续、重复数字或生日。"
         en "That password is too easy: avoid sequences, repeats and birth dates."

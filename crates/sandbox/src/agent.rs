@@ -1,6 +1,7 @@
 //! The persona agent: a wallet in software for the sandbox's personas, behind plain forms without JavaScript. It signs with
 //! software device keys through the very same checks of the very same nodes; there is no second path (design 3).
 
+use crate::bounded::Bounded;
 use crate::html::{STYLE_PATH, escape, language, page, say, style};
 use crate::persons::{Person, Situation};
 use crate::robot::{Robot, World};
@@ -12,7 +13,7 @@ use axum::{Json, Router};
 use hufu_kernel::{Lang, Octets, Refusal, b64, unb64};
 use hufu_wallet::{Asked, SoftwareDevice, State as WalletState, WalletError};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -23,7 +24,7 @@ use tokio::sync::Mutex;
 /// The password of every persona.
 pub const PERSONA_PASSWORD: &str = "31415926";
 
-/// Transactions read and not yet answered; each was served to this agent once.
+/// Transactions read and not yet answered; each was served to this agent once. The one that ends first goes first.
 const OPEN: usize = 10_000;
 
 /// The persona agent.
@@ -34,7 +35,7 @@ struct Inner {
     world: World,
     personas: BTreeMap<String, Person>,
     robots: BTreeMap<String, Mutex<Option<Robot>>>,
-    asked: Mutex<HashMap<Octets<32>, Asked>>,
+    asked: Mutex<Bounded<Octets<32>, Asked>>,
     file: PathBuf,
     saved: Mutex<BTreeMap<String, Saved>>,
 }
@@ -73,7 +74,8 @@ impl Agent {
             .collect();
         let robots = personas.keys().map(|id| (id.clone(), Mutex::new(None))).collect();
         let saved = std::fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-        Self(Arc::new(Inner { world, personas, robots, asked: Mutex::default(), file, saved: Mutex::new(saved) }))
+        let asked = Mutex::new(Bounded::new(OPEN));
+        Self(Arc::new(Inner { world, personas, robots, asked, file, saved: Mutex::new(saved) }))
     }
 
     /// The agent's pages, for the wallet's own origin.
@@ -92,12 +94,7 @@ impl Agent {
         // Any wallet can read a transaction; this one belongs to nobody yet.
         let reader = self.0.world.robot().map_err(Trouble::Other)?;
         let asked = reader.open(tx).await?;
-        let mut open = self.0.asked.lock().await;
-        if open.len() >= OPEN {
-            let now = self.0.world.clock.now();
-            open.retain(|_, asked| now < asked.transaction.exp);
-        }
-        open.insert(*tx, asked.clone());
+        self.0.asked.lock().await.insert(*tx, asked.transaction.exp, asked.clone());
         Ok(asked)
     }
 
@@ -118,21 +115,47 @@ impl Agent {
         Ok(Hidden { id_token: signed.id_token, s: b64(signed.s.as_slice()) })
     }
 
+    /// The persona's wallet, enrolled. The caller holds this persona's lock and no other.
     async fn wake(&self, person: &Person) -> Result<Robot, Trouble> {
-        let trust = &self.0.world.trust;
-        let mut saved = self.0.saved.lock().await;
-        if let Some(known) = saved.get(&person.id) {
-            let device = SoftwareDevice::load(&known.passkey, &known.holder, &trust.rp_id, &trust.wallet_origin)?;
-            return self.0.world.robot_with(device, known.state.clone()).map_err(Trouble::Other);
+        let world = &self.0.world;
+        let trust = &world.trust;
+        let known = self.0.saved.lock().await.get(&person.id).cloned();
+        let mut kept = match known {
+            Some(known) => known,
+            None => {
+                let device = SoftwareDevice::generate(&trust.rp_id, &trust.wallet_origin, world.rng.as_ref())?;
+                let (passkey, holder) = device.save();
+                let state = WalletState::default();
+                let kept = Saved { passkey: passkey.to_string(), holder: holder.to_string(), state };
+                // Before enrolment: whoever is stopped in the middle of it still has the device that the nodes may know by then.
+                self.save(person, &kept).await;
+                kept
+            }
+        };
+        let device = SoftwareDevice::load(&kept.passkey, &kept.holder, &trust.rp_id, &trust.wallet_origin)?;
+        let mut robot = world.robot_with(device, kept.state.clone()).map_err(Trouble::Other)?;
+        if robot.state.number.is_none() {
+            match world.enrol(&mut robot, person, PERSONA_PASSWORD).await {
+                Ok(()) => {}
+                // By this very device before it was stopped, or by somebody's browser: then the nodes do not know the device.
+                Err(WalletError::Refused(Refusal::AlreadyEnrolled)) => match robot.refresh().await {
+                    Err(WalletError::Refused(Refusal::UnknownDevice)) => {
+                        return Err(Trouble::Refused(Refusal::AlreadyEnrolled));
+                    }
+                    other => other?,
+                },
+                Err(error) => return Err(error.into()),
+            }
+            kept.state = robot.state.clone();
+            self.save(person, &kept).await;
         }
-        let device = SoftwareDevice::generate(&trust.rp_id, &trust.wallet_origin, self.0.world.rng.as_ref())?;
-        let (passkey, holder) = device.save();
-        let mut robot = self.0.world.robot_with(device, WalletState::default()).map_err(Trouble::Other)?;
-        self.0.world.enrol(&mut robot, person, PERSONA_PASSWORD).await?;
-        let kept = Saved { passkey: passkey.to_string(), holder: holder.to_string(), state: robot.state.clone() };
-        saved.insert(person.id.clone(), kept);
-        self.keep(&saved);
         Ok(robot)
+    }
+
+    async fn save(&self, person: &Person, kept: &Saved) {
+        let mut saved = self.0.saved.lock().await;
+        saved.insert(person.id.clone(), kept.clone());
+        self.keep(&saved);
     }
 
     fn keep(&self, saved: &BTreeMap<String, Saved>) {

@@ -4,6 +4,7 @@
 
 pub mod adapters;
 pub mod agent;
+mod bounded;
 mod html;
 pub mod http;
 pub mod load;

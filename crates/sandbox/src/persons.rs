@@ -63,7 +63,7 @@ pub struct Person {
 /// What makes a persona worth trying.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Persona {
-    /// What the sandbox must set up beyond enrolment.
+    /// What is special.
     pub situation: Situation,
     /// A name that is no longer valid.
     pub former_name: Option<String>,
@@ -89,14 +89,14 @@ pub enum Situation {
     Teen,
     /// The register says expired.
     DocumentExpired,
-    /// The certificate is revoked.
-    CredentialRevoked,
+    /// The holder wants to stop all use.
+    Lock,
     /// The register says deceased.
     Deceased,
     /// The only device is gone.
     DeviceLost,
-    /// A member of staff misuses their place against this person.
-    StaffAbuse,
+    /// Somebody at one office wants to know where this person signs in.
+    CuriousStaff,
 }
 
 #[derive(Deserialize)]

@@ -1,5 +1,6 @@
 //! A sample platform with pages: it signs people in, knows them by `sub`, and drops older sessions when a person ends them.
 
+use crate::bounded::Bounded;
 use crate::html::{STYLE_PATH, escape, language, page, say, style};
 use crate::robot::{Failure, World};
 use crate::sample_client::{Away, SampleClient};
@@ -14,11 +15,10 @@ use hufu_platform::client::Wish;
 use hufu_platform::sessions::{Older, Seen, observe};
 use hufu_wire::api::platform::PlatformCertificate;
 use serde::Deserialize;
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Browsers remembered at once; the oldest go first.
-const BROWSERS: usize = 10_000;
+/// Browsers and accounts remembered at once; those not seen for longest go first.
+const MOST: usize = 10_000;
 
 /// Sessions of this platform end by themselves after a day.
 const SESSION: i64 = 86_400;
@@ -37,10 +37,16 @@ struct Inner {
 }
 
 /// What a platform keeps: accounts by `sub`, and browsers.
-#[derive(Default)]
 struct Memory {
-    accounts: HashMap<String, Account>,
-    browsers: HashMap<String, Browser>,
+    accounts: Bounded<String, Account>,
+    browsers: Bounded<String, Browser>,
+}
+
+impl Memory {
+    /// Ends the browsers' sessions under this `sub`.
+    fn end(&mut self, sub: &str) {
+        self.browsers.retain(|browser| !matches!(browser, Browser::Here { sub: here, .. } if here == sub));
+    }
 }
 
 struct Account {
@@ -77,8 +83,9 @@ impl SamplePlatform {
     /// # Errors
     /// A sentence, if it has no way to the front.
     pub fn new(certificate: PlatformCertificate, client: SampleClient, world: &World) -> Result<Self, Failure> {
+        let memory = Memory { accounts: Bounded::new(MOST), browsers: Bounded::new(MOST) };
         let (http, clock, rng) = (world.addresses.client()?, Arc::clone(&world.clock), Arc::clone(&world.rng));
-        Ok(Self(Arc::new(Inner { certificate, client, http, clock, rng, state: Mutex::default() })))
+        Ok(Self(Arc::new(Inner { certificate, client, http, clock, rng, state: Mutex::new(memory) })))
     }
 
     /// Its pages.
@@ -114,15 +121,7 @@ impl SamplePlatform {
 
     fn remember(&self, browser: Browser) -> String {
         let name = b64(&random::<32>(self.0.rng.as_ref()));
-        let mut memory = self.memory();
-        if memory.browsers.len() >= BROWSERS {
-            let oldest =
-                memory.browsers.iter().min_by_key(|(_, browser)| browser.since()).map(|(name, _)| name.clone());
-            if let Some(oldest) = oldest {
-                memory.browsers.remove(&oldest);
-            }
-        }
-        memory.browsers.insert(name.clone(), browser);
+        self.memory().browsers.insert(name.clone(), browser.since(), browser);
         name
     }
 
@@ -143,11 +142,14 @@ impl SamplePlatform {
         let (seen, older) = observe(account.map(|account| &account.seen), token);
         let visits = account.map_or(0, |account| account.visits) + 1;
         if older == Older::End {
-            memory.browsers.retain(|_, browser| !matches!(browser, Browser::Here { sub, .. } if *sub == token.sub));
+            memory.end(&token.sub);
         }
         let answers = serde_json::to_string(&token.hufu.answers).unwrap_or_default();
         let account = Account { seen, visits, answers, strength: token.hufu.strength };
-        memory.accounts.insert(token.sub.clone(), account);
+        if let Some(forgotten) = memory.accounts.insert(token.sub.clone(), self.0.clock.now(), account) {
+            // Without the account nothing could tell that its person has ended older sessions.
+            memory.end(&forgotten);
+        }
         token.sub.clone()
     }
 

@@ -1,10 +1,11 @@
 //! The tour: a robot enrols a fresh person, signs in to two platforms, and holds the service to its promises. What it says
 //! about offices at rest it reads from their files; what it says about messages it reads from the messages.
 
+use crate::http::send;
 use crate::persons::Person;
 use crate::robot::{Failure, Robot, Visit, World, wish};
-use hufu_kernel::{Answer, Pair, Strength, b64, hex};
-use hufu_platform::client::{RelyingParty, SignedIn};
+use hufu_kernel::{Answer, Pair, Refusal, Strength, b64, hex};
+use hufu_platform::client::{ClientError, RelyingParty, SignedIn};
 use hufu_wallet::WalletError;
 use hufu_wire::api::platform::PlatformCertificate;
 use serde::Serialize;
@@ -263,7 +264,7 @@ async fn sign_ins(guide: &mut Guide<'_>, robot: &mut Robot) -> Result<Subs, Fail
         clean,
         format!("{} bytes of ID tokens searched for 4 values", tokens.len()),
     );
-    over_asking(guide, robot).await?;
+    over_asking(guide).await?;
     Ok(Subs { first, second })
 }
 
@@ -283,17 +284,19 @@ fn learnt(certificate: &PlatformCertificate, known: &SignedIn, pair: Pair) -> Ve
     ]
 }
 
-async fn over_asking(guide: &mut Guide<'_>, robot: &mut Robot) -> Result<(), Failure> {
-    let stop = &guide.plan.stops[0];
+/// The front's answer to a platform that pushes a request: the person has no part in it yet.
+async fn over_asking(guide: &mut Guide<'_>) -> Result<(), Failure> {
+    let (world, stop) = (guide.world, &guide.plan.stops[0]);
     let beyond = Answer::ALL.iter().copied().find(|answer| !stop.certificate.entitled.contains(answer));
-    let Some(beyond) = beyond else { return Ok(()) };
-    let visit = Visit { platform: &stop.client, wish: wish(&[beyond], None), pair: robot.any_pair(), password: None };
-    let refused = visit.arrive(guide.world, robot).await.err();
-    let measured = refused.clone().unwrap_or_else(|| "the request reached the wallet".into());
+    let beyond = beyond.ok_or("the first platform may ask everything: over-asking cannot be tried there")?;
+    let pending = stop.client.begin(&wish(&[beyond], None), world.rng.as_ref());
+    let push = stop.client.push(&pending, world.clock.now(), world.rng.as_ref()).map_err(|error| error.to_string())?;
+    let (status, body) = send(&world.addresses.client()?, push).await?;
+    let answer = stop.client.pushed(status, &body);
     guide.promise(
         format!("asking for {} beyond the entitlement never reaches the person", beyond.as_str()),
-        refused.is_some(),
-        measured,
+        matches!(&answer, Err(ClientError::Refused { error, .. }) if error == "invalid_scope"),
+        answer.err().map_or_else(|| "the request was taken".into(), |error| error.to_string()),
     );
     Ok(())
 }
@@ -303,7 +306,9 @@ async fn sessions(guide: &mut Guide<'_>, robot: &mut Robot, subs: &Subs) -> Resu
     let stop = &guide.plan.stops[0];
     let visit =
         || Visit { platform: &stop.client, wish: wish(&stop.answers, None), pair: Pair::ALL[0], password: None };
-    let locked = visit().run(guide.world, robot).await.err();
+    let at = visit().arrive(guide.world, robot).await?;
+    let asked = robot.open(&at.tx).await.map_err(|error| error.to_string())?;
+    let locked = robot.sign_in_with(&asked, &asked.transaction.answers, None, Pair::ALL[0]).await.err();
     robot.unlock().await.map_err(|error| error.to_string())?;
     robot.end_sessions().await.map_err(|error| error.to_string())?;
     let again = visit().run(guide.world, robot).await?;
@@ -315,7 +320,11 @@ async fn sessions(guide: &mut Guide<'_>, robot: &mut Robot, subs: &Subs) -> Resu
             ("the platform", format!("the same sub, and another epoch pseudonym: {}", again.token.hufu.ep)),
         ],
     );
-    guide.promise("a locked certificate signs nothing", locked.is_some(), locked.unwrap_or_else(|| "it signed".into()));
+    guide.promise(
+        "a locked certificate signs nothing",
+        matches!(locked, Some(WalletError::Refused(Refusal::Locked))),
+        locked.map_or_else(|| "it signed".into(), |error| error.to_string()),
+    );
     let held = again.token.sub == subs.first.token.sub && again.token.hufu.ep != subs.first.token.hufu.ep;
     guide.promise(
         "signing out everywhere changes the epoch pseudonym and no other",
@@ -328,7 +337,7 @@ async fn sessions(guide: &mut Guide<'_>, robot: &mut Robot, subs: &Subs) -> Resu
 async fn second_identity(guide: &mut Guide<'_>) -> Result<(), Failure> {
     let mut second = guide.world.robot()?;
     let outcome = guide.world.enrol(&mut second, &guide.plan.person, &guide.plan.password).await;
-    let refused = matches!(outcome, Err(WalletError::Refused(hufu_kernel::Refusal::AlreadyEnrolled)));
+    let refused = matches!(outcome, Err(WalletError::Refused(Refusal::AlreadyEnrolled)));
     guide.step(
         "Somebody enrols with the same document on another device",
         &[

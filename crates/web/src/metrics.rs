@@ -192,7 +192,8 @@ mod tests {
 
     fn office() -> (Arc<Metrics>, Router) {
         let metrics = Arc::new(Metrics::default());
-        let edge = Edge::new("front", "http://wallet.localhost:1").with_metrics(Arc::clone(&metrics));
+        let edge = Edge::new("front", "http://wallet.localhost:1", Arc::new(hufu_kernel::OsRng))
+            .with_metrics(Arc::clone(&metrics));
         let refuse = {
             let edge = edge.clone();
             move || {

@@ -3,7 +3,7 @@
 use crate::metrics::Metrics;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
-use hufu_kernel::{Clock, Lang, OsRng, Refusal, Rng, SystemClock, random};
+use hufu_kernel::{Lang, Refusal, Rng, random};
 use hufu_wire::jose::strict_json;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -39,10 +39,10 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// An edge of `office` with the system's generator and no memory of errors.
+    /// An edge of `office` with no memory of errors; `rng` draws error ids.
     #[must_use]
-    pub fn new(office: &'static str, wallet_origin: &str) -> Self {
-        Self { office, wallet_origin: wallet_origin.into(), rng: Arc::new(OsRng), errors: Arc::new(()), metrics: None }
+    pub fn new(office: &'static str, wallet_origin: &str, rng: Arc<dyn Rng>) -> Self {
+        Self { office, wallet_origin: wallet_origin.into(), rng, errors: Arc::new(()), metrics: None }
     }
 
     /// With this memory of errors.
@@ -217,15 +217,10 @@ pub(crate) fn is_json(headers: &HeaderMap) -> bool {
     parts.next().as_deref() == Some("application/json") && parts.all(|part| part == "charset=utf-8")
 }
 
-/// The machine's minute, for whoever writes an error log.
-#[must_use]
-pub fn this_minute() -> hufu_kernel::Timestamp {
-    SystemClock.now().minute()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hufu_kernel::OsRng;
     use hufu_wire::api::enrolment::Ticket;
     use std::collections::BTreeSet;
 
@@ -266,7 +261,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusal_says_code_both_languages_and_an_error_id_and_nothing_else() {
-        let edge = Edge::new("node-1", "http://wallet.localhost:1");
+        let edge = Edge::new("node-1", "http://wallet.localhost:1", Arc::new(OsRng));
         for refusal in Refusal::ALL {
             let response = edge.refused(*refusal);
             assert_eq!(response.status().as_u16(), refusal.text().status);

@@ -165,7 +165,7 @@ mod tests {
     const TABLE: &[Route<Echo>] = posts! { Echo { "/v1/say" Word => say, "gives a word back"; } };
 
     async fn ask(request: axum::http::request::Builder, body: &'static str) -> Response<Body> {
-        let router = router(&Edge::new("echo", WALLET), &Arc::new(Echo), TABLE);
+        let router = router(&Edge::new("echo", WALLET, Arc::new(hufu_kernel::OsRng)), &Arc::new(Echo), TABLE);
         router.oneshot(request.body(Body::from(body)).unwrap()).await.unwrap()
     }
 

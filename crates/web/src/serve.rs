@@ -271,7 +271,7 @@ mod tests {
         };
         let own = || async { ([(header::CACHE_CONTROL, "public")], "own") };
         let routes = Router::new().route("/broken", get(broken)).route("/slow", get(slow)).route("/own", get(own));
-        finished(&Edge::new("test", "http://wallet.localhost:1"), routes)
+        finished(&Edge::new("test", "http://wallet.localhost:1", Arc::new(hufu_kernel::OsRng)), routes)
     }
 
     async fn text(response: Response<Body>) -> String {

@@ -237,7 +237,8 @@ impl Demo {
     }
 
     fn edge(&self, office: &'static str) -> Edge {
-        let edge = Edge::new(office, &self.addresses.wallet).with_errors(Arc::clone(&self.errors) as _);
+        let edge = Edge::new(office, &self.addresses.wallet, Arc::clone(&self.rng));
+        let edge = edge.with_errors(Arc::clone(&self.errors) as _);
         match &self.metrics {
             Some(metrics) => edge.with_metrics(Arc::clone(metrics)),
             None => edge,

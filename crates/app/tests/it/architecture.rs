@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 /// The longest file anybody has to read at once.
-const LINES: usize = 700;
+const LINES: usize = 600;
 
 type Arrows = BTreeMap<String, BTreeSet<String>>;
 
@@ -93,7 +93,11 @@ fn every_folder_under_crates_is_a_room_of_the_table() {
 
 #[test]
 fn no_file_is_too_long_to_be_read_at_once() {
-    let long = files("crates", ".rs").into_iter().map(|(path, text)| (path, text.lines().count()));
+    let sources = [("crates", ".rs"), ("ui/src", ".ts"), ("ui/src", ".mjs"), ("e2e", ".mjs")].into_iter();
+    let sources: Vec<_> = sources.flat_map(|(folder, end)| files(folder, end)).collect();
+    let counted = |end: &str| sources.iter().any(|(path, _)| path.to_string_lossy().ends_with(end));
+    assert!(counted(".rs") && counted("consent.ts") && counted("journeys.mjs"), "what is to be counted was read");
+    let long = sources.into_iter().map(|(path, text)| (path, text.lines().count()));
     let long: Vec<_> = long.filter(|(_, lines)| *lines > LINES).collect();
     assert!(long.is_empty(), "{long:?}");
 }

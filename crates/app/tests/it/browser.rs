@@ -38,15 +38,28 @@ fn field<'a>(page: &'a str, name: &str) -> &'a str {
     rest.split('"').next().unwrap()
 }
 
+/// What a platform's page says of whom it has signed in.
+pub struct Home {
+    pub sub: String,
+    /// JSON.
+    pub answers: String,
+}
+
 /// Signs `persona` in at a sample platform and returns the pseudonym on its page.
 pub async fn sign_in(running: &Running, platform: &str, persona: &str) -> String {
+    visit(running, platform, "", persona).await.sub
+}
+
+/// Signs `persona` in for a purpose of the platform's, its first where none is named.
+pub async fn visit(running: &Running, platform: &str, purpose: &str, persona: &str) -> Home {
     let addresses = running.addresses();
     let http = addresses.client().unwrap();
     let jar = || Jar { https: addresses.issuer.starts_with("https://"), kept: Vec::new() };
     let (mut at_platform, mut at_front, mut signed_in) = (jar(), jar(), jar());
 
     let shop = running.platform(platform);
-    let begun = http.post(format!("{shop}/sign-in")).form(&[("purpose", ""), ("password", "no")]).send().await.unwrap();
+    let begun =
+        http.post(format!("{shop}/sign-in")).form(&[("purpose", purpose), ("password", "no")]).send().await.unwrap();
     at_platform.keep(&begun);
     let authorized = http.get(next(&begun)).send().await.unwrap();
     at_front.keep(&authorized);
@@ -63,6 +76,9 @@ pub async fn sign_in(running: &Running, platform: &str, persona: &str) -> String
     assert!(back.starts_with(&format!("{shop}/callback?")), "{back}");
     signed_in.keep(&http.get(back).header(COOKIE, at_platform.sent()).send().await.unwrap());
     let home = http.get(shop).header(COOKIE, signed_in.sent()).send().await.unwrap().text().await.unwrap();
-    let sub = home.split_once("<code id=\"sub\">").unwrap_or_else(|| panic!("{home}")).1;
-    sub.split('<').next().unwrap().to_owned()
+    let code = |id: &str| {
+        let rest = home.split_once(&format!("<code id=\"{id}\">")).unwrap_or_else(|| panic!("{home}")).1;
+        rest.split('<').next().unwrap().replace("&quot;", "\"")
+    };
+    Home { sub: code("sub"), answers: code("answers") }
 }

@@ -33,10 +33,17 @@ struct Inner {
     entries: HashMap<Tx, Entry>,
     by_end: BTreeSet<(Timestamp, Tx)>,
     by_pushed: HashMap<Octets<32>, Tx>,
+    /// How many each client has under way; no entry stands for none.
+    by_client: HashMap<String, usize>,
 }
+
+/// The part of the memory that one client may fill: a platform that begins sign-ins nobody finishes must not keep people from
+/// every other platform.
+const SHARE: usize = 4;
 
 pub(super) struct Transactions {
     capacity: usize,
+    per_client: usize,
     inner: Mutex<Inner>,
 }
 
@@ -46,6 +53,13 @@ impl Inner {
         self.by_end.remove(&(entry.pending.exp, *tx));
         if let Some((pushed, _)) = &entry.pending.pushed {
             self.by_pushed.remove(pushed);
+        }
+        let client_id = &entry.pending.client.certificate.client_id;
+        if let Some(count) = self.by_client.get_mut(client_id) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_client.remove(client_id);
+            }
         }
         Some(entry)
     }
@@ -66,7 +80,7 @@ impl Inner {
 
 impl Transactions {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { capacity, inner: Mutex::default() }
+        Self { capacity, per_client: (capacity / SHARE).max(1), inner: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -75,16 +89,19 @@ impl Transactions {
     }
 
     /// Opens a transaction. One pushed request has at most one: a browser that loads the address again gets a new one in place of
-    /// the old, so that one `request_uri` can neither be completed twice nor fill the memory.
+    /// the old, so that one `request_uri` can neither be completed twice nor fill the memory. One client has at most its share.
     pub(super) fn open(&self, tx: Tx, pending: Pending, now: Timestamp) -> Result<(), Refusal> {
         let mut inner = self.lock();
         inner.sweep(now);
         if let Some(older) = pending.pushed.and_then(|(pushed, _)| inner.by_pushed.get(&pushed).copied()) {
             inner.remove(&older);
         }
-        if inner.entries.len() >= self.capacity {
+        let client_id = &pending.client.certificate.client_id;
+        let under_way = inner.by_client.get(client_id).copied().unwrap_or_default();
+        if inner.entries.len() >= self.capacity || under_way >= self.per_client {
             return Err(Refusal::Busy);
         }
+        inner.by_client.insert(client_id.clone(), under_way + 1);
         if let Some((pushed, _)) = pending.pushed {
             inner.by_pushed.insert(pushed, tx);
         }
@@ -121,9 +138,13 @@ mod tests {
     use hufu_wire::jose::{Alg, Jwks};
 
     fn pending(pushed: Option<u8>, exp: i64) -> Pending {
+        of_client("c", pushed, exp)
+    }
+
+    fn of_client(client_id: &str, pushed: Option<u8>, exp: i64) -> Pending {
         let certificate = PlatformCertificate {
             root: hufu_kernel::Root::Sandbox,
-            client_id: "c".into(),
+            client_id: client_id.into(),
             sector_id: "https://c.example".into(),
             name: Bilingual { zh: String::new(), en: String::new() },
             profile: Profile::Fapi2,
@@ -148,12 +169,30 @@ mod tests {
     #[test]
     fn full_is_busy_until_the_oldest_has_ended() {
         let transactions = Transactions::new(2);
-        transactions.open(Octets([1; 32]), pending(None, 10), Timestamp(0)).unwrap();
-        transactions.open(Octets([2; 32]), pending(None, 20), Timestamp(0)).unwrap();
+        transactions.open(Octets([1; 32]), of_client("a", None, 10), Timestamp(0)).unwrap();
+        transactions.open(Octets([2; 32]), of_client("b", None, 20), Timestamp(0)).unwrap();
         assert_eq!(transactions.open(Octets([3; 32]), pending(None, 30), Timestamp(9)), Err(Refusal::Busy));
         assert_eq!(transactions.open(Octets([3; 32]), pending(None, 30), Timestamp(10)), Ok(()));
         assert!(transactions.look(&Octets([1; 32]), Timestamp(10)).is_err());
         assert!(transactions.look(&Octets([2; 32]), Timestamp(10)).is_ok());
+    }
+
+    #[test]
+    fn a_client_that_fills_its_share_is_busy_and_every_other_goes_on() {
+        let transactions = Transactions::new(16);
+        let open = |name: u8, client_id: &str, exp: i64, now: i64| {
+            transactions.open(Octets([name; 32]), of_client(client_id, None, exp), Timestamp(now))
+        };
+        for name in 0..4 {
+            assert_eq!(open(name, "greedy", 10, 0), Ok(()));
+        }
+        assert_eq!(open(4, "greedy", 10, 0), Err(Refusal::Busy));
+        assert_eq!(open(5, "other", 10, 0), Ok(()));
+        // What ends gives its place back: finished, and expired.
+        transactions.end(&Octets([0; 32])).unwrap();
+        assert_eq!((open(6, "greedy", 20, 0), open(7, "greedy", 20, 0)), (Ok(()), Err(Refusal::Busy)));
+        assert_eq!(open(8, "greedy", 30, 10), Ok(()));
+        assert_eq!(transactions.lock().by_client, HashMap::from([("greedy".to_owned(), 2)]));
     }
 
     #[test]
@@ -177,7 +216,12 @@ mod tests {
         assert!(transactions.end(&tx).is_ok());
         assert!(transactions.end(&tx).is_err());
         let inner = transactions.lock();
-        assert!(inner.entries.is_empty() && inner.by_end.is_empty() && inner.by_pushed.is_empty());
+        assert!(
+            inner.entries.is_empty()
+                && inner.by_end.is_empty()
+                && inner.by_pushed.is_empty()
+                && inner.by_client.is_empty()
+        );
     }
 
     #[test]

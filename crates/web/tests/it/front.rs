@@ -15,7 +15,7 @@ use tower::ServiceExt;
 const FORM: &str = "application/x-www-form-urlencoded";
 
 fn app(world: &World) -> Router {
-    let edge = Edge::new("front", WALLET);
+    let edge = Edge::new("front", WALLET, Arc::new(hufu_kernel::OsRng));
     finished(&edge, router(&edge, &Arc::clone(&world.front)))
 }
 

@@ -143,9 +143,9 @@ async fn the_language_a_platform_asks_for_reaches_the_wallet() {
 }
 
 #[tokio::test]
-async fn a_full_front_says_so_to_the_platform_and_recovers() {
-    let world = World::with_capacity(2);
-    let shop = world.fapi("shop");
+async fn a_platform_that_fills_the_front_is_told_so_and_every_other_goes_on() {
+    let world = World::with_capacity(8);
+    let (shop, other) = (world.fapi("shop"), world.fapi("other"));
     for _ in 0..2 {
         world.at_wallet(&shop, &Wish::default()).await;
     }
@@ -154,6 +154,7 @@ async fn a_full_front_says_so_to_the_platform_and_recovers() {
     let reply = world.front.authorize(query(&url), &[]).await.unwrap();
     let told = shop.callback(&pending, query(reply.header("location").unwrap())).unwrap_err();
     assert!(told.to_string().contains("temporarily_unavailable"));
+    world.at_wallet(&other, &Wish::default()).await;
     world.clock.advance(601);
     world.at_wallet(&shop, &Wish::default()).await;
 }

@@ -5,6 +5,8 @@
 
 mod changes;
 mod enrolment;
+mod keys;
+mod network;
 mod recover;
 mod sign_in;
 mod world;

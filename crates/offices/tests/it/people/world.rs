@@ -1,5 +1,8 @@
 //! A whole service in memory.
 
+use super::keys::{bytes, office};
+pub use super::network::When;
+use super::network::{Faults, Reached, faulty};
 use async_trait::async_trait;
 use hufu_domain::eligibility::{RegisterEntry, Standing};
 use hufu_domain::rules::Rules;
@@ -25,7 +28,7 @@ use hufu_wire::documents::{DocumentNumber, DocumentType, Sex};
 use hufu_wire::jose::{Alg, Jwk, Jwks, PublicKey, RsaKey, SoftKey};
 use jiff::civil::date;
 use serde::{Serialize, de::DeserializeOwned};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use zeroize::Zeroizing;
 
@@ -73,55 +76,10 @@ impl ports::Sms for Phones {
     }
 }
 
-/// Counts calls between offices and breaks one of them: before it is carried out, or after, when only the answer is lost.
-#[derive(Default)]
-pub struct Faults {
-    pub calls: Mutex<usize>,
-    pub break_at: Mutex<Option<(usize, When)>>,
-    pub down: Mutex<BTreeSet<NodeIndex>>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum When {
-    Before,
-    After,
-}
-
-impl Faults {
-    fn enter(&self) -> Option<When> {
-        let mut calls = self.calls.lock().unwrap();
-        *calls += 1;
-        self.break_at.lock().unwrap().filter(|(at, _)| *at == *calls).map(|(_, when)| when)
-    }
-
-    async fn through<T>(&self, call: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
-        match self.enter() {
-            Some(When::Before) => Err(Refusal::Internal),
-            Some(When::After) => {
-                let _ = call.await;
-                Err(Refusal::Internal)
-            }
-            None => call.await,
-        }
-    }
-}
-
-macro_rules! faulty {
-    ($name:ident, $port:ident { $($method:ident($($arg:ident: $ty:ty),*) -> $ret:ty;)* }) => {
-        pub struct $name<P>(pub Arc<P>, pub Arc<Faults>);
-        #[async_trait]
-        impl<P: ports::$port + 'static> ports::$port for $name<P> {
-            $(async fn $method(&self, $($arg: $ty),*) -> Result<$ret, Refusal> {
-                self.1.through(self.0.$method($($arg),*)).await
-            })*
-        }
-    };
-}
-
 use hufu_wire::api::Signed;
 use hufu_wire::api::enrolment::*;
 use hufu_wire::api::holder::Forget;
-use hufu_wire::api::recovery::{BeginRecovery, FindRow, Notify, RowFound, SealedRecovery};
+use hufu_wire::api::recovery::{BeginRecovery, Notify};
 
 faulty!(FaultyUniqueness, Uniqueness {
     reserve(r: &Signed<Reserve>) -> TagState;
@@ -139,38 +97,6 @@ faulty!(FaultyPost, Post {
     forget(r: &Signed<Forget>) -> ();
 });
 faulty!(FaultyTagger, Tagger { evaluate(r: &Signed<EvaluateTag>) -> hufu_kernel::Partial; });
-
-/// A node as the registrar reaches it.
-pub struct Reached(pub Arc<Node>, pub Arc<Faults>);
-
-#[async_trait]
-impl ports::Node for Reached {
-    async fn new_holder(&self, request: &Signed<SealedHolder>) -> Result<HolderReply, Refusal> {
-        self.1.up(self.0.index())?;
-        self.1.through(ports::Node::new_holder(self.0.as_ref(), request)).await
-    }
-
-    async fn activate(&self, request: &Activate) -> Result<(), Refusal> {
-        self.1.up(self.0.index())?;
-        self.1.through(ports::Node::activate(self.0.as_ref(), request)).await
-    }
-
-    async fn find_row(&self, request: &Signed<FindRow>) -> Result<RowFound, Refusal> {
-        self.1.up(self.0.index())?;
-        self.1.through(ports::Node::find_row(self.0.as_ref(), request)).await
-    }
-
-    async fn recover(&self, request: &Signed<SealedRecovery>) -> Result<(), Refusal> {
-        self.1.up(self.0.index())?;
-        self.1.through(ports::Node::recover(self.0.as_ref(), request)).await
-    }
-}
-
-impl Faults {
-    fn up(&self, index: NodeIndex) -> Result<(), Refusal> {
-        if self.down.lock().unwrap().contains(&index) { Err(Refusal::NodesUnavailable) } else { Ok(()) }
-    }
-}
 
 /// Everything.
 pub struct World {
@@ -190,25 +116,6 @@ pub struct World {
     registry: Arc<SoftwareKeys>,
     front: Arc<SoftwareKeys>,
     build: Box<dyn Fn() -> Registrar>,
-}
-
-struct Keys {
-    keys: Arc<SoftwareKeys>,
-    public: Octets<32>,
-}
-
-fn bytes<const N: usize>(rng: &dyn Rng) -> Zeroizing<Vec<u8>> {
-    Zeroizing::new(random::<N>(rng).to_vec())
-}
-
-fn office(rng: &Arc<dyn Rng>, name: &str, more: Vec<(String, SoftwareKey)>) -> Keys {
-    let seed = bytes::<32>(rng.as_ref());
-    let private = SoftKey::generate(Alg::EdDSA, rng.as_ref()).unwrap();
-    let jwk: serde_json::Value = serde_json::from_str(&private.to_private_jwk()).unwrap();
-    let seed = jwk["d"].as_str().and_then(hufu_kernel::unb64).map_or(seed, Zeroizing::new);
-    let public = Octets(*private.public().key.as_ed25519().unwrap());
-    let keys = more.into_iter().chain([(name.to_owned(), SoftwareKey::Ed25519(seed))]);
-    Keys { keys: Arc::new(SoftwareKeys::load(keys, Arc::clone(rng)).unwrap()), public }
 }
 
 impl World {
