@@ -90,6 +90,9 @@ struct Demo {
     /// Accept a wallet on this origin instead of the demo's own: for scripted drivers.
     #[arg(long, value_name = "ORIGIN")]
     wallet_origin: Option<String>,
+    /// Go by the rules in this folder (enrolment.toml, certificate.toml, recovery.toml) in place of the built-in ones.
+    #[arg(long, value_name = "FOLDER")]
+    rules: Option<PathBuf>,
     /// Speak https everywhere, with certificates of an authority that is made for this sandbox.
     #[arg(long)]
     tls: bool,
@@ -340,6 +343,7 @@ fn run_demo(demo: Demo) -> Result<ExitCode, Failure> {
         ready_file: demo.ready_file,
         wallet_origin: demo.wallet_origin,
         tls: demo.tls.then_some(demo.host),
+        rules: demo.rules,
         store: demo.store.store,
         metrics: demo.metrics,
         platforms: demo.platform,

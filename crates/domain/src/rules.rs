@@ -100,13 +100,24 @@ impl Rules {
     /// # Errors
     /// The TOML error, if the folder was edited wrongly; a test holds that the committed one parses.
     pub fn built_in() -> Result<Self, toml::de::Error> {
-        let text = [
+        Self::parse([
             include_str!("../../../rules/enrolment.toml"),
             include_str!("../../../rules/certificate.toml"),
             include_str!("../../../rules/recovery.toml"),
-        ]
-        .map(|file| file.lines().filter(|line| !line.starts_with("version")).collect::<Vec<_>>().join("\n"))
-        .join("\n");
+        ])
+    }
+
+    /// The files of a `rules/` folder that the parts running now read, in this order.
+    pub const FILES: [&str; 3] = ["enrolment.toml", "certificate.toml", "recovery.toml"];
+
+    /// Rules from the texts of [`Rules::FILES`].
+    ///
+    /// # Errors
+    /// The TOML error.
+    pub fn parse(files: [&str; 3]) -> Result<Self, toml::de::Error> {
+        let text = files
+            .map(|file| file.lines().filter(|line| !line.starts_with("version")).collect::<Vec<_>>().join("\n"))
+            .join("\n");
         toml::from_str(&text)
     }
 }

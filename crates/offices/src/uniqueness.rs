@@ -44,13 +44,30 @@ pub enum State {
         wrap: Wrap,
         /// The enrolment that confirmed it.
         enrolment_id: EnrolmentId,
-        /// Which enrolment recovers it, and until when no other may: recoveries at once would fork the row.
+        /// The last recovery.
         #[serde(skip_serializing_if = "Option::is_none", default)]
-        recovering: Option<(EnrolmentId, Timestamp)>,
+        recovering: Option<Recovering>,
     },
     /// A person who left: only the tag stays, so that a return is recognised.
     Left,
 }
+
+/// A recovery under way: two at once would reach the nodes in different orders and fork the row.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Recovering {
+    /// By which enrolment.
+    pub by: EnrolmentId,
+    /// Until then no other begins.
+    pub until: Timestamp,
+    /// How many were begun on the day of `until`.
+    pub begun: u32,
+}
+
+/// Minutes in which a recovery reaches the nodes.
+const RECOVERY_TURN: i64 = 2 * 60;
+
+/// Recoveries of one person in a day; each rings the person's phone.
+const RECOVERIES_A_DAY: u32 = 5;
 
 /// A wrapped root.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -187,11 +204,14 @@ impl Uniqueness {
         let State::Known { wrap, enrolment_id, recovering } = &found.record.state else {
             return Err(Refusal::NotEnrolled);
         };
+        let today = |last: &&Recovering| last.until.day() == now.day();
+        let begun = recovering.as_ref().filter(today).map_or(0, |last| last.begun);
         match recovering {
-            Some((by, _)) if *by == request.enrolment_id => {}
-            Some((_, until)) if now < *until => return Err(Refusal::TooMany),
+            Some(last) if last.by == request.enrolment_id => {}
+            Some(last) if now < last.until || begun >= RECOVERIES_A_DAY => return Err(Refusal::TooMany),
             _ => {
-                let recovering = Some((request.enrolment_id, request.expires));
+                let until = (now + RECOVERY_TURN + 59).minute();
+                let recovering = Some(Recovering { by: request.enrolment_id, until, begun: begun + 1 });
                 let state = State::Known { wrap: wrap.clone(), enrolment_id: *enrolment_id, recovering };
                 self.put(b"recover", Tag { idx: request.idx, state }, Some(&found)).await?;
             }

@@ -31,6 +31,20 @@ function open<T extends { node: NodeIndex }>(trust: Trust, message: Signed, purp
   throw new Untrusted("a node's report");
 }
 
+/** Those that verify and are on what is asked: one that lies badly is one fewer, and two are enough. */
+function sound<T extends { node: NodeIndex }>(trust: Trust, messages: readonly Signed[], purpose: string, shape: Shape<T>, on: (opened: T) => boolean): { message: Signed; opened: T }[] {
+  const opened = messages.flatMap((message) => {
+    try {
+      const one = open(trust, message, purpose, shape);
+      return on(one) ? [{ message, opened: one }] : [];
+    } catch {
+      return [];
+    }
+  });
+  if (new Set(opened.map((one) => one.opened.node)).size < 2) throw new Untrusted("fewer than two reports");
+  return opened;
+}
+
 /** Two holders of a sub-key must say the same, and nobody speaks for a key it does not hold. */
 function put(held: Held, node: NodeIndex, subset: Subset, reported: string): void {
   if (!holds(node, subset)) throw new Untrusted("a report on another node's key");
@@ -41,11 +55,7 @@ function put(held: Held, node: NodeIndex, subset: Subset, reported: string): voi
 /** From the nodes' enrolment reports; two nodes at least. */
 export function fromReports(trust: Trust, enrolmentId: string, reports: readonly Signed[]): Commitments {
   const held: Commitments = { pseudonym: {}, epoch: {}, password: {} };
-  const nodes = new Set<NodeIndex>();
-  for (const message of reports) {
-    const opened = open(trust, message, "report", report);
-    if (opened.enrolment_id !== enrolmentId) throw new Untrusted("a report on another enrolment");
-    nodes.add(opened.node);
+  for (const { opened } of sound(trust, reports, "report", report, (one) => one.enrolment_id === enrolmentId)) {
     for (const subset of SUBSETS) {
       const reported = opened.commitments[subset];
       if (!reported) continue;
@@ -54,25 +64,20 @@ export function fromReports(trust: Trust, enrolmentId: string, reports: readonly
       put(held.password, opened.node, subset, reported.password);
     }
   }
-  if (nodes.size < 2) throw new Untrusted("fewer than two reports");
   return held;
 }
 
-/** The commitments of a new epoch; all reports are on the same head. */
-export function newEpoch(trust: Trust, head: string, reports: readonly Signed[]): Held {
+/** The commitments of a new epoch, and the reports on this head that they come from. */
+export function newEpoch(trust: Trust, head: string, reports: readonly Signed[]): { epoch: Held; words: Signed[] } {
   const held: Held = {};
-  const nodes = new Set<NodeIndex>();
-  for (const message of reports) {
-    const opened = open(trust, message, "epoch-report", epochReport);
-    if (opened.head !== head) throw new Untrusted("a report on another change");
-    nodes.add(opened.node);
+  const good = sound(trust, reports, "epoch-report", epochReport, (one) => one.head === head);
+  for (const { opened } of good) {
     for (const subset of SUBSETS) {
       const reported = opened.commitments[subset];
       if (reported) put(held, opened.node, subset, reported);
     }
   }
-  if (nodes.size < 2) throw new Untrusted("fewer than two reports");
-  return held;
+  return { epoch: held, words: good.map(({ message }) => message) };
 }
 
 /** Whether a node has its peers' words on every sub-key; after the end of sessions they are carried to it. */

@@ -74,6 +74,14 @@ export class Holder {
     });
   }
 
+  /** The devices that any node has: a node that hides a newcomer hides it from nobody. Two must answer. */
+  async devices(): Promise<RowView["devices"]> {
+    const answers = await this.rows();
+    const rows = answers.flatMap(({ row }) => (row ? [row] : []));
+    if (rows.length < 2) throw new Refused(answers.find(({ refused }) => refused && refused !== "unreachable")?.refused ?? "nodes_unavailable");
+    return [...new Map(rows.flatMap((row) => row.devices).map((device) => [device.credential, device])).values()];
+  }
+
   /** The row as two nodes have it, and which nodes those are: without two, nothing is begun. */
   async rowOfTwo(): Promise<{ row: RowView; nodes: NodeIndex[] }> {
     const agree = await this.#agreeing();

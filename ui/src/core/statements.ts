@@ -69,9 +69,9 @@ export class Statements {
   async endSessions(): Promise<void> {
     const accepted = await this.#change("end-sessions", { kind: "end_sessions", epoch: b64(random(16)) });
     const reports = accepted.flatMap((one) => (one.report ? [one.report] : []));
-    const epoch = newEpoch(this.#core.trust, accepted[0]!.head, reports);
+    const { epoch, words } = newEpoch(this.#core.trust, accepted[0]!.head, reports);
     await this.#core.update((profile) => void (profile.commitments &&= { ...profile.commitments, epoch }));
-    await this.#holder.report(reports);
+    await this.#holder.report(words);
   }
 
   /**

@@ -83,6 +83,11 @@ export class Wallet {
     return this.#holder.row(node);
   }
 
+  /** This person's devices, as all nodes together have them. */
+  devices(): Promise<RowView["devices"]> {
+    return this.#holder.devices();
+  }
+
   /** Opens the holder key's quarter of an hour: one passkey prompt. `pass`, `row` and `certificates.issue` do it themselves when needed. */
   openHolder(): Promise<void> {
     return this.#holder.open();

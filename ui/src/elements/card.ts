@@ -25,7 +25,7 @@ class Card extends Island {
     this.onClick(this.find("[data-show]"), async () => {
       await this.#begin();
       // With the quarter of an hour open, fresh copies of the certificate cost no further prompt.
-      this.view("recovery", (await opened.row()).devices.some((device) => now() < (device.not_before ?? 0)));
+      this.view("recovery", (await opened.devices()).some((device) => now() < (device.not_before ?? 0)));
       await opened.certificates.current().catch(() => undefined);
     }, "device");
     this.find("[data-hide]").addEventListener("click", () => this.#end());

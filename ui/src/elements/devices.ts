@@ -30,9 +30,9 @@ class Devices extends Island {
   // -- the list
 
   async #list(own: string): Promise<void> {
-    const row = await (await wallet()).row();
+    const devices = await (await wallet()).devices();
     const list = this.find("[data-list]");
-    list.replaceChildren(...row.devices.map((device) => this.#row(device, device.credential === own, own)));
+    list.replaceChildren(...devices.map((device) => this.#row(device, device.credential === own, own)));
     list.hidden = false;
   }
 

@@ -36,7 +36,7 @@ use hufu_web::serve::{Listening, Place, Stop, Stopper, finished, listen, serve};
 use hufu_web::{front, node, registrar};
 use metrics::MetricsAt;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tls::LocalCa;
@@ -58,6 +58,8 @@ pub struct Options {
     pub wallet_origin: Option<String>,
     /// Speak TLS, under this host name and the names below it.
     pub tls: Option<String>,
+    /// A folder of rules in place of the built-in ones.
+    pub rules: Option<PathBuf>,
     /// Keep the offices' rows on this server instead of in files.
     pub store: Option<Server>,
     /// Where metrics are read.
@@ -77,6 +79,19 @@ pub enum Ended {
     Well,
     /// A promise was broken.
     Broken,
+}
+
+/// The rules of this folder, or the built-in ones.
+fn rules(folder: Option<&Path>) -> Result<Rules, Failure> {
+    let Some(folder) = folder else { return Rules::built_in().map_err(Failure::other) };
+    let mut texts = Vec::new();
+    for name in Rules::FILES {
+        let path = folder.join(name);
+        let text = std::fs::read_to_string(&path).map_err(|error| Failure::unreadable(&path, error))?;
+        texts.push(text);
+    }
+    let [enrolment, certificate, recovery] = texts.as_slice() else { return Err(Failure::other("no rules")) };
+    Rules::parse([enrolment, certificate, recovery]).map_err(|error| Failure::unreadable(folder, error))
 }
 
 /// Runs until `stop`, or to the end of the tour.
@@ -212,7 +227,7 @@ impl Demo {
             trust: Arc::clone(&trust),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             rng: Arc::clone(&rng),
-            rules: Arc::new(Rules::built_in().map_err(Failure::other)?),
+            rules: Arc::new(rules(options.rules.as_deref())?),
             identity: Arc::new(Register(RegisterClient::new(&addresses).map_err(Failure::other)?)),
             face: Arc::new(SandboxFace),
             sms: Arc::new(Messages(SmsClient::new(&addresses).map_err(Failure::other)?)),

@@ -16,7 +16,7 @@ async fn a_sign_in_moves_the_counters_of_the_offices_that_took_part_and_of_no_st
     let folder = tempfile::tempdir().unwrap();
     let running = start(Options { metrics: MetricsAt::Port(0), ..options(folder.path()) }).await;
     // The first visit enrols the persona: every store is written to.
-    browser::sign_in(&running, "blue-jar", "lin-xiaoyu").await;
+    browser::sign_in(&running, "clay-jar-bank", "lin-xiaoyu").await;
     let before = running.metrics().await;
     for office in ["node-1", "node-2", "node-3", "registrar", "uniqueness", "post"] {
         let committed =
@@ -24,7 +24,7 @@ async fn a_sign_in_moves_the_counters_of_the_offices_that_took_part_and_of_no_st
         let flushes = value(&before, &format!("hufu_store_flushes_total{{office=\"{office}\"}}"));
         assert!(committed > 0 && flushes > 0, "{office}: {before}");
     }
-    browser::sign_in(&running, "blue-jar", "lin-xiaoyu").await;
+    browser::sign_in(&running, "clay-jar-bank", "lin-xiaoyu").await;
     let after = running.metrics().await;
     let moved = |sample: &str| value(&after, sample) - value(&before, sample);
     for route in ["/par", "/token", "/tx/{tx}"] {
@@ -49,7 +49,7 @@ async fn a_sign_in_moves_the_counters_of_the_offices_that_took_part_and_of_no_st
     let text = running.metrics().await;
     assert!(text.contains("hufu_refusals_total{office=\"front\",code=\""), "{text}");
     assert!(value(&text, "hufu_requests_total{office=\"front\",route=\"/tx/{tx}\",status=\"4xx\"}") > 0, "{text}");
-    for private in ["somebodys-secret", "nonsense-of-mine", "blue-jar", "lin-xiaoyu"] {
+    for private in ["somebodys-secret", "nonsense-of-mine", "clay-jar-bank", "lin-xiaoyu"] {
         assert!(!text.contains(private), "{private}: {text}");
     }
     running.stop().await;

@@ -187,11 +187,15 @@ async fn lock_and_recovery(stage: &mut Stage) {
     let device = SoftwareDevice::generate(&trust.rp_id, &trust.wallet_origin, stage.world.rng.as_ref()).unwrap();
     let (passkey, holder) = device.save();
     let load = || SoftwareDevice::load(&passkey, &holder, &trust.rp_id, &trust.wallet_origin).unwrap();
-    let new = stage.world.robot_with(device, State::default()).unwrap();
+    // One recovery at a time: the second begins when the first has reached every node.
+    let world_at = async |advance: i64, whole: i64| {
+        control::advance(&stage.data, advance).await.unwrap();
+        World { clock: Arc::new(ManualClock::new(SystemClock.now() + whole)), ..stage.world.clone() }
+    };
+    let second = world_at(200, 200).await;
+    let new = second.robot_with(device, State::default()).unwrap();
     stage.apply(new, &ma, &ma.name).await.unwrap().recover().await.unwrap();
-    control::advance(&stage.data, 72 * 3600 + 60).await.unwrap();
-    let later = ManualClock::new(SystemClock.now() + (72 * 3600 + 60));
-    let world = World { clock: Arc::new(later), ..stage.world.clone() };
+    let world = world_at(73 * 3600 + 60, 73 * 3600 + 260).await;
     let mut new = world.robot_with(load(), State::default()).unwrap();
     new.refresh().await.unwrap();
     assert_eq!(stage.sub(&world, &mut new).await, Ok(sub), "the same person at every platform");

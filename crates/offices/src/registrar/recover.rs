@@ -59,7 +59,7 @@ impl Registrar {
         found: &Versioned<Enrolment>,
     ) -> Result<Root, Refusal> {
         let tagged = self.tag(number).await?;
-        let begin = BeginRecovery { idx: tagged.idx, enrolment_id: found.record.id, expires: found.record.expires };
+        let begin = BeginRecovery { idx: tagged.idx, enrolment_id: found.record.id };
         tagged.open(self.parts.uniqueness.begin_recovery(&self.signed(&begin)?).await?)
     }
 

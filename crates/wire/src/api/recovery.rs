@@ -42,8 +42,6 @@ pub struct BeginRecovery {
     pub idx: Octets<32>,
     /// For whom.
     pub enrolment_id: EnrolmentId,
-    /// Until when.
-    pub expires: Timestamp,
 }
 
 impl Purpose for BeginRecovery {

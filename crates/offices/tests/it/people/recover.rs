@@ -196,7 +196,7 @@ async fn a_crash_between_any_two_calls_leaves_one_waiting_device_that_works_in_t
                 assert!(tries < 4, "call {at} {when:?} never recovers");
                 if new.state.ticket.is_none() || tries == 2 {
                     // One recovery of a person at a time: the next begins when the first has lapsed.
-                    world.clock.advance(3700);
+                    world.clock.advance(200);
                     world.prove(&mut new, &details, "19990000009").await.unwrap();
                 }
             }
@@ -284,6 +284,22 @@ async fn one_recovery_of_a_person_at_a_time_however_many_are_begun() {
     let row = old.row(NodeIndex::ALL[2]).await.unwrap();
     old.veto(row.devices[1].credential).await.unwrap();
     assert_eq!(old.row(NodeIndex::ALL[0]).await.unwrap().devices.len(), 1);
+}
+
+#[tokio::test]
+async fn five_recoveries_of_one_person_a_day_and_the_sixth_waits_for_tomorrow() {
+    let world = World::new(56);
+    let details = world.person(1);
+    world.enrol(&mut world.wallet(), &details).await.unwrap();
+    let now = world.clock.now();
+    world.clock.advance(now.day().0 + 86_400 - now.0 + 600);
+    for turn in 0..6 {
+        let (_, step) = recover(&world, &details).await;
+        assert_eq!(step.map_err(refused), if turn < 5 { Ok(NextStep::Wait) } else { Err(Refusal::TooMany) }, "{turn}");
+        world.clock.advance(3600);
+    }
+    world.clock.advance(86_400);
+    assert_eq!(recover(&world, &details).await.1, Ok(NextStep::Wait));
 }
 
 /// All of them, interleaved.
