@@ -98,8 +98,8 @@ impl Rules {
     /// The rules of this build's `rules/` folder.
     ///
     /// # Errors
-    /// The TOML error, if the folder was edited wrongly; a test holds that the committed one parses.
-    pub fn built_in() -> Result<Self, toml::de::Error> {
+    /// [`RulesError`], if the folder was edited wrongly; a test holds that the committed one parses.
+    pub fn built_in() -> Result<Self, RulesError> {
         Self::parse([
             include_str!("../../../rules/enrolment.toml"),
             include_str!("../../../rules/certificate.toml"),
@@ -113,25 +113,91 @@ impl Rules {
     /// Rules from the texts of [`Rules::FILES`].
     ///
     /// # Errors
-    /// The TOML error.
-    pub fn parse(files: [&str; 3]) -> Result<Self, toml::de::Error> {
-        let text = files
-            .map(|file| file.lines().filter(|line| !line.starts_with("version")).collect::<Vec<_>>().join("\n"))
-            .join("\n");
-        toml::from_str(&text)
+    /// [`RulesError`]: which file, and what is wrong in it.
+    pub fn parse(files: [&str; 3]) -> Result<Self, RulesError> {
+        let mut all = toml::Table::new();
+        for (name, text) in Self::FILES.into_iter().zip(files) {
+            let table: toml::Table = toml::from_str(text).map_err(|cause| RulesError::File { name, cause })?;
+            // Each file counts its own versions.
+            all.extend(table.into_iter().filter(|(key, _)| key != "version"));
+        }
+        let rules: Self = all.try_into().map_err(RulesError::Shape)?;
+        rules.check().map_err(RulesError::Senseless)?;
+        Ok(rules)
     }
+
+    /// What must hold of any country's rules: beyond it a promise of the service would be empty.
+    fn check(&self) -> Result<(), &'static str> {
+        let Self { age, certificate, phone_code, recovery, password, pass, enrolment } = self;
+        let sane = [
+            (age.guardian_below < age.supervised_below, "age: guardian_below must be below supervised_below"),
+            (certificate.copies >= 10, "certificate: fewer than ten copies make refreshing a trace"),
+            (certificate.status_lists.is_power_of_two(), "certificate: status_lists must be a power of two"),
+            (certificate.days > 0, "certificate: copies must live at least a day"),
+            (phone_code.valid_s >= phone_code.resend_after_s, "phone_code: a code must outlive the wait for the next"),
+            (phone_code.tries > 0 && phone_code.sends > 0, "phone_code: somebody must get a try"),
+            (password.failures > 0 && password.pause_s > 0, "password: tries must be few and pauses long"),
+            ((1..=30).contains(&pass.seconds), "pass: a code that is shown lives 30 s at most"),
+            (enrolment.lapses_after_s > 0, "enrolment: an enrolment must have time"),
+            (recovery.delivered_within_s > 0, "recovery: a node needs time to hear of it"),
+            // An old device must have days to object, however late the nodes hear.
+            (
+                recovery.delivered_within_s * 24 <= recovery.delay_s,
+                "recovery: delay_s must be 24 times delivered_within_s",
+            ),
+        ];
+        sane.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, what)| Err(what))
+    }
+}
+
+/// Why a folder of rules is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum RulesError {
+    /// One file is no TOML.
+    #[error("{name}: {cause}")]
+    File {
+        /// Its name in the folder.
+        name: &'static str,
+        /// With line and column.
+        cause: toml::de::Error,
+    },
+    /// A member is missing or of another kind.
+    #[error("{0}")]
+    Shape(toml::de::Error),
+    /// The numbers make no sense together.
+    #[error("{0}")]
+    Senseless(&'static str),
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const TEXTS: [&str; 3] = [
+        include_str!("../../../rules/enrolment.toml"),
+        include_str!("../../../rules/certificate.toml"),
+        include_str!("../../../rules/recovery.toml"),
+    ];
+
     #[test]
     fn the_committed_rules_parse_and_are_sane() {
-        let rules = Rules::built_in().unwrap();
-        assert!(rules.age.guardian_below < rules.age.supervised_below);
-        assert!(rules.certificate.copies >= 10);
-        assert!(rules.recovery.delivered_within_s * 24 <= rules.recovery.delay_s);
-        assert!(rules.phone_code.valid_s >= rules.phone_code.resend_after_s);
+        assert!(Rules::built_in().is_ok());
+    }
+
+    #[test]
+    fn rules_without_sense_are_refused_and_the_error_says_where() {
+        for (from, to, says) in [
+            ("delay_s = 259200", "delay_s = 0", "recovery: delay_s"),
+            ("delay_s = 259200", "delay_s = -5", "recovery: delay_s"),
+            ("copies = 10", "copies = 1", "certificate: fewer"),
+            ("status_lists = 4096", "status_lists = 4000", "certificate: status_lists"),
+            ("seconds = 30", "seconds = 3600", "pass: "),
+            ("delay_s = 259200", "delay_s 259200", "recovery.toml: "),
+            ("delay_s = 259200", "delays = 259200", "delay_s"),
+        ] {
+            let texts = TEXTS.map(|text| text.replace(from, to));
+            let error = Rules::parse(texts.each_ref().map(String::as_str)).unwrap_err().to_string();
+            assert!(error.contains(says), "{to}: {error}");
+        }
     }
 }

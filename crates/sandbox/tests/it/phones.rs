@@ -58,9 +58,9 @@ async fn the_page_speaks_both_languages_and_says_sandbox() {
     let (address, client) = start().await;
     for (query, accept, lang, band) in [
         ("", "en-GB,en;q=0.9", "lang=\"en\"", "Sandbox"),
-        ("", "zh-CN", "lang=\"zh-Hans\"", "沙盒"),
+        ("", "zh-CN", "lang=\"zh-Hans\"", "沙箱"),
         ("?lang=en", "zh-CN", "lang=\"en\"", "Sandbox"),
-        ("?lang=xx", "", "lang=\"zh-Hans\"", "沙盒"),
+        ("?lang=xx", "", "lang=\"zh-Hans\"", "沙箱"),
     ] {
         let answer = client.get(format!("{address}/{query}")).header("accept-language", accept).send().await.unwrap();
         let html = answer.text().await.unwrap();
