@@ -221,14 +221,6 @@ impl Post {
         self.store.commit(batch, key).await?;
         Ok(())
     }
-
-    /// Forgets which notices were sent long ago, and words to forget that no second node gave.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn sweep(&self) -> Result<u32, Refusal> {
-        Ok(self.store.sweep(self.clock.now(), 1000).await?)
-    }
 }
 
 #[async_trait]

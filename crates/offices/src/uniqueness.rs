@@ -63,7 +63,7 @@ pub struct Recovering {
     pub begun: u32,
 }
 
-/// Minutes in which a recovery reaches the nodes.
+/// Seconds in which a recovery reaches the nodes.
 const RECOVERY_TURN: i64 = 2 * 60;
 
 /// Recoveries of one person in a day; each rings the person's phone.

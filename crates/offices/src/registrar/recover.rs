@@ -25,7 +25,8 @@ impl Registrar {
     ///
     /// # Errors
     /// [`Refusal::NotEnrolled`] for a person who has no root; [`Refusal::NodesUnavailable`] with fewer than two taggers or nodes: the
-    /// step is taken again then; [`Refusal::VersionConflict`] if the person changed their row at the same moment.
+    /// step is taken again then; [`Refusal::VersionConflict`] if the person changed their row at the same moment; [`Refusal::TooMany`] for a second device
+    /// of one enrolment, or while another recovery of the person is under way.
     pub async fn recover(&self, request: &RecoverStep) -> Result<EnrolmentView, Refusal> {
         retrying(|| self.recover_once(request)).await
     }
@@ -43,7 +44,9 @@ impl Registrar {
         let Verdict::May(_) = draft.verdict else { return Err(Refusal::EnrolmentOrder) };
         let kept = match &found.record.recovery {
             Some(recovery) if recovery.device == device => found,
-            _ => {
+            // Two statements on their way at once would fork the row; another device begins with another enrolment.
+            Some(_) => return Err(Refusal::TooMany),
+            None => {
                 let root = self.known_root(&self.number(&draft)?, &found).await?;
                 let recovery = self.prepare(request, &root).await?;
                 self.put(&Enrolment { step, recovery: Some(recovery), ..found.record.clone() }, Some(&found)).await?;

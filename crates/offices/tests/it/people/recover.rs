@@ -287,6 +287,24 @@ async fn one_recovery_of_a_person_at_a_time_however_many_are_begun() {
 }
 
 #[tokio::test]
+async fn one_enrolment_recovers_one_device_however_many_ask_at_once() {
+    let world = World::new(57);
+    let details = world.person(1);
+    let mut old = world.wallet();
+    world.enrol(&mut old, &details).await.unwrap();
+    let mut first = world.wallet();
+    world.prove(&mut first, &details, "19990000009").await.unwrap();
+    let mut second = world.wallet();
+    second.state.ticket.clone_from(&first.state.ticket);
+    let outcomes = futures([&mut first, &mut second].into_iter().map(hufu_wallet::Wallet::recover)).await;
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
+    let heads = futures(NodeIndex::ALL.into_iter().map(|node| old.row(node))).await;
+    let heads: std::collections::BTreeSet<_> =
+        heads.into_iter().map(|row| row.unwrap().head.as_slice().to_vec()).collect();
+    assert_eq!(heads.len(), 1, "the rows are as one");
+}
+
+#[tokio::test]
 async fn five_recoveries_of_one_person_a_day_and_the_sixth_waits_for_tomorrow() {
     let world = World::new(56);
     let details = world.person(1);

@@ -434,7 +434,7 @@ impl World {
     pub async fn sweep(&self) {
         self.registrar.sweep().await.unwrap();
         self.uniqueness.sweep().await.unwrap();
-        self.post.sweep().await.unwrap();
+        self.post_store.sweep(self.clock.now(), 1000).await.unwrap();
         for node in &self.nodes {
             node.sweep_pending().await.unwrap();
         }
