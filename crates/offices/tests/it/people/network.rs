@@ -16,6 +16,8 @@ pub struct Faults {
     pub calls: Mutex<usize>,
     pub break_at: Mutex<Option<(usize, When)>>,
     pub down: Mutex<BTreeSet<NodeIndex>>,
+    /// Nodes that hear of no recovery.
+    pub deaf: Mutex<BTreeSet<NodeIndex>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -78,6 +80,9 @@ impl ports::Node for Reached {
 
     async fn recover(&self, request: &Signed<SealedRecovery>) -> Result<(), Refusal> {
         self.1.up(self.0.index())?;
+        if self.1.deaf.lock().unwrap().contains(&self.0.index()) {
+            return Err(Refusal::NodesUnavailable);
+        }
         self.1.through(ports::Node::recover(self.0.as_ref(), request)).await
     }
 }

@@ -287,7 +287,7 @@ async fn one_recovery_of_a_person_at_a_time_however_many_are_begun() {
 }
 
 #[tokio::test]
-async fn one_enrolment_recovers_one_device_however_many_ask_at_once() {
+async fn a_second_device_of_one_enrolment_is_refused_while_the_first_is_on_its_way() {
     let world = World::new(57);
     let details = world.person(1);
     let mut old = world.wallet();
@@ -296,11 +296,15 @@ async fn one_enrolment_recovers_one_device_however_many_ask_at_once() {
     world.prove(&mut first, &details, "19990000009").await.unwrap();
     let mut second = world.wallet();
     second.state.ticket.clone_from(&first.state.ticket);
-    let outcomes = futures([&mut first, &mut second].into_iter().map(hufu_wallet::Wallet::recover)).await;
-    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
-    let heads = futures(NodeIndex::ALL.into_iter().map(|node| old.row(node))).await;
-    let heads: std::collections::BTreeSet<_> =
-        heads.into_iter().map(|row| row.unwrap().head.as_slice().to_vec()).collect();
+    *world.faults.deaf.lock().unwrap() = [NodeIndex::ALL[1], NodeIndex::ALL[2]].into();
+    assert_eq!(refused(first.recover().await.unwrap_err()), Refusal::NodesUnavailable);
+    world.faults.deaf.lock().unwrap().clear();
+    assert_eq!(refused(second.recover().await.unwrap_err()), Refusal::TooMany);
+    assert_eq!(first.recover().await.unwrap().view.next, NextStep::Wait);
+    let mut heads = std::collections::BTreeSet::new();
+    for node in NodeIndex::ALL {
+        heads.insert(old.row(node).await.unwrap().head.as_slice().to_vec());
+    }
     assert_eq!(heads.len(), 1, "the rows are as one");
 }
 
