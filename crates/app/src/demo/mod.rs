@@ -10,15 +10,16 @@ pub mod tour;
 use crate::adapters::{Messages, Register, SandboxFace};
 use crate::error_log::FileLog;
 use crate::failure::Failure;
-use crate::offices::{self, Offices, Surroundings};
+use crate::offices::together::{self, Offices, Outside};
+use crate::offices::{Running, Surroundings, keep_swept, probe};
 use crate::platform_file::PlatformFile;
-use crate::root::{self, NODES, Origins, SandboxRoot};
+use crate::root::{self, Origins, SandboxRoot};
 use crate::rows::{self, Rows};
 use crate::server::Server;
 use addresses::{Ports, Ready, ReadyFile, ServedPlatform, Site, claim};
 use control::Control;
 use hufu_domain::rules::Rules;
-use hufu_kernel::{Clock, NodeIndex, OsRng, Rng, Root, ShiftedClock, SystemClock};
+use hufu_kernel::{Clock, OsRng, Rng, Root, ShiftedClock, SystemClock};
 use hufu_offices::registrar::NOTICE_VERSION;
 use hufu_sandbox::adapters::{RegisterClient, SmsClient};
 use hufu_sandbox::agent::Agent;
@@ -33,7 +34,6 @@ use hufu_web::metrics::Metrics;
 use hufu_web::pages::{self, Help, PagesConfig, SandboxDocument, SandboxPerson};
 use hufu_web::reply::Edge;
 use hufu_web::serve::{Listening, Place, Stop, Stopper, finished, listen, serve};
-use hufu_web::{front, node, registrar};
 use metrics::MetricsAt;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -185,6 +185,11 @@ impl Stage {
         self.serving.spawn(serve(listening, finished(edge, routes), self.stop.clone()));
     }
 
+    /// Serves what an office answers to the public.
+    fn office(&mut self, listening: Listening, edge: &Edge, office: &dyn Running, probe: Probe) {
+        self.start(listening, edge, probe, office.public(edge).unwrap_or_default());
+    }
+
     /// Takes nothing new, and ends when what is under way has ended.
     async fn end(mut self) {
         self.stopper.stop();
@@ -228,14 +233,15 @@ impl Demo {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             rng: Arc::clone(&rng),
             rules: Arc::new(rules(options.rules.as_deref())?),
+            metrics: metrics.clone(),
+        };
+        let outside = Outside {
             identity: Arc::new(Register(RegisterClient::new(&addresses).map_err(Failure::other)?)),
             face: Arc::new(SandboxFace),
             sms: Arc::new(Messages(SmsClient::new(&addresses).map_err(Failure::other)?)),
-            metrics: metrics.clone(),
-            agents: Vec::new(),
         };
         let rows = rows::settle(&root, options.store.as_ref(), rng.as_ref()).await?;
-        let offices = Arc::new(offices::start(&root, &rows, &around).await?);
+        let offices = Arc::new(together::start(&root, &rows, &around, outside).await?);
         let errors = Arc::new(FileLog::open(root.path())?);
         let world = World {
             addresses: addresses.clone(),
@@ -270,21 +276,18 @@ impl Demo {
         wallet.start(ports.wallet, &self.edge("wallet"), always(), self.wallet());
 
         let mut offices = Stage::new();
-        let edge = self.edge("front");
-        offices.start(ports.front, &edge, always(), front::router(&edge, &self.offices.front));
-        let edge = self.edge("registrar");
-        let trust = health::public_document(health::TRUST_PATH, self.root.trust());
-        let routes = registrar::router(&edge, &self.offices.registrar).merge(trust);
-        offices.start(ports.registrar, &edge, self.offices.registrar_probe(), routes);
-        for (index, listening) in NodeIndex::ALL.into_iter().zip(ports.nodes) {
-            let edge = self.edge(NODES[index.slot()]);
-            let routes = node::router(&edge, &self.offices.nodes[index.slot()]);
-            offices.start(listening, &edge, self.offices.node_probe(index), routes);
+        offices.office(ports.front, &self.edge("front"), self.offices.front.as_ref(), always());
+        let registrar = probe(self.offices.enrolling());
+        offices.office(ports.registrar, &self.edge("registrar"), self.offices.registrar.as_ref(), registrar);
+        for (node, listening) in self.offices.nodes.iter().zip(ports.nodes) {
+            offices.office(listening, &self.edge(node.name()), node.as_ref(), probe(vec![Arc::clone(node) as _]));
         }
-        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
-        offices.serving.spawn(Arc::clone(&self.offices).sweep(Arc::clone(&clock), offices.stop.clone()));
+        for office in self.offices.keeping() {
+            offices.serving.spawn(keep_swept(office, offices.stop.clone()));
+        }
 
         let mut world = Stage::new();
+        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let phones = PhoneSimulator::new(clock).map_err(Failure::other)?;
         world.start(ports.phone, &self.edge("phone"), always(), phone_simulator::router(phones));
         let people = register::router(register::Register::new(&self.persons));
@@ -294,7 +297,7 @@ impl Demo {
         let control = Control::open(self.root.path(), &self.site, own.control.port, clock, rng)?;
         world.start(own.control, &edge, always(), control.router(&edge));
         if let (Some(listening), Some(metrics)) = (own.metrics, &self.metrics) {
-            let routes = self::metrics::router(Arc::clone(metrics), &self.offices);
+            let routes = self::metrics::router(Arc::clone(metrics), self.offices.keeping());
             world.start(listening, &self.edge("metrics"), always(), routes);
         }
         Ok([platforms, wallet, offices, world])
