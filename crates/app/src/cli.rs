@@ -1,5 +1,7 @@
 //! The command line.
 
+mod deployment;
+
 use crate::bench;
 use crate::demo::metrics::MetricsAt;
 use crate::demo::{self, Ended, control};
@@ -33,6 +35,8 @@ pub struct Cli {
 enum Command {
     /// Run a sandbox with every office in this process, on this machine only.
     Demo(Box<Demo>),
+    /// Begin a deployment of offices that are apart: a plan, and a folder an office with its configuration.
+    Init(Box<deployment::Init>),
     /// Make a platform of your own for the sandbox.
     Platform {
         #[command(subcommand)]
@@ -263,6 +267,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
             }
             run_demo(*demo)
         }
+        Command::Init(asked) => deployment::run_init(*asked),
         Command::Platform { command: Platform::New { name, dir, basic, issuer, data } } => {
             let profile = if basic { Profile::Basic } else { Profile::Fapi2 };
             let trust = data.folder()?.join(root::TRUST_FILE);

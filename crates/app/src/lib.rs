@@ -6,6 +6,7 @@ pub mod cli;
 pub mod counted_keys;
 pub mod data_dir;
 pub mod demo;
+pub mod deployment;
 pub mod doctor;
 pub mod error_log;
 pub mod explain;

@@ -24,6 +24,8 @@ const FOLDER: &str = "platforms";
 
 /// An invented platform with its key, as its own server would be configured.
 pub struct Invented {
+    /// What it asks the registry for.
+    pub file: PlatformFile,
     /// What the registry certifies.
     pub certificate: PlatformCertificate,
     /// Its private key.
@@ -117,7 +119,7 @@ pub fn invented(
             purposes: platform.purposes,
             jwks: Jwks { keys: if ordinary { Vec::new() } else { vec![key.public().clone()] } },
         };
-        Ok(Invented { certificate: file.certificate(Root::Sandbox, now), key, secret })
+        Ok(Invented { certificate: file.clone().certificate(Root::Sandbox, now), file, key, secret })
     };
     all.into_iter().map(with_key).collect()
 }

@@ -41,7 +41,8 @@ pub const RS256: &str = "rs256";
 /// The store's file in an office's folder.
 pub const STORE: &str = "store.sqlite";
 
-const WORLD: &str = "world.json";
+/// The file of what a sandbox was made with.
+pub const WORLD: &str = "world.json";
 /// The file of the public half: what wallets and platforms pin.
 pub const TRUST_FILE: &str = "trust.json";
 
