@@ -566,23 +566,39 @@ pub(super) mod tests {
         }
     }
 
+    /// The text with these keys of a table, and the table, no longer commented out.
+    fn taken(text: &str, table: &str, keys: &[&str]) -> String {
+        let mut at = String::new();
+        let mut taken = String::new();
+        for line in text.lines() {
+            let bare = line.strip_prefix("# ").unwrap_or(line);
+            if let Some(name) = bare.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+                at = name.to_owned();
+            }
+            let meant = at == table
+                && (bare == format!("[{table}]") || keys.iter().any(|key| bare.starts_with(&format!("{key} = "))));
+            taken.push_str(if meant { bare } else { line });
+            taken.push('\n');
+        }
+        taken
+    }
+
     #[test]
     fn every_line_that_is_commented_out_is_taken_when_it_is_not() {
         for (name, text) in all(Root::Sandbox) {
             for ((table, key), _) in documented(&text) {
-                let old = format!("# {key} = ");
-                if !text.contains(&old)
-                    || ["url", "password_file", "password_env", "certificate", "key", "kind"].contains(&key.as_str())
-                {
-                    continue;
-                }
-                let mut taken = text.replacen(&old, &format!("{key} = "), 1);
-                taken = taken.replacen(&format!("# [{table}]"), &format!("[{table}]"), 1);
-                if key == "ca" {
-                    taken = taken.replacen("# url = ", "url = ", 1);
-                }
-                OfficeFile::parse(&taken).unwrap_or_else(|told| panic!("{name} {key}: {told}\n{taken}"));
+                let with: &[&str] = match key.as_str() {
+                    "ca" => &["url", "ca"],
+                    "certificate" | "key" => &["certificate", "key"],
+                    "password_file" | "password_env" | "url" if table == "store" => &[],
+                    key => &[key],
+                };
+                let taken = taken(&text, &table, with);
+                OfficeFile::parse(&taken).unwrap_or_else(|told| panic!("{name} [{table}] {key}: {told}"));
             }
+            let postgres =
+                taken(&text, "store", &["kind", "url", "password_file"]).replacen("\"sqlite\"", "\"postgres\"", 1);
+            OfficeFile::parse(&postgres).unwrap_or_else(|told| panic!("{name}: {told}"));
         }
     }
 
