@@ -18,3 +18,4 @@ pub mod platform_file;
 pub mod root;
 pub mod rows;
 pub mod server;
+pub mod stage;

@@ -8,6 +8,7 @@ use hufu_kernel::{Clock, NodeIndex, offices};
 use hufu_offices::node::{self, Node, NodeParts, Row};
 use hufu_offices::ports;
 use hufu_store::{Counts, Store};
+use hufu_web::peers;
 use hufu_web::reply::Edge;
 use std::sync::Arc;
 
@@ -66,6 +67,11 @@ impl Running for RunningNode {
 
     fn public(&self, edge: &Edge) -> Option<Router> {
         Some(hufu_web::node::router(edge, &self.node))
+    }
+
+    fn internal(&self, edge: &Edge) -> Router {
+        let office = Arc::clone(&self.node) as Arc<dyn ports::Node>;
+        peers::router(edge, &office, peers::node())
     }
 
     async fn sweep(&self) {

@@ -75,7 +75,7 @@ pub async fn start(
         nodes: nodes.each_ref().map(|running| Arc::clone(&running.node) as Arc<dyn ports::Node>),
     };
     let registrar = registrar::start(&premises("registrar")?, around, neighbours).await?;
-    let front = front::start(&premises("front")?, around)?;
+    let front = front::start(&premises("front")?, around, None)?;
     Ok(Offices { nodes, registrar, front, registry: premises("registry")?.keys, uniqueness, post })
 }
 
