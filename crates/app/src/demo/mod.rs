@@ -37,7 +37,7 @@ use hufu_web::reply::Edge;
 use hufu_web::serve::{Listening, Place, Stop, listen};
 use metrics::MetricsAt;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tls::LocalCa;

@@ -9,6 +9,7 @@ pub mod drafts;
 pub mod init;
 pub mod keys;
 pub mod neighbours;
+pub mod notify;
 pub mod office_file;
 pub mod operators;
 pub mod plan;

@@ -5,7 +5,7 @@ use super::clock::FileClock;
 use super::office_file::{OfficeFile, Public, WALLET};
 use super::plan::Plan;
 use super::watch::{self, Need, Watch};
-use super::{keys, neighbours, public_tls, wallet};
+use super::{keys, neighbours, notify, public_tls, wallet};
 use crate::data_dir::{self, Lock};
 use crate::demo::metrics as counts;
 use crate::error_log::FileLog;
@@ -21,10 +21,10 @@ use axum::middleware::{self, Next};
 use http_body_util::Limited;
 use hufu_kernel::{Clock, NodeIndex, OsRng, Refusal, Rng, Root, SystemClock};
 use hufu_web::health::{self, Probe};
-use hufu_web::listen::{Inherited, Listening, Sharing, listen_at};
 use hufu_web::metrics::Metrics;
 use hufu_web::peers::{self, Leaf, PeerConfig, Peers};
 use hufu_web::reply::Edge;
+use hufu_web::serve::{Inherited, Listening, Sharing, listen_at};
 use hufu_web::serve::{Stop, finished};
 use hufu_wire::api::roster::{OFFICES, Roster};
 use hufu_wire::api::trust::Trust;
@@ -260,8 +260,10 @@ pub async fn run(asked: Asked, stop: Stop) -> Result<(), Failure> {
         tracing::warn!(%left, "a socket was handed over that the configuration does not name");
     }
     tracing::info!(office = opened.name(), root = opened.plan.root.name(), "serving");
+    notify::tell(notify::READY);
     let mut stop = stop;
     stop.stopped().await;
+    notify::tell(notify::STOPPING);
     // Who asks stops before who is asked; the operators see it until the end.
     for stage in [outside, inside, own] {
         stage.end().await;

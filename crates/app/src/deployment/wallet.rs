@@ -1,6 +1,7 @@
 //! `hufu serve wallet`: the wallet's pages. The process has no keys and no rows, and knows no person; whoever runs it decides what code
 //! people's browsers run, which is why it is a party of its own.
 
+use super::notify;
 use super::office_file::WALLET;
 use super::serve::{Asked, clock, limited, public_half, public_listener};
 use crate::demo::metrics as counts;
@@ -8,10 +9,10 @@ use crate::failure::Failure;
 use crate::stage::Stage;
 use hufu_kernel::{OsRng, Root};
 use hufu_web::health::{self, Probe};
-use hufu_web::listen::{Inherited, Sharing, listen_at};
 use hufu_web::metrics::Metrics;
 use hufu_web::pages::{self, Help, PagesConfig};
 use hufu_web::reply::Edge;
+use hufu_web::serve::{Inherited, Sharing, listen_at};
 use hufu_web::serve::{Stop, finished};
 use std::sync::Arc;
 
@@ -50,8 +51,10 @@ pub async fn run(asked: Asked, stop: Stop) -> Result<(), Failure> {
     let listening = listen_at("operators", &file.metrics.listen.to_string(), &mut inherited, Sharing::Alone).await?;
     let routes = health::router(WALLET, always()).merge(counts::router(metrics, Vec::new()));
     own.serve(listening, finished(&edge, routes));
+    notify::tell(notify::READY);
     let mut stop = stop;
     stop.stopped().await;
+    notify::tell(notify::STOPPING);
     outside.end().await;
     own.end().await;
     Ok(())

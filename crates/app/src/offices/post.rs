@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use async_trait::async_trait;
 use axum::Router;
 use hufu_kernel::{Clock, offices};
-use hufu_offices::ports::Sms;
+use hufu_offices::ports::{self, Sms};
 use hufu_offices::post::{self, Contact, Post};
 use hufu_store::{Counts, Store};
 use hufu_web::peers;
