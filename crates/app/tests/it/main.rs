@@ -10,6 +10,7 @@ mod documents;
 mod kill;
 mod linking;
 mod metrics;
+mod patroni;
 mod personas;
 mod postgres;
 mod refusals_page;
