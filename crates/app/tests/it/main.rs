@@ -17,6 +17,7 @@ mod refusals_page;
 mod root;
 mod samples;
 mod shutdown;
+mod softhsm;
 mod source;
 mod timing;
 mod tls;
