@@ -32,7 +32,7 @@ pub trait Uniqueness: Send + Sync {
     /// Confirms an enrolment: from here on the person exists.
     async fn confirm(&self, request: &Signed<Confirm>) -> Result<Signed<Confirmation>, Refusal>;
     /// The confirmation of an enrolment, if it was given.
-    async fn confirmation(&self, enrolment_id: EnrolmentId) -> Result<Option<Signed<Confirmation>>, Refusal>;
+    async fn confirmation(&self, enrolment_id: &EnrolmentId) -> Result<Option<Signed<Confirmation>>, Refusal>;
     /// Deletes a person's wraps once two different nodes have said so.
     async fn forget(&self, word: &Signed<Forget>) -> Result<(), Refusal>;
 }
