@@ -8,6 +8,7 @@ mod browser;
 mod demo;
 mod documents;
 mod kill;
+mod kills;
 mod linking;
 mod metrics;
 mod patroni;
