@@ -10,6 +10,7 @@ mod documents;
 mod kill;
 mod linking;
 mod metrics;
+mod old_folders;
 mod personas;
 mod postgres;
 mod refusals_page;
