@@ -11,6 +11,7 @@ mod kill;
 mod kills;
 mod linking;
 mod metrics;
+mod old_folders;
 mod patroni;
 mod personas;
 mod postgres;

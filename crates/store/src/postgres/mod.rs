@@ -12,6 +12,7 @@
 mod commit;
 mod failover;
 mod schema;
+mod settle;
 mod statements;
 
 use crate::prepared::Prepared;
@@ -22,8 +23,11 @@ use async_trait::async_trait;
 use deadpool_postgres::{Object, PoolError};
 use failover::{Host, Hosts};
 use hufu_kernel::{Key, Timestamp};
+use schema::Opened;
+use settle::Unsettled;
 use statements::Statements;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::types::ToSql;
@@ -46,6 +50,8 @@ pub struct Postgres {
     statements: Statements,
     hosts: Hosts,
     flushes: AtomicU64,
+    /// Kinds that may have rows of an older form.
+    unsettled: Mutex<Vec<Unsettled>>,
 }
 
 /// Attempts at one batch when the server says that it met another one.
@@ -56,7 +62,8 @@ impl Postgres {
     ///
     /// # Errors
     /// [`StoreError::WrongStore`], [`StoreError::Unavailable`], [`StoreError::Corrupt`], or [`StoreError::Misuse`] for a
-    /// server that acknowledges before it has written, or if the declared indexes of a kind have changed.
+    /// server that acknowledges before it has written, if a newer program has written the store, or if the indexes of a kind
+    /// have changed without a migration that says so.
     pub async fn open<T>(options: PostgresOptions, catalogue: Catalogue, tls: T) -> Result<Self, StoreError>
     where
         T: MakeTlsConnect<Socket> + Clone + Sync + Send + 'static,
@@ -64,12 +71,50 @@ impl Postgres {
         T::TlsConnect: Sync + Send,
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
+        let schema = options.schema.clone();
         let hosts = Hosts::new(options.config, options.connections, tls)?;
-        let statements = Statements::of(&options.schema, &catalogue);
         let mut client = hosts.leader().await?;
-        schema::open(&mut client, &options.schema, &catalogue).await?;
+        let Opened { statements, unsettled } = schema::open(&mut client, &schema, &catalogue).await?;
         drop(client);
-        Ok(Self { catalogue, statements, hosts, flushes: AtomicU64::new(0) })
+        Ok(Self { catalogue, statements, hosts, flushes: AtomicU64::new(0), unsettled: Mutex::new(unsettled) })
+    }
+
+    /// Removes what the catalogue no longer declares: tables of dropped indexes, kinds that are gone. Returns the tables'
+    /// names. A process that has the store open can write nothing to it afterwards.
+    ///
+    /// # Errors
+    /// As [`Postgres::open`].
+    pub async fn contract<T>(options: PostgresOptions, catalogue: &Catalogue, tls: T) -> Result<Vec<String>, StoreError>
+    where
+        T: MakeTlsConnect<Socket> + Clone + Sync + Send + 'static,
+        T::Stream: Sync + Send,
+        T::TlsConnect: Sync + Send,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        let schema = options.schema.clone();
+        let mut client = Hosts::new(options.config, options.connections, tls)?.leader().await?;
+        schema::contract(&mut client, &schema, catalogue).await
+    }
+
+    /// Writes rows of an older form in today's, at most `left` of them, and returns how many are left to write.
+    async fn settle(&self, client: &mut Object, mut left: u32) -> Result<u32, StoreError> {
+        let kinds = self.unsettled().clone();
+        for mut rows in kinds {
+            if left == 0 {
+                break;
+            }
+            left = left.saturating_sub(settle::some(client, &mut rows, &self.statements, left).await?);
+            let mut unsettled = self.unsettled();
+            unsettled.retain(|other| other.kind.name != rows.kind.name);
+            if !rows.is_done {
+                unsettled.push(rows);
+            }
+        }
+        Ok(left)
+    }
+
+    fn unsettled(&self) -> MutexGuard<'_, Vec<Unsettled>> {
+        self.unsettled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes what a write met: a leader that answered is there, one that did not may be gone.
@@ -162,7 +207,11 @@ impl Engine for Postgres {
     async fn sweep(&self, expired_before: Timestamp, limit: u32) -> Result<u32, StoreError> {
         let mut client = self.hosts.leader().await?;
         let answer = commit::sweep(&mut client, expired_before, limit, &self.statements).await;
-        self.written(answer.map_err(StoreError::from), client)
+        let answer = match answer {
+            Ok(swept) => self.settle(&mut client, limit - swept).await.map(|left| limit - left),
+            Err(failure) => Err(failure.into()),
+        };
+        self.written(answer, client)
     }
 
     fn flushes(&self) -> u64 {
@@ -170,10 +219,11 @@ impl Engine for Postgres {
     }
 }
 
-/// Version, `expires_at` and body from column `first` on.
+/// Version, `expires_at`, form and body from column `first` on.
 fn raw_row(row: &Row, key: Key, first: usize) -> Result<RawRow, StoreError> {
     let expires = column::<Option<i64>>(row, first + 1)?.map(Timestamp);
-    Ok(RawRow { key, version: Version(column(row, first)?), expires, body: column(row, first + 2)? })
+    let version = Version(column(row, first)?);
+    Ok(RawRow { key, version, expires, form: column(row, first + 2)?, body: column(row, first + 3)? })
 }
 
 /// A column of another type than the table declares: it was changed by other means.
