@@ -307,7 +307,6 @@ impl KeyStore for Pkcs11Keys {
             Err(Error::Pkcs11(
                 RvError::EncryptedDataInvalid
                 | RvError::EncryptedDataLenRange
-                | RvError::AeadDecryptFailed
                 | RvError::GeneralError,
                 _,
             )) => Err(broken()),

@@ -296,9 +296,9 @@ fn sixteen_threads_share_a_token_and_a_person_keeps_the_same_sub() {
         start.elapsed().as_secs_f64()
     };
     let works: [(&str, &dyn Fn(&dyn KeyStore)); 3] = [
-        ("HMAC", &|keys| drop(keys.hmac("k-12", b"root").unwrap())),
-        ("ES256", &|keys| drop(keys.sign_es256("tls", b"message").unwrap())),
-        ("Ed25519", &|keys| drop(keys.sign_ed25519("office", b"message").unwrap())),
+        ("HMAC", &|keys| assert!(keys.hmac("k-12", b"root").is_ok())),
+        ("ES256", &|keys| assert!(keys.sign_es256("tls", b"message").is_ok())),
+        ("Ed25519", &|keys| assert!(keys.sign_ed25519("office", b"message").is_ok())),
     ];
     for (name, work) in works {
         println!("measured: {name} takes {:.1} times as long in SoftHSM2 as in process memory", timed(&token, work) / timed(&file, work));
