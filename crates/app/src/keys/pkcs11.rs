@@ -140,7 +140,8 @@ impl Pkcs11Keys {
         if mode & 0o077 != 0 {
             return Err(Failure::Exposed { path: place.pin_file.clone(), mode, wanted: files::PRIVATE });
         }
-        let pin = Zeroizing::new(String::from_utf8(pin).map_err(|_| Failure::unreadable(&place.pin_file, "is no text"))?);
+        let pin =
+            Zeroizing::new(String::from_utf8(pin).map_err(|_| Failure::unreadable(&place.pin_file, "is no text"))?);
         let module = module(&place.module)?;
         let slot = slot_of(&module, place)?;
         let keys = Self {
@@ -154,7 +155,11 @@ impl Pkcs11Keys {
             rng: Arc::clone(rng),
         };
         let session = keys.session().map_err(|error| {
-            Failure::other(format!("the token {} does not let us in: {error}; is the PIN in {} right?", place.token, place.pin_file.display()))
+            Failure::other(format!(
+                "the token {} does not let us in: {error}; is the PIN in {} right?",
+                place.token,
+                place.pin_file.display()
+            ))
         })?;
         keys.put_back(session);
         Ok(keys)

@@ -1,6 +1,7 @@
 //! The binary and its wiring, from outside.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod apart;
 mod architecture;
 mod attacks;
 mod bench;

@@ -9,7 +9,7 @@ use hufu_app::keys::pkcs11::{self, Pkcs11Keys, Pkcs11Place, SHARES};
 use hufu_app::root::key_file::Use;
 use hufu_kernel::{KeyError, KeyStore, OsRng, Rng, Subset, random};
 use hufu_offices::keys::{SoftwareKey, SoftwareKeys};
-use hufu_pairwise::{Intl, sector_point, sub, sub_key, sum_scalars, Group as _};
+use hufu_pairwise::{Group as _, Intl, sector_point, sub, sub_key, sum_scalars};
 use hufu_wire::api::trust::verify_ed25519;
 use hufu_wire::jose::{Alg, PublicKey};
 use std::path::{Path, PathBuf};
@@ -38,7 +38,10 @@ fn tokens(test: &str, labels: &[&str]) -> Option<PathBuf> {
     let folder = tempfile::tempdir().unwrap();
     let conf = folder.path().join("softhsm2.conf");
     std::fs::create_dir(folder.path().join("tokens")).unwrap();
-    let text = format!("directories.tokendir = {}/tokens\nobjectstore.backend = file\nlog.level = ERROR\n", folder.path().display());
+    let text = format!(
+        "directories.tokendir = {}/tokens\nobjectstore.backend = file\nlog.level = ERROR\n",
+        folder.path().display()
+    );
     std::fs::write(&conf, text).unwrap();
     for label in labels {
         let made = Command::new("softhsm2-util")
@@ -58,7 +61,10 @@ fn tokens(test: &str, labels: &[&str]) -> Option<PathBuf> {
     assert!(child.status.success(), "{said}{}", String::from_utf8_lossy(&child.stderr));
     // A name that no test has would pass with nothing run.
     assert!(said.contains("1 passed"), "{said}");
-    print!("{}", said.lines().filter(|line| line.starts_with("measured")).fold(String::new(), |all, line| all + line + "\n"));
+    print!(
+        "{}",
+        said.lines().filter(|line| line.starts_with("measured")).fold(String::new(), |all, line| all + line + "\n")
+    );
     None
 }
 
@@ -178,7 +184,8 @@ fn beside(token: &str, user: UserType, pin: &str) -> (Pkcs11, Session) {
     let module = Pkcs11::new(library()).unwrap();
     let _ = module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK));
     let slots = module.get_slots_with_initialized_token().unwrap();
-    let slot = slots.into_iter().find(|slot| module.get_token_info(*slot).unwrap().label().trim_end() == token).unwrap();
+    let slot =
+        slots.into_iter().find(|slot| module.get_token_info(*slot).unwrap().label().trim_end() == token).unwrap();
     let session = module.open_rw_session(slot).unwrap();
     let _ = session.login(user, Some(&AuthPin::from(pin.to_owned())));
     (module, session)
@@ -270,7 +277,9 @@ fn a_wrong_pin_a_missing_token_and_a_readable_pin_are_named() {
 
 #[test]
 fn sixteen_threads_share_a_token_and_a_person_keeps_the_same_sub() {
-    let Some(folder) = tokens("sixteen_threads_share_a_token_and_a_person_keeps_the_same_sub", &["node-1"]) else { return };
+    let Some(folder) = tokens("sixteen_threads_share_a_token_and_a_person_keeps_the_same_sub", &["node-1"]) else {
+        return;
+    };
     let (file, token) = (in_a_file(), open(&folder, "node-1"));
     settle(&token);
     let of = |keys: &dyn KeyStore, root: &[u8]| {
@@ -301,6 +310,9 @@ fn sixteen_threads_share_a_token_and_a_person_keeps_the_same_sub() {
         ("Ed25519", &|keys| assert!(keys.sign_ed25519("office", b"message").is_ok())),
     ];
     for (name, work) in works {
-        println!("measured: {name} takes {:.1} times as long in SoftHSM2 as in process memory", timed(&token, work) / timed(&file, work));
+        println!(
+            "measured: {name} takes {:.1} times as long in SoftHSM2 as in process memory",
+            timed(&token, work) / timed(&file, work)
+        );
     }
 }
