@@ -26,7 +26,7 @@ LIMIT_SECONDS = 180
 AFTER = re.compile(r"<!-- runs after: (\S+) -->")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$\n?", re.MULTILINE | re.DOTALL)
 # Everything that was started goes with the shell: it is the first process of its world.
-WORLD = ["unshare", "--net", "--pid", "--mount", "--fork", "--kill-child=KILL", "--mount-proc"]
+WORLD = ["unshare", *(["--map-root-user"] if os.geteuid() else []), "--net", "--pid", "--mount", "--fork", "--kill-child=KILL", "--mount-proc"]
 
 
 @dataclasses.dataclass

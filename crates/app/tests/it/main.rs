@@ -7,6 +7,7 @@ mod attacks;
 mod bench;
 mod browser;
 mod demo;
+mod deploy;
 mod documents;
 mod kill;
 mod kills;
