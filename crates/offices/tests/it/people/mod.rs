@@ -7,8 +7,10 @@ mod changes;
 mod enrolment;
 mod keys;
 mod network;
+mod nodes;
 mod recover;
 mod sign_in;
+mod stores;
 mod world;
 
 use hufu_kernel::Refusal;
