@@ -27,6 +27,8 @@ const TRANSACTIONS: usize = 20_000;
 const ONCE: usize = 500_000;
 /// How often lapsed things are forgotten.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
+/// How many sweeps lie between two comparisons of all rows.
+const COMPARE_EVERY: u64 = 120;
 /// How often one office is swept in a row while there is more.
 const SWEEPS: u32 = 50;
 
@@ -129,6 +131,7 @@ pub async fn start(root: &SandboxRoot, rows: &Rows, around: &Surroundings) -> Re
         Arc::clone(&around.rules),
     );
     let post: Arc<dyn ports::Post> = Arc::new(post);
+    let beside = NodeIndex::ALL.map(|_| Arc::new(node::Beside::default()));
     let node = |index: NodeIndex| {
         let folder = root.office(NODES[index.slot()]);
         let keys = keys(NODES[index.slot()])?;
@@ -144,6 +147,7 @@ pub async fn start(root: &SandboxRoot, rows: &Rows, around: &Surroundings) -> Re
             rules: Arc::clone(&around.rules),
             uniqueness: Arc::clone(&uniqueness) as Arc<dyn ports::Uniqueness>,
             post: Arc::clone(&post),
+            peers: peers_of(index, &beside),
         };
         Node::new(parts).map(Arc::new).map_err(|refusal| started(NODES[index.slot()], refusal))
     };
@@ -155,6 +159,9 @@ pub async fn start(root: &SandboxRoot, rows: &Rows, around: &Surroundings) -> Re
     };
     let [one, two, three] = NodeIndex::ALL;
     let nodes = [node(one)?, node(two)?, node(three)?];
+    for (beside, node) in beside.iter().zip(&nodes) {
+        beside.is(node);
+    }
     let registrar = Registrar::new(RegistrarParts {
         trust: trust(),
         keys: keys("registrar")?,
@@ -171,6 +178,16 @@ pub async fn start(root: &SandboxRoot, rows: &Rows, around: &Surroundings) -> Re
     });
     let front = Arc::new(start_front(around, keys("front")?)?);
     Ok(Offices { nodes, registrar: Arc::new(registrar), front, registry: keys("registry")?, uniqueness, stores })
+}
+
+/// The other two, in order.
+fn peers_of(index: NodeIndex, beside: &[Arc<node::Beside>; 3]) -> [Arc<dyn ports::NodePeer>; 2] {
+    let [a, b] = match index.slot() {
+        0 => [1, 2],
+        1 => [0, 2],
+        _ => [0, 1],
+    };
+    [Arc::clone(&beside[a]) as _, Arc::clone(&beside[b]) as _]
 }
 
 fn counted(keys: Arc<dyn KeyStore>, office: &'static str, metrics: Option<&Arc<Metrics>>) -> Arc<dyn KeyStore> {
@@ -200,7 +217,15 @@ fn start_front(around: &Surroundings, keys: Arc<dyn KeyStore>) -> Result<Front, 
 impl Offices {
     /// Forgets what has lapsed, every few seconds, until told to stop.
     pub async fn sweep(self: Arc<Self>, clock: Arc<dyn Clock>, mut stop: Stop) {
+        let mut turn = 0;
         loop {
+            // At the start, and then every ten minutes: whoever was away catches up.
+            if turn % COMPARE_EVERY == 0 {
+                for node in &self.nodes {
+                    compared(node).await;
+                }
+            }
+            turn += 1;
             tokio::select! {
                 () = tokio::time::sleep(SWEEP_EVERY) => {}
                 () = stop.stopped() => return,
@@ -217,6 +242,7 @@ impl Offices {
             let name = NODES[node.index().slot()];
             node.sweep_sessions();
             swept(name, node.sweep_pending().await);
+            swept(name, node.upkeep().await.map(|()| 0));
             swept(name, store_sweep(store, clock).await);
         }
     }
@@ -238,7 +264,12 @@ impl Offices {
     /// Whether node `index` can work.
     #[must_use]
     pub fn node_probe(&self, index: NodeIndex) -> Probe {
-        store_probe::<Row>(self.stores.nodes[index.slot()].clone())
+        let store = store_probe::<Row>(self.stores.nodes[index.slot()].clone());
+        let node = Arc::clone(&self.nodes[index.slot()]);
+        Arc::new(move || {
+            let (store, node) = (store(), Arc::clone(&node));
+            Box::pin(async move { [store.await, node.reasons().await].concat() })
+        })
     }
 
     /// Whether the registrar and what stands behind it can work.
@@ -264,6 +295,15 @@ async fn store_sweep<O: Office>(store: &Store<O>, clock: &dyn Clock) -> Result<u
         }
     }
     Ok(gone)
+}
+
+async fn compared(node: &Node) {
+    let office = NODES[node.index().slot()];
+    match node.compare().await {
+        Ok(done) if done.fetched + done.adopted + done.left + done.open == 0 => {}
+        Ok(done) => tracing::info!(office, ?done, "rows compared with the other nodes"),
+        Err(refusal) => tracing::warn!(office, code = refusal.code(), "rows were not compared; it is repeated"),
+    }
 }
 
 fn swept(office: &str, result: Result<u32, Refusal>) {

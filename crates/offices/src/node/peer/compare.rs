@@ -3,12 +3,13 @@
 
 use super::super::{Node, Row};
 use super::serve::{is_pending, levelled};
+use super::upkeep::lacks;
 use crate::retrying;
 use hufu_kernel::{Handle, NodeIndex, Octets, Refusal, framed};
 use hufu_store::{Paging, Select, Versioned};
 use hufu_wire::api::peer::{AskEntries, AskSums, Entry, RowName};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Rows summed at once for a peer; more are asked for part by part, so that every answer comes in time.
 const AT_ONCE: usize = 50_000;
@@ -41,6 +42,8 @@ struct Against {
     open: usize,
     /// Rows in use here that the peer does not have.
     missing: Vec<Handle>,
+    /// Rows that lack somebody's commitments.
+    lacking: BTreeSet<Handle>,
 }
 
 impl Node {
@@ -62,6 +65,9 @@ impl Node {
                     total.adopted += against.adopted;
                     total.open += against.open;
                     missing.extend(against.missing);
+                    for handle in &against.lacking {
+                        self.heal(handle).await;
+                    }
                 }
                 Err(refusal) => {
                     tracing::warn!(peer = peer.get(), code = refusal.code(), "rows could not be compared with a peer");
@@ -77,7 +83,8 @@ impl Node {
     }
 
     async fn compare_with(&self, peer: NodeIndex) -> Result<Against, Refusal> {
-        let mut against = Against { rows: 0, fetched: 0, adopted: 0, open: 0, missing: Vec::new() };
+        let mut against =
+            Against { rows: 0, fetched: 0, adopted: 0, open: 0, missing: Vec::new(), lacking: BTreeSet::new() };
         let mut ahead = vec![Vec::new()];
         while let Some(prefix) = ahead.pop() {
             if prefix.len() == 2 {
@@ -86,7 +93,12 @@ impl Node {
             }
             let ask = AskSums { prefix: prefix.clone().into() };
             let theirs = self.peer(peer).sums(self.index, &ask).await?.sums;
-            let ours = self.own_sums(peer, &prefix).await?;
+            let ours = self.sums_of(peer, &prefix, |row| {
+                if lacks(row) {
+                    against.lacking.insert(row.handle);
+                }
+            });
+            let ours = ours.await?;
             let differ = |byte: &u8| match (&ours, &theirs) {
                 (Some(ours), Some(theirs)) => ours.get(usize::from(*byte)) != theirs.get(usize::from(*byte)),
                 _ => true,
@@ -114,6 +126,15 @@ impl Node {
 
     /// A sum for each byte that may follow `prefix` in the names of rows in use; none if they are too many for one answer.
     pub(super) async fn own_sums(&self, peer: NodeIndex, prefix: &[u8]) -> Result<Option<Vec<Octets<16>>>, Refusal> {
+        self.sums_of(peer, prefix, |_| {}).await
+    }
+
+    async fn sums_of(
+        &self,
+        peer: NodeIndex,
+        prefix: &[u8],
+        mut look: impl FnMut(&Row) + Send,
+    ) -> Result<Option<Vec<Octets<16>>>, Refusal> {
         let mut sums = vec![0u128; 256];
         let mut seen = 0;
         let select = Select::prefix(&[&[peer.get()], prefix].concat());
@@ -121,6 +142,7 @@ impl Node {
         loop {
             let page = self.store.scan::<Row>("peer", select.clone(), paging).await?;
             for found in &page.rows {
+                look(&found.record);
                 let value = found.record.peers.iter().find(|value| value.0.first() == Some(&peer.get()));
                 let Some(byte) = value.and_then(|value| value.0.get(1 + prefix.len())) else { continue };
                 if !is_pending(&found.record) {

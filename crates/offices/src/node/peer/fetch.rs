@@ -9,7 +9,7 @@ use hufu_kernel::{Element, Handle, Head, NodeIndex, Refusal, Subset};
 use hufu_store::Versioned;
 use hufu_wire::api::Signed;
 use hufu_wire::api::enrolment::Commitments as Reported;
-use hufu_wire::api::peer::{AskStatements, Carried, Level, RowReport};
+use hufu_wire::api::peer::{AskStatements, Carried, Level, Levelled, RowReport};
 use hufu_wire::api::trust::node_name;
 use std::collections::BTreeSet;
 
@@ -24,9 +24,7 @@ impl Node {
         peer: NodeIndex,
     ) -> Result<Versioned<Row>, Refusal> {
         let found = self.row_at(handle).await?;
-        let row = self.row_name(peer, &self.private(&found.record)?.root_u)?;
-        let ask = Level { row, version: found.record.holder.version };
-        let theirs = self.peer(peer).level(self.index, &ask).await.map_err(|refusal| {
+        let theirs = self.level_of(peer, &found.record).await.map_err(|refusal| {
             tracing::warn!(peer = peer.get(), code = refusal.code(), "a peer does not say where a row is");
             Refusal::NodesDisagree
         })?;
@@ -35,6 +33,15 @@ impl Node {
         }
         let found = self.row_at(handle).await?;
         if levelled(&found.record) == theirs { Ok(found) } else { Err(Refusal::NodesDisagree) }
+    }
+
+    /// Has a peer catch up with this row where it is behind; where it is then.
+    ///
+    /// # Errors
+    /// The peer's.
+    pub(super) async fn level_of(&self, peer: NodeIndex, row: &Row) -> Result<Levelled, Refusal> {
+        let name = self.row_name(peer, &self.private(row)?.root_u)?;
+        self.peer(peer).level(self.index, &Level { row: name, version: row.holder.version }).await
     }
 
     /// Fetches what this row missed from a peer; whether it is further now.

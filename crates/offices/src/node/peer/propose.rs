@@ -38,6 +38,8 @@ struct Told {
     accepted: Vec<Option<(u64, Octets<32>)>>,
     said: Vec<Carried>,
     above: u64,
+    /// A peer has no such row.
+    gone: bool,
 }
 
 impl Node {
@@ -183,6 +185,11 @@ impl Node {
             found = self.bind(&found, OpenVote { ballots: promised, held }).await?;
             let told = self.promises(&found.record, ballot).await?;
             above = told.above;
+            if told.gone
+                && let Some(left) = self.leave_after_a_peer(&found, told.said.iter().chain(wanted)).await?
+            {
+                return Ok(left);
+            }
             if told.accepted.len() < 2 {
                 if above > ballot {
                     continue;
@@ -220,9 +227,23 @@ impl Node {
         Err(Refusal::NodesDisagree)
     }
 
+    /// The person left at a peer already, and this node knows that they wanted to.
+    async fn leave_after_a_peer<'a>(
+        &self,
+        found: &Versioned<Row>,
+        said: impl Iterator<Item = &'a Carried> + Send,
+    ) -> Result<Option<(Octets<32>, Taken)>, Refusal> {
+        let timing = Timing::Late(self.clock.now());
+        let mut leaving = said.filter_map(|said| Some((said, self.prepare(&found.record, said, timing).ok()?)));
+        let Some((said, prepared)) = leaving.find(|(_, prepared)| prepared.leaves) else { return Ok(None) };
+        self.carry_out(found, &prepared, said, timing).await?;
+        let Prepared { row, private, copies, .. } = prepared;
+        Ok(Some((name_of(&said.statement), Taken { row, private, copies })))
+    }
+
     /// Asks for promises; what this node itself has accepted is told first.
     async fn promises(&self, row: &Row, ballot: u64) -> Result<Told, Refusal> {
-        let mut told = Told { accepted: vec![votes(row).accepted], said: Vec::new(), above: ballot };
+        let mut told = Told { accepted: vec![votes(row).accepted], said: Vec::new(), above: ballot, gone: false };
         told.said.extend(self.held(row)?);
         let root_u = self.private(row)?.root_u;
         for peer in self.others() {
@@ -243,7 +264,8 @@ impl Node {
                         return Err(Refusal::Busy);
                     }
                 }
-                Ok(PromiseReply::Behind | PromiseReply::Gone) => {}
+                Ok(PromiseReply::Gone) => told.gone = true,
+                Ok(PromiseReply::Behind) => {}
                 Err(refusal) => self.silent(peer, refusal),
             }
         }

@@ -1,7 +1,8 @@
 //! What a node does every few seconds beside what it is asked: votes that nobody came back for, and peers that missed a change.
 
 use super::super::{Node, Row};
-use hufu_kernel::{Handle, NodeIndex, Refusal};
+use super::serve::is_pending;
+use hufu_kernel::{Blame, Handle, NodeIndex, Refusal};
 use hufu_store::Select;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -38,8 +39,9 @@ impl Node {
         if !self.is_settled().await? {
             return Ok(());
         }
+        let ended = self.end_votes().await;
         self.pay().await;
-        self.end_votes().await
+        ended
     }
 
     async fn pay(&self) {
@@ -47,20 +49,33 @@ impl Node {
         let mut silent = BTreeSet::new();
         let mut later = BTreeSet::new();
         for (handle, peer) in owed {
+            self.heal(&handle).await;
             if silent.contains(&peer) {
                 later.insert((handle, peer));
                 continue;
             }
             // One that has left since owes nothing.
-            match self.level_with(&handle, peer).await {
-                Ok(_) | Err(Refusal::UnknownDevice) => {}
-                Err(_) => {
+            let Ok(found) = self.row_at(&handle).await else { continue };
+            match self.level_of(peer, &found.record).await {
+                Err(refusal) if refusal.text().blame == Blame::Service && refusal != Refusal::NodesDisagree => {
                     silent.insert(peer);
                     later.insert((handle, peer));
                 }
+                // It is where this node is, or has a reason that the comparison of all rows finds again.
+                _ => {}
             }
         }
         self.beyond.open.owed.lock().unwrap_or_else(PoisonError::into_inner).extend(later);
+    }
+
+    /// Asks for the others' commitments where nobody has carried them.
+    pub(super) async fn heal(&self, handle: &Handle) {
+        let Ok(found) = self.row_at(handle).await else { return };
+        if lacks(&found.record)
+            && let Err(refusal) = self.healed(handle).await
+        {
+            tracing::debug!(code = refusal.code(), "the peers' commitments are still to come");
+        }
     }
 
     async fn end_votes(&self) -> Result<(), Refusal> {
@@ -78,4 +93,11 @@ impl Node {
         }
         Ok(())
     }
+}
+
+/// Whether a row in use lacks somebody's commitments.
+pub(super) fn lacks(row: &Row) -> bool {
+    let held = &row.commitments;
+    let all = held.pseudonym.iter().chain(&held.epoch).chain(&held.password);
+    !is_pending(row) && all.into_iter().any(Option::is_none)
 }

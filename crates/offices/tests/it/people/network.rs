@@ -20,6 +20,8 @@ pub struct Faults {
     pub deaf: Mutex<BTreeSet<NodeIndex>>,
     /// Calls between nodes that are lost: from, to, method.
     pub lost: Mutex<Option<Lost>>,
+    /// Calls between nodes whose answers are lost.
+    pub unheard: Mutex<Option<Lost>>,
     /// Changes what a node answers to another: from, to, method.
     pub liar: Mutex<Option<Liar>>,
     /// Every call between nodes.
@@ -100,6 +102,11 @@ impl Faults {
     pub(super) fn on_peer_call(&self, from: NodeIndex, to: NodeIndex, method: &str) -> Result<(), Refusal> {
         self.heard.lock().unwrap().push((from, to, method.to_owned()));
         let lost = self.lost.lock().unwrap().as_ref().is_some_and(|lost| lost(from, to, method));
+        if lost { Err(Refusal::NodesUnavailable) } else { Ok(()) }
+    }
+
+    pub(super) fn answer_arrives(&self, from: NodeIndex, to: NodeIndex, method: &str) -> Result<(), Refusal> {
+        let lost = self.unheard.lock().unwrap().as_ref().is_some_and(|lost| lost(from, to, method));
         if lost { Err(Refusal::NodesUnavailable) } else { Ok(()) }
     }
 

@@ -87,6 +87,7 @@ impl ReachedPeer {
         self.faults.up(from)?;
         self.faults.on_peer_call(from, self.to, method)?;
         let answer = self.faults.through(call).await?;
+        self.faults.answer_arrives(from, self.to, method)?;
         let mut value = serde_json::to_value(&answer).unwrap();
         if self.faults.lie(from, self.to, method, &mut value) {
             return serde_json::from_value(value).map_err(|_| Refusal::Malformed);

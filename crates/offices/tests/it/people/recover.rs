@@ -325,7 +325,7 @@ async fn five_recoveries_of_one_person_a_day_and_the_sixth_waits_for_tomorrow() 
 }
 
 /// All of them, interleaved.
-async fn futures<T>(all: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
+pub async fn futures<T>(all: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
     let mut all: Vec<_> = all.map(Box::pin).collect();
     let mut done: Vec<Option<T>> = all.iter().map(|_| None).collect();
     std::future::poll_fn(move |context| {
