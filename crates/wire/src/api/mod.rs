@@ -6,6 +6,7 @@ pub mod holder;
 pub mod peer;
 pub mod platform;
 pub mod recovery;
+pub mod roster;
 pub mod sign_in;
 mod signed;
 pub mod trust;
