@@ -25,6 +25,7 @@ use hufu_web::reply::Edge;
 use hufu_web::serve::Stop;
 use hufu_wire::api::trust::Trust;
 use hufu_wire::jose::{Alg, RsaKey};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,10 +110,24 @@ pub trait Running: Send + Sync {
     /// What wallets, browsers and platforms ask of it; nothing for an office that none of them ever meets.
     fn public(&self, edge: &Edge) -> Option<Router>;
 
+    /// What the other offices ask of it, each route with those who may.
+    fn internal(&self, edge: &Edge) -> Router;
+
     /// Forgets what has lapsed, once.
     async fn sweep(&self) {}
 
-    /// What keeps its own store from working, one sentence each.
+    /// Its own work beside its answers, until told to stop: sweeping every few seconds.
+    async fn work(self: Arc<Self>, mut stop: Stop) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(SWEEP_EVERY) => {}
+                () = stop.stopped() => return,
+            }
+            self.sweep().await;
+        }
+    }
+
+    /// What keeps it from working, one sentence each.
     async fn reasons(&self) -> Vec<String> {
         Vec::new()
     }
@@ -123,15 +138,20 @@ pub trait Running: Send + Sync {
     }
 }
 
-/// Sweeps every few seconds until told to stop.
-pub async fn keep_swept(office: Arc<dyn Running>, mut stop: Stop) {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(SWEEP_EVERY) => {}
-            () = stop.stopped() => return,
-        }
-        office.sweep().await;
+/// The rules of this folder, or the built-in ones.
+///
+/// # Errors
+/// [`Failure::Unreadable`] with the file and what is wrong in it.
+pub fn rules(folder: Option<&Path>) -> Result<Rules, Failure> {
+    let Some(folder) = folder else { return Rules::built_in().map_err(Failure::other) };
+    let mut texts = Vec::new();
+    for name in Rules::FILES {
+        let path = folder.join(name);
+        let text = std::fs::read_to_string(&path).map_err(|error| Failure::unreadable(&path, error))?;
+        texts.push(text);
     }
+    let [enrolment, certificate, recovery] = texts.as_slice() else { return Err(Failure::other("no rules")) };
+    Rules::parse([enrolment, certificate, recovery]).map_err(|error| Failure::unreadable(folder, error))
 }
 
 /// Asks these offices together.

@@ -147,21 +147,39 @@ pub struct AtRest {
 }
 
 impl AtRest {
+    /// An office's folder, and its schema where its rows are on a server.
+    #[must_use]
+    pub fn of(office: &'static str, folder: &Path, rows: &OwnRows) -> Self {
+        let place = match rows {
+            OwnRows::Server(place) => Some(PostgresOptions::clone(place)),
+            OwnRows::File | OwnRows::None => None,
+        };
+        Self { office, folder: folder.to_owned(), place }
+    }
+
     /// Every byte of it.
     ///
     /// # Errors
     /// A sentence.
     pub async fn read(&self) -> Result<Vec<u8>, String> {
         let mut all = Vec::new();
-        let entries = std::fs::read_dir(&self.folder).map_err(|error| error.to_string())?.flatten();
-        for path in entries.map(|entry| entry.path()).filter(|path| path.is_file()) {
-            match std::fs::read(&path) {
-                Ok(bytes) => all.extend(bytes),
-                // A log that was emptied while we looked.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error.to_string()),
+        let mut folders = vec![self.folder.clone()];
+        while let Some(folder) = folders.pop() {
+            for path in
+                std::fs::read_dir(&folder).map_err(|error| error.to_string())?.flatten().map(|entry| entry.path())
+            {
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                match std::fs::read(&path) {
+                    Ok(bytes) => all.extend(bytes),
+                    // A log that was emptied while we looked.
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(error.to_string()),
+                }
+                all.push(b'\n');
             }
-            all.push(b'\n');
         }
         if let Some(place) = &self.place {
             all.extend(server::rows(place).await?);

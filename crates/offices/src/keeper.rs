@@ -75,6 +75,12 @@ impl SoftwareKeeper {
         Self::new(HeldKeys::new(), Box::new(|_| Ok(())), rng)
     }
 
+    /// Another keeper with the same keys, whose changes are nobody's.
+    #[must_use]
+    pub fn twin(&self) -> Self {
+        Self::new(self.read().clone(), Box::new(|_| Ok(())), Arc::clone(&self.rng))
+    }
+
     fn read(&self) -> std::sync::RwLockReadGuard<'_, HeldKeys> {
         self.keys.read().unwrap_or_else(PoisonError::into_inner)
     }

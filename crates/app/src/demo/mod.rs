@@ -10,15 +10,16 @@ pub mod tour;
 use crate::adapters::{Messages, Register, SandboxFace};
 use crate::error_log::FileLog;
 use crate::failure::Failure;
+use crate::offices;
 use crate::offices::together::{self, Offices, Outside};
-use crate::offices::{Running, Surroundings, keep_swept, probe};
+use crate::offices::{Running, Surroundings, probe};
 use crate::platform_file::PlatformFile;
-use crate::root::{self, Origins, SandboxRoot};
+use crate::root::{self, OFFICES, Origins, SandboxRoot};
 use crate::rows::{self, Rows};
 use crate::server::Server;
+use crate::stage::Stage;
 use addresses::{Ports, Ready, ReadyFile, ServedPlatform, Site, claim};
 use control::Control;
-use hufu_domain::rules::Rules;
 use hufu_kernel::{Clock, OsRng, Rng, Root, ShiftedClock, SystemClock};
 use hufu_offices::registrar::NOTICE_VERSION;
 use hufu_sandbox::adapters::{RegisterClient, SmsClient};
@@ -29,18 +30,17 @@ use hufu_sandbox::phone_simulator::{self, PhoneSimulator};
 use hufu_sandbox::register;
 use hufu_sandbox::robot::World;
 use hufu_sandbox::sample_platform::SamplePlatform;
-use hufu_web::health::{self, Probe};
+use hufu_web::health::Probe;
 use hufu_web::metrics::Metrics;
 use hufu_web::pages::{self, Help, PagesConfig, SandboxDocument, SandboxPerson};
 use hufu_web::reply::Edge;
-use hufu_web::serve::{Listening, Place, Stop, Stopper, finished, listen, serve};
+use hufu_web::serve::{Listening, Place, Stop, listen};
 use metrics::MetricsAt;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tls::LocalCa;
-use tokio::task::JoinSet;
 
 /// Everything answers by then, or something is wrong.
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -79,19 +79,6 @@ pub enum Ended {
     Well,
     /// A promise was broken.
     Broken,
-}
-
-/// The rules of this folder, or the built-in ones.
-fn rules(folder: Option<&Path>) -> Result<Rules, Failure> {
-    let Some(folder) = folder else { return Rules::built_in().map_err(Failure::other) };
-    let mut texts = Vec::new();
-    for name in Rules::FILES {
-        let path = folder.join(name);
-        let text = std::fs::read_to_string(&path).map_err(|error| Failure::unreadable(&path, error))?;
-        texts.push(text);
-    }
-    let [enrolment, certificate, recovery] = texts.as_slice() else { return Err(Failure::other("no rules")) };
-    Rules::parse([enrolment, certificate, recovery]).map_err(|error| Failure::unreadable(folder, error))
 }
 
 /// Runs until `stop`, or to the end of the tour.
@@ -166,37 +153,6 @@ struct Own {
     metrics: Option<Listening>,
 }
 
-/// What stops together. Who asks stops before who is asked, so that a request under way still finds what it needs.
-struct Stage {
-    stopper: Stopper,
-    stop: Stop,
-    serving: JoinSet<()>,
-}
-
-impl Stage {
-    fn new() -> Self {
-        let (stopper, stop) = Stopper::new();
-        Self { stopper, stop, serving: JoinSet::new() }
-    }
-
-    /// Serves `routes`, and whether they are ready.
-    fn start(&mut self, listening: Listening, edge: &Edge, probe: Probe, routes: axum::Router) {
-        let routes = routes.merge(health::router(edge.office, probe));
-        self.serving.spawn(serve(listening, finished(edge, routes), self.stop.clone()));
-    }
-
-    /// Serves what an office answers to the public.
-    fn office(&mut self, listening: Listening, edge: &Edge, office: &dyn Running, probe: Probe) {
-        self.start(listening, edge, probe, office.public(edge).unwrap_or_default());
-    }
-
-    /// Takes nothing new, and ends when what is under way has ended.
-    async fn end(mut self) {
-        self.stopper.stop();
-        while self.serving.join_next().await.is_some() {}
-    }
-}
-
 /// A demo whose offices are started and not served yet.
 struct Demo {
     root: SandboxRoot,
@@ -232,7 +188,7 @@ impl Demo {
             trust: Arc::clone(&trust),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             rng: Arc::clone(&rng),
-            rules: Arc::new(rules(options.rules.as_deref())?),
+            rules: Arc::new(offices::rules(options.rules.as_deref())?),
             metrics: metrics.clone(),
         };
         let outside = Outside {
@@ -283,7 +239,7 @@ impl Demo {
             offices.office(listening, &self.edge(node.name()), node.as_ref(), probe(vec![Arc::clone(node) as _]));
         }
         for office in self.offices.keeping() {
-            offices.serving.spawn(keep_swept(office, offices.stop.clone()));
+            offices.works(office);
         }
 
         let mut world = Stage::new();
@@ -294,7 +250,8 @@ impl Demo {
         world.start(ports.register, &self.edge("register"), always(), people);
         let edge = self.edge("control");
         let (clock, rng) = (Arc::clone(&self.clock), self.rng.as_ref());
-        let control = Control::open(self.root.path(), &self.site, own.control.port, clock, rng)?;
+        let place = control::Place::of_demo(self.root.path(), &self.site, own.control.port);
+        let control = Control::open(place, clock, rng)?;
         world.start(own.control, &edge, always(), control.router(&edge));
         if let (Some(listening), Some(metrics)) = (own.metrics, &self.metrics) {
             let routes = self::metrics::router(Arc::clone(metrics), self.offices.keeping());
@@ -337,8 +294,8 @@ impl Demo {
 
     async fn tour(&self, invented: Vec<platforms::Invented>, json: bool, mut stop: Stop) -> Result<Ended, Failure> {
         let ground = tour::Ground {
-            root: &self.root,
-            rows: &self.rows,
+            taken: self.root.path().join(tour::TAKEN),
+            offices: OFFICES.iter().map(|office| self.rows.at_rest(&self.root, office)).collect(),
             world: &self.world,
             persons: &self.persons,
             platforms: invented,
@@ -352,7 +309,7 @@ impl Demo {
 }
 
 /// A synthetic person, as the wallet's page of persons shows it.
-fn shown(person: &Person) -> SandboxPerson {
+pub(crate) fn shown(person: &Person) -> SandboxPerson {
     let document = |document: &hufu_sandbox::persons::Document| SandboxDocument {
         document_type: document.number.kind(),
         number: document.number.expose().to_owned(),

@@ -7,6 +7,7 @@ use crate::root::{OFFICES, STORES};
 use hufu_kernel::{Octets, Root, b64};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// Ports below the first one, by what listens: public ones first, in the order of the demo's.
 pub mod offsets {
@@ -41,8 +42,10 @@ pub struct DraftOperator {
     pub key: Octets<32>,
     /// The offices.
     pub offices: Vec<String>,
-    /// The host at which the others reach its offices; this machine if nothing is said.
+    /// The host at which the others reach its offices, `{office}` standing for the office's name; this machine if nothing is said.
     pub host: Option<String>,
+    /// The address on which its offices listen; this machine's own if nothing is said.
+    pub listen: Option<IpAddr>,
 }
 
 /// Every decision that a deployment begins with.
@@ -134,6 +137,13 @@ impl Draft {
         found.map(|(name, operator)| (name.as_str(), operator))
     }
 
+    /// Where an office listens; the wallet's pages as the front, whose operator has the names that people see.
+    fn listen(&self, office: &str, port: u16) -> String {
+        let office = if office == WALLET { "front" } else { office };
+        let own = self.operator_of(office).and_then(|(_, own)| own.listen).unwrap_or(Ipv4Addr::LOCALHOST.into());
+        SocketAddr::new(own, port).to_string()
+    }
+
     fn place(office: &str) -> u16 {
         OFFICES.iter().position(|name| *name == office).and_then(|at| u16::try_from(at).ok()).unwrap_or(11)
     }
@@ -194,7 +204,8 @@ impl Draft {
         for office in OFFICES {
             let (operator, host) =
                 self.operator_of(office).map_or(("", None), |(name, own)| (name, own.host.as_deref()));
-            let internal = format!("{}:{}", host.unwrap_or("127.0.0.1"), self.internal_port(office));
+            let host = host.unwrap_or("127.0.0.1").replace("{office}", office);
+            let internal = format!("{host}:{}", self.internal_port(office));
             let _ =
                 writeln!(text, "[offices.{office}]\noperator = {}\ninternal = {}", quoted(operator), quoted(&internal));
             if PUBLIC.contains(&office) {
@@ -235,8 +246,7 @@ impl Draft {
         let is_office = office != WALLET;
         let mut tables = vec![self.first_table(office)];
         if is_office {
-            let everywhere = self.operator_of(office).is_some_and(|(_, own)| own.host.is_some());
-            let listen = format!("{}:{}", if everywhere { "0.0.0.0" } else { "127.0.0.1" }, self.internal_port(office));
+            let listen = self.listen(office, self.internal_port(office));
             tables.push(Table {
                 name: "internal",
                 comment: "The listener for the other offices: TLS in both directions, offices of the roster alone.",
@@ -253,11 +263,16 @@ impl Draft {
             tables.push(Table {
                 name: "keys",
                 comment: "Where the office's keys are.",
-                lines: vec![off(
-                    "kind",
-                    "\"file\"",
-                    "file: keys.json in the data folder, sealed under machine.key there.",
-                )],
+                lines: vec![
+                    off(
+                        "kind",
+                        "\"file\"",
+                        "file: keys.json in the data folder, sealed under machine.key there. pkcs11: a token.",
+                    ),
+                    off("module", "\"/usr/lib/softhsm/libsofthsm2.so\"", "pkcs11: the library of the token's maker."),
+                    off("token", quoted(office), "pkcs11: the token's label."),
+                    off("pin_file", "\"token.pin\"", "pkcs11: the file with the token's PIN, mode 600."),
+                ],
             });
         }
         tables.extend(own_tables(office, self.root));
@@ -287,7 +302,7 @@ impl Draft {
     }
 
     fn public_table(&self, office: &str) -> Table {
-        let listen = format!("127.0.0.1:{}", self.port + Self::public_offset(office));
+        let listen = self.listen(office, self.port + Self::public_offset(office));
         let certificate = "The certificate with its chain, PEM: TLS ends here. Read again when the file changes.";
         let key = "Its private key, PEM, readable by this office alone.";
         let mut lines = vec![
@@ -324,7 +339,7 @@ impl Draft {
             Table {
                 name: "metrics",
                 comment: "The listener for operators: /livez, /readyz with reasons, /metrics. Keep it off public networks.",
-                lines: vec![on("listen", quoted(&format!("127.0.0.1:{metrics}")), "Address and port.")],
+                lines: vec![on("listen", quoted(&self.listen(office, metrics)), "Address and port.")],
             },
             Table {
                 name: "tracing",
@@ -473,137 +488,4 @@ fn own_tables(office: &str, root: Root) -> Vec<Table> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-    use crate::deployment::office_file::OfficeFile;
-    use crate::deployment::world_file::WorldFile;
-    use std::collections::BTreeSet;
-
-    /// One operator for all but post, and a second key for orders.
-    pub fn draft(root: Root) -> Draft {
-        let operator = |byte, offices: &[&str]| DraftOperator {
-            key: Octets([byte; 32]),
-            offices: offices.iter().map(|name| (*name).to_owned()).collect(),
-            host: None,
-        };
-        let operators = BTreeMap::from([
-            ("operator-1".to_owned(), operator(1, &OFFICES)),
-            ("operator-2".to_owned(), operator(2, &[])),
-        ]);
-        let host = (root == Root::Production).then(|| "id.example".to_owned());
-        Draft { root, root_id: Octets([7; 16]), host, port: 8420, operators }
-    }
-
-    fn all(root: Root) -> Vec<(String, String)> {
-        let draft = draft(root);
-        OFFICES.into_iter().chain([WALLET]).map(|name| (name.to_owned(), draft.office_text(name))).collect()
-    }
-
-    /// Table and key of every line of a generated file, commented out or not, and whether a comment stands before it.
-    fn documented(text: &str) -> BTreeMap<(String, String), bool> {
-        let (mut table, mut found, mut explained) = (String::new(), BTreeMap::new(), false);
-        for line in text.lines() {
-            let bare = line.strip_prefix("# ").unwrap_or(line);
-            if let Some(name) = bare.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-                table = name.to_owned();
-                continue;
-            }
-            let word = |key: &&str| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') && !key.is_empty();
-            match bare.split_once(" = ").map(|(key, _)| key).filter(word) {
-                Some(key) => {
-                    found.insert((table.clone(), key.to_owned()), explained);
-                    explained = false;
-                }
-                None => explained = line.starts_with("# "),
-            }
-        }
-        found
-    }
-
-    /// The keys that a parser names when it refuses a key in this table.
-    fn known(text: &str, table: &str) -> BTreeSet<String> {
-        let bad = match table {
-            "" => format!("misspelt = 1\n{text}"),
-            table if text.contains(&format!("\n[{table}]")) => {
-                text.replacen(&format!("\n[{table}]"), &format!("\n[{table}]\nmisspelt = 1"), 1)
-            }
-            table => format!("{text}\n[{table}]\nmisspelt = 1\n"),
-        };
-        let refused = OfficeFile::parse(&bad).unwrap_err();
-        assert!(refused.contains("unknown field `misspelt`") && refused.contains("line"), "{table}: {refused}");
-        let (_, list) = refused.split_once("expected").unwrap();
-        list.split('`').skip(1).step_by(2).map(str::to_owned).collect()
-    }
-
-    #[test]
-    fn every_generated_file_is_read_back() {
-        for root in [Root::Sandbox, Root::Production] {
-            for (name, text) in all(root) {
-                let file = OfficeFile::parse(&text).unwrap_or_else(|told| panic!("{name}: {told}"));
-                assert_eq!(file.office, name);
-            }
-        }
-        WorldFile::parse(&draft(Root::Sandbox).world_text()).unwrap();
-    }
-
-    #[test]
-    fn every_key_of_the_configuration_stands_in_a_file_with_a_comment_and_a_misspelt_one_is_refused_by_name() {
-        let mut standing: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for (name, text) in all(Root::Sandbox) {
-            for ((table, key), explained) in documented(&text) {
-                assert!(explained, "{name}: [{table}] {key} has no comment");
-                assert!(known(&text, &table).contains(&key), "{name}: [{table}] {key} is not a key");
-                standing.entry(table).or_default().insert(key);
-            }
-        }
-        let (_, text) = &all(Root::Sandbox)[0];
-        let tables: BTreeSet<String> = standing.keys().filter(|table| !table.is_empty()).cloned().collect();
-        for (table, keys) in &mut standing {
-            if table.is_empty() {
-                keys.extend(tables.clone());
-            }
-            assert_eq!(*keys, known(text, table), "[{table}]");
-        }
-    }
-
-    #[test]
-    fn every_line_that_is_commented_out_is_taken_when_it_is_not() {
-        for (name, text) in all(Root::Sandbox) {
-            for ((table, key), _) in documented(&text) {
-                let old = format!("# {key} = ");
-                if !text.contains(&old)
-                    || ["url", "password_file", "password_env", "certificate", "key", "kind"].contains(&key.as_str())
-                {
-                    continue;
-                }
-                let mut taken = text.replacen(&old, &format!("{key} = "), 1);
-                taken = taken.replacen(&format!("# [{table}]"), &format!("[{table}]"), 1);
-                if key == "ca" {
-                    taken = taken.replacen("# url = ", "url = ", 1);
-                }
-                OfficeFile::parse(&taken).unwrap_or_else(|told| panic!("{name} {key}: {told}\n{taken}"));
-            }
-        }
-    }
-
-    #[test]
-    fn a_table_that_an_office_has_no_use_for_is_refused() {
-        let (_, text) = &all(Root::Production)[3];
-        let refused = OfficeFile::parse(&format!("{text}\n[store]\nkind = \"sqlite\"\n")).unwrap_err();
-        assert!(refused.contains("tagger-1 has no use for it"), "{refused}");
-        let refused = OfficeFile::parse(&text.replace("office = \"tagger-1\"", "office = \"tagger-4\"")).unwrap_err();
-        assert!(refused.contains("tagger-4"), "{refused}");
-    }
-
-    #[test]
-    fn plain_http_beyond_this_machine_must_be_asked_for() {
-        let text = draft(Root::Sandbox).office_text("node-1");
-        let far = text.replacen(
-            "[public]\n# Address and port.\nlisten = \"127.0.0.1",
-            "[public]\n# Address and port.\nlisten = \"0.0.0.0",
-            1,
-        );
-        assert_ne!(text, far);
-        assert!(OfficeFile::parse(&far).unwrap_err().contains("behind_proxy"));
-    }
-}
+pub(super) mod tests;

@@ -3,11 +3,13 @@
 use super::drafts::{Draft, offsets};
 use super::office_file::{self, WALLET};
 use super::plan::{self, Plan};
-use super::{ROSTER, operators, requests, world_file};
+use super::users::Users;
+use super::{ROSTER, operators, requests, up, world_file};
 use crate::data_dir;
 use crate::demo::platforms::{self, SAMPLES};
 use crate::failure::Failure;
 use crate::files;
+use crate::offices::registry::Admitted;
 use crate::root::deal::{self, Dealt};
 use crate::root::key_file::{self, Owner};
 use crate::root::{OFFICES, TRUST_FILE, WORLD, World};
@@ -15,13 +17,15 @@ use hufu_kernel::{Clock, Octets, Rng, Root, random};
 use hufu_wire::api::trust::Trust;
 use serde::Serialize;
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// The name people see, where none is given for a production root.
 const PLACEHOLDER: &str = "hufu.example";
 /// The folder of the sandbox's clock file, which every office reads.
 pub const CLOCK_FOLDER: &str = "clock";
-/// The folder in the world's folder with what its platforms ask the registry for.
+/// The folder with what a sandbox's platforms ask the registry for: public keys and purposes.
 pub const REQUESTS_FOLDER: &str = "requests";
 
 /// How a deployment begins.
@@ -161,14 +165,40 @@ fn ask_for_platforms(folder: &Path, plan: &Plan, clock: &dyn Clock, rng: &dyn Rn
     let world = folder.join(world_file::FOLDER);
     let simulators = plan.sandbox.as_ref().ok_or_else(|| Failure::other("a sandbox has simulators"))?;
     let served = SAMPLES.map(str::to_owned).into_iter().zip(simulators.samples.clone()).collect();
-    let requests = world.join(REQUESTS_FOLDER);
-    files::private_folder(&requests)?;
+    let requests = folder.join(REQUESTS_FOLDER);
+    public_folder(&requests)?;
     for platform in platforms::invented(&world, clock.now(), rng, &served)? {
         let text = toml::to_string_pretty(&platform.file).map_err(Failure::other)?;
         let path = requests.join(format!("{}.toml", platform.certificate.client_id));
         files::replace(&path, text.as_bytes(), files::PUBLIC)?;
     }
     Ok(())
+}
+
+/// Has the registry admit what the sandbox's platforms ask for, as its own command does, where it has not yet.
+///
+/// # Errors
+/// [`Failure::Other`] if the registry refuses one.
+pub fn admit_platforms(folder: &Path, users: Option<Users>) -> Result<(), Failure> {
+    let registry = folder.join("registry");
+    let admitted = Admitted::of(&registry).names()?;
+    let requests = folder.join(REQUESTS_FOLDER);
+    let entries = files::at(&requests, std::fs::read_dir(&requests))?.flatten().map(|entry| entry.path());
+    let new: Vec<PathBuf> = entries
+        .filter(|path| path.extension().is_some_and(|ending| ending == "toml"))
+        .filter(|path| path.file_stem().and_then(|stem| stem.to_str()).is_some_and(|stem| !admitted.contains(stem)))
+        .collect();
+    if new.is_empty() {
+        return Ok(());
+    }
+    let mut command = Command::new(std::env::current_exe().map_err(Failure::other)?);
+    command.args(["platform", "admit", "--config"]).arg(registry.join(office_file::FILE)).args(new);
+    if let Some(users) = users {
+        let user = users.number(up::place("registry"));
+        command.uid(user).gid(user);
+    }
+    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status().map_err(Failure::other)?;
+    if status.success() { Ok(()) } else { Err(Failure::other("the registry admits not every platform of the sandbox")) }
 }
 
 /// Keys of one party's making, for sandboxes that shall run at once.
@@ -248,7 +278,7 @@ mod tests {
         }
         assert_eq!((mode(""), mode(CLOCK_FOLDER), mode(plan::FILE)), (0o755, 0o755, 0o644));
         assert_eq!((mode("operators"), mode("operators/operator-1.key.json")), (0o700, 0o600));
-        let requests = options.folder.join("world/requests");
+        let requests = options.folder.join("requests");
         let files: Vec<PathBuf> = std::fs::read_dir(requests).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert_eq!(files.len(), 81);
         assert!(files.iter().all(|file| PlatformFile::read(file).is_ok()));

@@ -8,6 +8,7 @@ use hufu_kernel::{Octets, Rng};
 use hufu_wire::jose::{Alg, SoftKey};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 /// The folder of the made-up operators' private keys.
@@ -28,9 +29,12 @@ struct Entry {
     /// The offices it runs.
     #[serde(default)]
     offices: Vec<String>,
-    /// The host at which the other operators' offices reach these.
+    /// The host at which the other offices reach these; `{office}` stands for the office's name.
     #[serde(default)]
     host: Option<String>,
+    /// The address on which they listen, in place of this machine's own: `0.0.0.0` in a container.
+    #[serde(default)]
+    listen: Option<IpAddr>,
 }
 
 /// Reads the file of `--operators`: every office has exactly one operator, and there are two or more.
@@ -71,7 +75,8 @@ fn parse(text: &str) -> Result<BTreeMap<String, DraftOperator>, String> {
     if keys.len() < 2 || keys.len() < file.operators.len() {
         return Err("an order needs two operators: there must be two or more, each with a key of its own".to_owned());
     }
-    let drafted = |entry: Entry| DraftOperator { key: entry.key, offices: entry.offices, host: entry.host };
+    let drafted =
+        |entry: Entry| DraftOperator { key: entry.key, offices: entry.offices, host: entry.host, listen: entry.listen };
     Ok(file.operators.into_iter().map(|(name, entry)| (name, drafted(entry))).collect())
 }
 
@@ -94,7 +99,7 @@ pub fn made_up(rng: &dyn Rng) -> Result<(BTreeMap<String, DraftOperator>, Vec<Ma
         let public = key.public().key.as_ed25519().copied().map(Octets);
         let public = public.ok_or_else(|| Failure::other("an Ed25519 key has no public half"))?;
         let offices = if runs { OFFICES.map(str::to_owned).to_vec() } else { Vec::new() };
-        operators.insert(name.to_owned(), DraftOperator { key: public, offices, host: None });
+        operators.insert(name.to_owned(), DraftOperator { key: public, offices, host: None, listen: None });
         made.push(Made { file: PathBuf::from(format!("{name}.key.json")), key });
     }
     Ok((operators, made))

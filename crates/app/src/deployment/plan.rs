@@ -259,7 +259,7 @@ mod tests {
             ("internal = \"127.0.0.1:", "internal = \"127.0.0.1\" #", "host:port"),
             ("rp_id = ", "rpid = ", "rp_id"),
             ("issuer = \"http://localhost", "issuer = \"http://id.example", "no origin"),
-            ("root = \"sandbox\"", "root = \"production\"", "production"),
+            ("root = \"sandbox\"", "root = \"production\"", "no origin"),
         ] {
             assert!(good.contains(from), "{from}");
             let refused = Plan::parse(&good.replacen(from, to, 1)).unwrap_err();

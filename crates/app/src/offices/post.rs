@@ -5,9 +5,10 @@ use crate::failure::Failure;
 use async_trait::async_trait;
 use axum::Router;
 use hufu_kernel::{Clock, offices};
-use hufu_offices::ports::Sms;
+use hufu_offices::ports::{self, Sms};
 use hufu_offices::post::{self, Contact, Post};
 use hufu_store::{Counts, Store};
+use hufu_web::peers;
 use hufu_web::reply::Edge;
 use std::sync::Arc;
 
@@ -44,6 +45,11 @@ impl Running for RunningPost {
 
     fn public(&self, _: &Edge) -> Option<Router> {
         None
+    }
+
+    fn internal(&self, edge: &Edge) -> Router {
+        let office = Arc::clone(&self.post) as Arc<dyn ports::Post>;
+        peers::router(edge, &office, peers::post())
     }
 
     async fn sweep(&self) {

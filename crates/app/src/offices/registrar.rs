@@ -76,6 +76,10 @@ impl Running for RunningRegistrar {
         Some(hufu_web::registrar::router(edge, &self.registrar).merge(trust))
     }
 
+    fn internal(&self, _: &Edge) -> Router {
+        Router::new()
+    }
+
     async fn sweep(&self) {
         swept("registrar", self.registrar.sweep().await);
     }

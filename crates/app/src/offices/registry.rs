@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use axum::Router;
 use hufu_kernel::{KeyStore, Refusal};
 use hufu_offices::{ports, registry};
+use hufu_web::peers;
 use hufu_web::reply::Edge;
 use hufu_wire::api::platform::{AdmittedPage, ListAdmitted, PlatformCertificate};
 use std::collections::BTreeSet;
@@ -152,6 +153,11 @@ impl Running for RunningRegistry {
 
     fn public(&self, _: &Edge) -> Option<Router> {
         None
+    }
+
+    fn internal(&self, edge: &Edge) -> Router {
+        let office = Arc::clone(&self.admitted) as Arc<dyn ports::Registry>;
+        peers::router(edge, &office, peers::registry())
     }
 
     async fn reasons(&self) -> Vec<String> {

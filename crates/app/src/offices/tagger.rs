@@ -4,7 +4,9 @@ use super::{Premises, Running, Surroundings};
 use crate::failure::Failure;
 use async_trait::async_trait;
 use axum::Router;
+use hufu_offices::ports;
 use hufu_offices::tagger::{HOURLY_QUOTA, Tagger};
+use hufu_web::peers;
 use hufu_web::reply::Edge;
 use std::sync::Arc;
 
@@ -34,5 +36,10 @@ impl Running for RunningTagger {
 
     fn public(&self, _: &Edge) -> Option<Router> {
         None
+    }
+
+    fn internal(&self, edge: &Edge) -> Router {
+        let office = Arc::clone(&self.tagger) as Arc<dyn ports::Tagger>;
+        peers::router(edge, &office, peers::tagger())
     }
 }

@@ -5,8 +5,10 @@ use crate::failure::Failure;
 use async_trait::async_trait;
 use axum::Router;
 use hufu_kernel::offices;
+use hufu_offices::ports;
 use hufu_offices::uniqueness::{self, Tag, Uniqueness};
 use hufu_store::{Counts, Store};
+use hufu_web::peers;
 use hufu_web::reply::Edge;
 use std::sync::Arc;
 
@@ -36,6 +38,11 @@ impl Running for RunningUniqueness {
 
     fn public(&self, _: &Edge) -> Option<Router> {
         None
+    }
+
+    fn internal(&self, edge: &Edge) -> Router {
+        let office = Arc::clone(&self.uniqueness) as Arc<dyn ports::Uniqueness>;
+        peers::router(edge, &office, peers::uniqueness())
     }
 
     async fn sweep(&self) {

@@ -234,6 +234,12 @@ pub struct OfficeFolder {
 }
 
 impl OfficeFolder {
+    /// The folder of `office` under this trust root.
+    #[must_use]
+    pub fn new(path: &Path, office: &str, root: Root, root_id: Octets<16>) -> Self {
+        Self { path: path.to_owned(), owner: Owner { office: office.to_owned(), root, root_id } }
+    }
+
     /// The folder.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -5,6 +5,7 @@ pub mod ceremony;
 pub mod enrolment;
 pub mod holder;
 pub mod order;
+pub mod peer;
 pub mod platform;
 pub mod recovery;
 pub mod roster;
