@@ -10,6 +10,7 @@ use hufu_wire::api::enrolment::{
     StoreContact, StoreWrap, TagState,
 };
 use hufu_wire::api::holder::Forget;
+use hufu_wire::api::platform::{AdmittedPage, ListAdmitted};
 use hufu_wire::api::recovery::{BeginRecovery, FindRow, Notify, RowFound, SealedRecovery};
 use hufu_wire::documents::DocumentNumber;
 
@@ -63,6 +64,13 @@ pub trait Post: Send + Sync {
     async fn notify(&self, request: &Signed<Notify>) -> Result<(), Refusal>;
     /// Deletes a person's contacts once two different nodes have said so.
     async fn forget(&self, word: &Signed<Forget>) -> Result<(), Refusal>;
+}
+
+/// The registry, as the front sees it.
+#[async_trait]
+pub trait Registry: Send + Sync {
+    /// A page of the admitted platforms' certificates. Each is signed, so that whoever carries it cannot change it.
+    async fn admitted(&self, list: &ListAdmitted) -> Result<AdmittedPage, Refusal>;
 }
 
 /// The register of statutory documents.

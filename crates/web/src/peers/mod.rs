@@ -15,7 +15,9 @@ mod table;
 pub use anchor::{Doors, PeerOffice};
 pub use leaf::Leaf;
 pub use peer::{Peer, PeerConfig, Peers};
-pub use ports::{HttpNode, HttpPost, HttpTagger, HttpUniqueness, node, post, tagger, uniqueness};
+pub use ports::{
+    HttpNode, HttpPost, HttpRegistry, HttpTagger, HttpUniqueness, node, post, registry, tagger, uniqueness,
+};
 pub use table::{Callers, PeerRoute, router};
 
 /// Why an office cannot meet the others.

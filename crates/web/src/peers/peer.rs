@@ -1,7 +1,7 @@
 //! Calling another office: one pooled client a peer, with an end to everything that could take for ever.
 
 use super::anchor::{Doors, client_config};
-use super::{HttpNode, HttpPost, HttpTagger, HttpUniqueness, Leaf, PeerError};
+use super::{HttpNode, HttpPost, HttpRegistry, HttpTagger, HttpUniqueness, Leaf, PeerError};
 use crate::metrics::Metrics;
 use axum::body::Bytes;
 use axum::http::uri::Authority;
@@ -144,6 +144,16 @@ impl Peers {
     /// [`PeerError::NoAddress`].
     pub fn post(&self) -> Result<Arc<dyn ports::Post>, PeerError> {
         Ok(Arc::new(HttpPost(self.to("post")?)))
+    }
+}
+
+impl Peers {
+    /// The registry.
+    ///
+    /// # Errors
+    /// [`PeerError::NoAddress`].
+    pub fn registry(&self) -> Result<Arc<dyn ports::Registry>, PeerError> {
+        Ok(Arc::new(HttpRegistry(self.to("registry")?)))
     }
 }
 

@@ -5,13 +5,14 @@ use super::{Callers, Peer, PeerRoute};
 use crate::routes::answered;
 use async_trait::async_trait;
 use hufu_kernel::{Bytes, EnrolmentId, Partial, Refusal};
-use hufu_offices::ports::{Node, Post, Tagger, Uniqueness};
+use hufu_offices::ports::{Node, Post, Registry, Tagger, Uniqueness};
 use hufu_wire::api::Signed;
 use hufu_wire::api::enrolment::{
     Activate, Confirm, Confirmation, EvaluateTag, HolderReply, KeepContact, Reserve, SealedHolder, SendCode,
     StoreContact, StoreWrap, TagState,
 };
 use hufu_wire::api::holder::Forget;
+use hufu_wire::api::platform::{AdmittedPage, ListAdmitted};
 use hufu_wire::api::recovery::{BeginRecovery, FindRow, Notify, RowFound, SealedRecovery};
 use std::sync::Arc;
 
@@ -77,5 +78,10 @@ ports! {
         "/office/v1/post/keep_contact"  keep_contact(Signed<KeepContact>) -> (), Nodes, "the contact of a person who exists";
         "/office/v1/post/notify"        notify(Signed<Notify>) -> (), Nodes, "tells a person what happens to their row";
         "/office/v1/post/forget"        forget(Signed<Forget>) -> (), Nodes, "a node's word that a person leaves";
+    }
+
+    /// The registry elsewhere.
+    HttpRegistry for Registry, served by registry {
+        "/office/v1/registry/admitted" admitted(ListAdmitted) -> AdmittedPage, Front, "a page of the admitted platforms' certificates";
     }
 }
