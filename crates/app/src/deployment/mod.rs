@@ -17,6 +17,7 @@ pub mod public_tls;
 pub mod requests;
 pub mod serve;
 pub mod services;
+pub mod standing;
 pub mod tour;
 pub mod up;
 pub mod users;

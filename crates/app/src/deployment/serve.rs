@@ -5,7 +5,7 @@ use super::clock::FileClock;
 use super::office_file::{OfficeFile, Public, WALLET};
 use super::plan::Plan;
 use super::watch::{self, Need, Watch};
-use super::{keys, neighbours, notify, public_tls, wallet};
+use super::{keys, neighbours, notify, public_tls, standing, wallet};
 use crate::data_dir::{self, Lock};
 use crate::demo::metrics as counts;
 use crate::error_log::FileLog;
@@ -246,6 +246,15 @@ pub async fn run(asked: Asked, stop: Stop) -> Result<(), Failure> {
     inside.works(Arc::clone(&office));
     let watching = Arc::clone(&watch);
     inside.run(|stop| watching.run(stop));
+    let standing = standing::Watched {
+        office: opened.name(),
+        metrics: Arc::clone(&opened.metrics),
+        ready: readiness(&office, &watch),
+        folder: opened.file.data().to_owned(),
+        memory_mib: opened.file.limits.memory_mib,
+        since: standing::Watched::now(&*opened.around.clock),
+    };
+    inside.run(|stop| standing.run(stop));
     let mut own = Stage::new();
     let listening =
         listen_at("operators", &opened.file.metrics.listen.to_string(), &mut inherited, Sharing::Alone).await?;
