@@ -310,9 +310,7 @@ impl KeyStore for Pkcs11Keys {
             Ok(plain) => Ok(Zeroizing::new(plain)),
             // Tokens have several words for a tag that is not right.
             Err(Error::Pkcs11(
-                RvError::EncryptedDataInvalid
-                | RvError::EncryptedDataLenRange
-                | RvError::GeneralError,
+                RvError::EncryptedDataInvalid | RvError::EncryptedDataLenRange | RvError::GeneralError,
                 _,
             )) => Err(broken()),
             Err(error) => Err(told(&error)),

@@ -69,7 +69,10 @@ impl Deployment {
         let (sandbox, shim) = (folder.join("sandbox"), folder.join("power_cut.so"));
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../store/tests/preload/power_cut.c");
         let compiled = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&shim).arg(source).status();
-        assert!(compiled.is_ok_and(|status| status.success()), "the power-cut shim needs: apt-get install gcc libc6-dev");
+        assert!(
+            compiled.is_ok_and(|status| status.success()),
+            "the power-cut shim needs: apt-get install gcc libc6-dev"
+        );
         let made = hufu(&["init", sandbox.to_str().unwrap(), "--sandbox", "--dealt", "--port", "0"]).output().unwrap();
         assert!(made.status.success(), "{made:?}");
         // Brought up once as people do: it admits the platforms, and says where everything is.
@@ -87,7 +90,8 @@ impl Deployment {
         once.wait().unwrap();
 
         let world = sandbox.join("world").join("world.toml");
-        let world = hufu(&["sandbox", "world", "--config", world.to_str().unwrap()]).stderr(Stdio::null()).spawn().unwrap();
+        let world =
+            hufu(&["sandbox", "world", "--config", world.to_str().unwrap()]).stderr(Stdio::null()).spawn().unwrap();
         let deployment = Self { folder: sandbox, shim, offices: Mutex::default(), world };
         for name in WRITERS.into_iter().chain(OTHERS) {
             let (live, synced) = deployment.disk(name);
@@ -112,7 +116,9 @@ impl Deployment {
         let mut command = hufu(&["sandbox", "serve", name, "--config", config.to_str().unwrap()]);
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.folder.join(format!("{name}.log")));
         command.stderr(log.unwrap()).env("LD_PRELOAD", &self.shim);
-        command.env("HUFU_DISK_LIVE", live.canonicalize().unwrap()).env("HUFU_DISK_SYNCED", synced.canonicalize().unwrap());
+        command
+            .env("HUFU_DISK_LIVE", live.canonicalize().unwrap())
+            .env("HUFU_DISK_SYNCED", synced.canonicalize().unwrap());
         command.spawn().unwrap()
     }
 
@@ -125,7 +131,13 @@ impl Deployment {
     async fn ready(&self, name: &str) {
         let (url, client) = (self.livez(name), reqwest::Client::new());
         for _ in 0..1200 {
-            if client.get(&url).timeout(Duration::from_secs(1)).send().await.is_ok_and(|answer| answer.status().is_success()) {
+            if client
+                .get(&url)
+                .timeout(Duration::from_secs(1))
+                .send()
+                .await
+                .is_ok_and(|answer| answer.status().is_success())
+            {
                 return;
             }
             if let Some(office) = self.offices.lock().unwrap().iter_mut().find(|office| office.name == name) {
@@ -341,7 +353,8 @@ async fn kills_and_power_cuts_over_a_whole_deployment_lose_nothing_acknowledged(
     for (at, person) in adults.enumerate() {
         if at % 2 == 0 { even.push(person) } else { odd.push(person) }
     }
-    let load = Load { world: world.clone(), platform: platform(()), over: AtomicBool::new(false), counts: Counts::default() };
+    let load =
+        Load { world: world.clone(), platform: platform(()), over: AtomicBool::new(false), counts: Counts::default() };
     let rng = SeededRng::new(seed);
     let ((killed, cut), first, second) =
         tokio::join!(killing(&deployment, &load, kills, &rng), load.lives(even, seed ^ 1), load.lives(odd, seed ^ 2));
@@ -365,7 +378,9 @@ async fn kills_and_power_cuts_over_a_whole_deployment_lose_nothing_acknowledged(
                     assert!(one.sub.is_empty() || one.sub == sub, "a pseudonym changed");
                     one.sub = sub;
                 }
-                Err(error) => assert!(one.locked || one.unsure, "an acknowledged enrolment is lost at {pair:?}: {error}"),
+                Err(error) => {
+                    assert!(one.locked || one.unsure, "an acknowledged enrolment is lost at {pair:?}: {error}")
+                }
             }
         }
         let again = world.enrol(&mut world.robot().unwrap(), &one.person, PASSWORD).await;
