@@ -12,6 +12,7 @@ pub mod error_log;
 pub mod explain;
 pub mod failure;
 pub mod files;
+pub mod keys;
 pub mod logs;
 pub mod offices;
 pub mod platform_file;

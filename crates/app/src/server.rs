@@ -19,7 +19,7 @@ use tokio_postgres::{Client, Config, NoTls};
 /// Connections of one office.
 const CONNECTIONS: usize = 6;
 
-/// A PostgreSQL server and database, and a user there that may make schemas.
+/// A PostgreSQL server and database, or a cluster's servers of which one takes writes, and a user there that may make schemas.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Server {
     config: Config,
@@ -38,6 +38,9 @@ impl FromStr for Server {
             .map_err(|error| Failure::other(format!("the store's address does not parse: {}", cause(&error))))?;
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(Duration::from_secs(5));
+        }
+        if config.get_hosts().len() > 1 {
+            config.target_session_attrs(tokio_postgres::config::TargetSessionAttrs::ReadWrite);
         }
         config.application_name("hufu");
         Ok(Self { config })

@@ -20,7 +20,7 @@ pub use ids::{EnrolmentId, Epoch, Handle, Head, Locator, Nonce32};
 pub use key_store::{KeyError, KeyStore};
 pub use lang::Lang;
 pub use office::{NodeIndex, Office, Pair, Subset, offices};
-pub use record::{Index, Key, Record, is_plain_name};
+pub use record::{Index, Key, Migration, Record, is_plain_name};
 pub use refusal::{Blame, Refusal, RefusalText};
 pub use rng::{OsRng, Rng, SeededRng, random};
 pub use secret::{Sealed, Secret};

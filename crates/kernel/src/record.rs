@@ -1,7 +1,8 @@
-//! What a storable record declares about itself (design 6).
+//! What a storable record declares about itself (design 6), and how its rows come from an older form to today's.
 
 use crate::{Office, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 /// A row's place: its partition (sharding, one per batch) and its identifier within the kind.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -29,6 +30,55 @@ pub struct Index {
     pub unique: bool,
 }
 
+/// One step of a kind from an older form to a newer. Its number is its place in [`Record::MIGRATIONS`], from 1.
+///
+/// A released step is never edited, moved or taken out: stores remember the digest of each and refuse another. A new field
+/// that may be missing (`#[serde(default)]`) needs no step.
+#[derive(Clone, Copy, Debug)]
+pub enum Migration {
+    /// [`Record::INDEXES`] gained this index (expand). Rows that are there already get the values that
+    /// [`Record::index_values`] says of them, before the store is open; a value that needs an office's key therefore stands
+    /// in a field of the record, and the office puts rows without it again.
+    AddIndex(&'static str),
+    /// [`Record::INDEXES`] lost this index (contract). What was in it stays until the operator has it removed. A name is
+    /// never used again.
+    DropIndex(&'static str),
+    /// Bodies have another shape. Write it with [`body_migration!`](crate::body_migration).
+    Body {
+        /// From a body of the form before to a body of this form. Of a body it does not understand it returns what then does
+        /// not parse.
+        change: fn(Value) -> Value,
+        /// The function's source text, from which its digest is made.
+        source: &'static str,
+    },
+}
+
+/// Defines a [`Migration::Body`] from a function, with the source text that stores remember.
+///
+/// ```
+/// use hufu_kernel::{Migration, body_migration};
+/// use serde_json::Value;
+/// body_migration! {
+///     /// Amounts are in cents.
+///     fn in_cents(mut body: Value) -> Value {
+///         body["amount"] = (body["amount"].as_i64().unwrap_or(0) * 100).into();
+///         body
+///     }
+/// }
+/// const MIGRATIONS: &[Migration] = &[in_cents()];
+/// ```
+#[macro_export]
+macro_rules! body_migration {
+    ($(#[$doc:meta])* $visible:vis fn $name:ident($($argument:tt)*) -> $value:ty $code:block) => {
+        $(#[$doc])*
+        #[must_use]
+        $visible const fn $name() -> $crate::Migration {
+            fn change($($argument)*) -> $value $code
+            $crate::Migration::Body { change, source: stringify!($($argument)* $code) }
+        }
+    };
+}
+
 /// A storable record. Its body is JSON with byte strings in base64url, so that an operator can `SELECT` it.
 /// [`crate::Secret`] has no `Serialize`: the only way to persist a secret is a [`crate::Sealed`] field.
 pub trait Record: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
@@ -38,6 +88,8 @@ pub trait Record: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
     const KIND: &'static str;
     /// The declared indexes.
     const INDEXES: &'static [Index] = &[];
+    /// What has changed since the kind was first released, oldest first.
+    const MIGRATIONS: &'static [Migration] = &[];
 
     /// Where the row stands.
     fn key(&self) -> Key;

@@ -1,21 +1,34 @@
 //! Which kinds of record a store holds, declared when it is opened.
 
-use crate::{Identity, StoreError, TrustRoot};
-use hufu_kernel::{Index, NodeIndex, Office, Record, is_plain_name};
+use crate::{Identity, StoreError, TrustRoot, migration};
+use hufu_kernel::{Index, Key, Migration, NodeIndex, Office, Record, Timestamp, is_plain_name};
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
 /// One declared kind of record.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Kind {
     /// The table's name.
     pub name: &'static str,
     /// Its indexes.
     pub indexes: &'static [Index],
+    /// Its steps from its first form to today's.
+    pub migrations: &'static [Migration],
+    /// What the record type says of a row whose body has today's form.
+    pub(crate) shape: fn(&Key, &str) -> Result<Shape, StoreError>,
+}
+
+/// What a record type says of a row besides its body.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Shape {
+    /// When it may be swept.
+    pub expires: Option<Timestamp>,
+    /// Its index values, sorted, none twice.
+    pub values: Vec<(&'static str, Vec<u8>)>,
 }
 
 /// What an engine is told when it is opened: whose store, and which kinds.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Catalogue {
     /// Whose store.
     pub identity: Identity,
@@ -49,7 +62,7 @@ impl<O: Office> Schema<O> {
     /// Registers a record type and its indexes.
     #[must_use]
     pub fn record<R: Record<Office = O>>(mut self) -> Self {
-        let kind = Kind { name: R::KIND, indexes: R::INDEXES };
+        let kind = Kind { name: R::KIND, indexes: R::INDEXES, migrations: R::MIGRATIONS, shape: shape::<R> };
         if self.catalogue.kinds.insert(R::KIND, kind).is_some() {
             self.twice = Some(R::KIND);
         }
@@ -67,6 +80,25 @@ impl<O: Office> Schema<O> {
         self.catalogue.check()?;
         Ok(self.catalogue.clone())
     }
+}
+
+fn shape<R: Record>(key: &Key, body: &str) -> Result<Shape, StoreError> {
+    let record: R = parse(key, body)?;
+    let mut values = record.index_values();
+    values.sort();
+    values.dedup();
+    Ok(Shape { expires: record.expires(), values })
+}
+
+/// The record in a body of today's form. One under another row's key is not that row: someone moved it.
+pub(crate) fn parse<R: Record>(key: &Key, body: &str) -> Result<R, StoreError> {
+    // The parser's message may quote the body, so it is not passed on.
+    let record: R = serde_json::from_str(body)
+        .map_err(|error| StoreError::corrupt(format!("a {} does not parse at column {}", R::KIND, error.column())))?;
+    if record.key() != *key {
+        return Err(StoreError::corrupt(format!("a {} stands under another row's key", R::KIND)));
+    }
+    Ok(record)
 }
 
 impl Catalogue {
@@ -92,13 +124,14 @@ impl Catalogue {
                     return Err(StoreError::misuse(format!("{}.{} is declared twice", kind.name, index.name)));
                 }
             }
+            migration::check(kind)?;
         }
         Ok(())
     }
 }
 
 /// Two underscores separate the parts of our own table names (`store__meta`, `row__number`), so no name may hold them.
-fn check_name(name: &str) -> Result<(), StoreError> {
+pub(crate) fn check_name(name: &str) -> Result<(), StoreError> {
     let reserved = name == "store" || name.starts_with("sqlite_") || name.starts_with("pg_");
     if !is_plain_name(name) || name.contains("__") || name.starts_with('_') || name.ends_with('_') || reserved {
         return Err(StoreError::misuse(format!("{name:?} cannot name a table or an index")));
@@ -107,19 +140,6 @@ fn check_name(name: &str) -> Result<(), StoreError> {
 }
 
 impl Kind {
-    /// The indexes as the store remembers them: `number!` unique, `status` not.
-    pub(crate) fn declaration(&self) -> String {
-        let mut names: Vec<_> =
-            self.indexes.iter().map(|i| format!("{}{}", i.name, if i.unique { "!" } else { "" })).collect();
-        names.sort();
-        names.join(" ")
-    }
-
-    /// Rows written under other indexes would be missing from the new ones.
-    pub(crate) fn changed(&self, found: &str) -> StoreError {
-        StoreError::misuse(format!("{} was made with indexes [{found}], not [{}]", self.name, self.declaration()))
-    }
-
     /// The declared index of this name.
     ///
     /// # Errors

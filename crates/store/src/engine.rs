@@ -18,7 +18,9 @@ pub struct RawRow {
     pub version: Version,
     /// When it may be swept.
     pub expires: Option<Timestamp>,
-    /// The record as JSON text.
+    /// Under how many of its kind's migrations it was written.
+    pub form: i64,
+    /// The record as JSON text, in that form.
     pub body: String,
 }
 
@@ -58,8 +60,9 @@ pub trait Engine: Send + Sync + 'static {
     /// changed. [`StoreError::Unavailable`]: the outcome is unknown.
     async fn commit(&self, batch: RawBatch, key: IdempotencyKey) -> Result<Committed, StoreError>;
 
-    /// Deletes rows and idempotency keys that expired before `expired_before`, at most `limit` of them, and returns how
-    /// many went. Call again while it returns `limit`.
+    /// Deletes rows and idempotency keys that expired before `expired_before`, at most `limit` of them, and writes rows of an
+    /// older form in today's with what is left of the limit. Returns how many rows that were; call again while it returns
+    /// `limit`.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].

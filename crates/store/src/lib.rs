@@ -11,6 +11,8 @@
 //! [`StoreError::Unavailable`], or whose future was dropped before it answered, **may have been applied**: repeat the
 //! same batch under the same [`IdempotencyKey`] to learn which.
 //!
+//! Rows come from an older form to today's by the steps of [`hufu_kernel::Record::MIGRATIONS`]: see `migration`.
+//!
 //! Code of one office cannot name another's records:
 //!
 //! ```compile_fail,E0271
@@ -34,6 +36,7 @@ mod engine;
 mod error;
 mod identity;
 mod memory;
+mod migration;
 mod once;
 mod postgres;
 mod prepared;
@@ -44,6 +47,7 @@ mod typed;
 mod values;
 
 pub use batch::{Batch, Change, Expect, IdempotencyKey, RawBatch, RawOp};
+use catalogue::Shape;
 pub use catalogue::{Catalogue, Kind, Schema};
 pub use engine::{Committed, Counts, Engine, RawRow, Version};
 pub use error::StoreError;

@@ -2,8 +2,8 @@
 
 use crate::prepared::Prepared;
 use crate::{
-    Catalogue, Change, Committed, Engine, Expect, IdempotencyKey, Identity, RawBatch, RawPage, RawRow, Scan, Select,
-    StoreError,
+    Catalogue, Change, Committed, Engine, Expect, IdempotencyKey, Identity, Kind, RawBatch, RawPage, RawRow, Scan,
+    Select, StoreError,
 };
 use async_trait::async_trait;
 use hufu_kernel::{Key, Timestamp};
@@ -65,8 +65,9 @@ impl State {
                 Change::Keep => {}
                 Change::Delete => table.remove(&op.key),
                 Change::Put { expires, body, values } => {
+                    let form = catalogue.kind(op.kind).map_or(0, Kind::form);
                     table.remove(&op.key);
-                    table.insert(RawRow { key: op.key, version: answer.version, expires, body }, values);
+                    table.insert(RawRow { key: op.key, version: answer.version, expires, form, body }, values);
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::{
     Batch, Committed, Counts, Cursor, Engine, IdempotencyKey, Memory, Paging, Postgres, PostgresOptions, RawRow, Scan,
-    Schema, Select, Sqlite, SqliteOptions, StoreError, Version,
+    Schema, Select, Sqlite, SqliteOptions, StoreError, Version, catalogue, migration,
 };
 use hufu_kernel::{Key, Office, Record, Timestamp};
 use std::marker::PhantomData;
@@ -194,13 +194,7 @@ impl<O: Office> Store<O> {
     }
 }
 
-/// A body under another row's key is not that row: someone moved it.
 fn read<R: Record>(row: RawRow) -> Result<Versioned<R>, StoreError> {
-    // The parser's message may quote the body, so it is not passed on.
-    let record: R = serde_json::from_str(&row.body)
-        .map_err(|error| StoreError::corrupt(format!("a {} does not parse at column {}", R::KIND, error.column())))?;
-    if record.key() != row.key {
-        return Err(StoreError::corrupt(format!("a {} stands under another row's key", R::KIND)));
-    }
-    Ok(Versioned { record, version: row.version })
+    let body = migration::body_of(R::KIND, R::MIGRATIONS, row.form, &row.body)?;
+    Ok(Versioned { record: catalogue::parse(&row.key, &body)?, version: row.version })
 }

@@ -263,11 +263,16 @@ impl Draft {
             tables.push(Table {
                 name: "keys",
                 comment: "Where the office's keys are.",
-                lines: vec![off(
-                    "kind",
-                    "\"file\"",
-                    "file: keys.json in the data folder, sealed under machine.key there.",
-                )],
+                lines: vec![
+                    off(
+                        "kind",
+                        "\"file\"",
+                        "file: keys.json in the data folder, sealed under machine.key there. pkcs11: a token.",
+                    ),
+                    off("module", "\"/usr/lib/softhsm/libsofthsm2.so\"", "pkcs11: the library of the token's maker."),
+                    off("token", quoted(office), "pkcs11: the token's label."),
+                    off("pin_file", "\"token.pin\"", "pkcs11: the file with the token's PIN, mode 600."),
+                ],
             });
         }
         tables.extend(own_tables(office, self.root));

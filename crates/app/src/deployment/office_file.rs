@@ -132,6 +132,8 @@ pub enum Keeper {
     /// `keys.json` in the office's folder, sealed under `machine.key`.
     #[default]
     File,
+    /// A PKCS#11 token, such as a hardware security module.
+    Pkcs11,
 }
 
 /// Where the keys are.
@@ -141,6 +143,15 @@ pub struct KeysTable {
     /// What keeps them.
     #[serde(default)]
     pub kind: Keeper,
+    /// The library of the token's maker.
+    #[serde(default)]
+    pub module: Option<PathBuf>,
+    /// The token's label.
+    #[serde(default)]
+    pub token: Option<String>,
+    /// The file with the PIN.
+    #[serde(default)]
+    pub pin_file: Option<PathBuf>,
 }
 
 /// Bounds of one process.
@@ -279,6 +290,11 @@ impl OfficeFile {
                 return Err(format!("{what} is missing"));
             }
         }
+        if let Some(keys) = self.keys.as_ref().filter(|keys| keys.kind == Keeper::Pkcs11) {
+            if keys.module.is_none() || keys.token.is_none() || keys.pin_file.is_none() {
+                return Err("[keys]: kind = \"pkcs11\" needs module, token and pin_file".to_owned());
+            }
+        }
         self.check_public()?;
         self.check_store()
     }
@@ -317,6 +333,7 @@ impl OfficeFile {
             self.data.as_mut(),
             self.rules.as_mut(),
             self.store.as_mut().and_then(|store| store.password_file.as_mut()),
+            self.keys.as_mut().and_then(|keys| keys.pin_file.as_mut()),
             self.sandbox.clock.as_mut(),
         ];
         let paths = [&mut self.deployment, &mut self.trust].into_iter();

@@ -1,6 +1,7 @@
 //! The binary and its wiring, from outside.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod apart;
 mod architecture;
 mod attacks;
 mod bench;
@@ -9,14 +10,18 @@ mod demo;
 mod deploy;
 mod documents;
 mod kill;
+mod kills;
 mod linking;
 mod metrics;
+mod old_folders;
+mod patroni;
 mod personas;
 mod postgres;
 mod refusals_page;
 mod root;
 mod samples;
 mod shutdown;
+mod softhsm;
 mod source;
 mod timing;
 mod tls;

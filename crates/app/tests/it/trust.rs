@@ -165,6 +165,11 @@ fn tables() -> BTreeMap<String, Table> {
                 tables.insert(format!("store/{name}"), (columns.collect(), BTreeSet::new()));
             }
         }
+        for later in text.split("ALTER TABLE store__").skip(1) {
+            let (name, rest) = later.split_once(" ADD COLUMN ").unwrap();
+            let column = rest.split_whitespace().next().unwrap().to_owned();
+            tables.get_mut(&format!("store/store__{name}")).unwrap().0.insert(column);
+        }
     }
     tables
 }

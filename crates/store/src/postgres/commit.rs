@@ -3,8 +3,7 @@
 use super::column;
 use super::statements::{KindStatements, Statements};
 use crate::prepared::Prepared;
-use crate::values;
-use crate::{Change, Committed, Expect, RawOp, StoreError, Version};
+use crate::{Change, Committed, Expect, RawOp, StoreError, Version, migration, values};
 use deadpool_postgres::{Object, Transaction};
 use hufu_kernel::{Key, Timestamp};
 use std::collections::BTreeMap;
@@ -61,6 +60,9 @@ pub(super) async fn attempt(
         let remembered = transaction.prepare_cached(&statements.remembered).await?;
         return match transaction.query_opt(&remembered, &[&id]).await? {
             Some(row) => Ok(batch.again(&column::<Vec<u8>>(&row, 0)?)?),
+            None if !column::<bool>(&transaction.query_one(&statements.current, &[]).await?, 0)? => {
+                Err(migration::overtaken().into())
+            }
             // Swept between the two statements.
             None => Err(Failure::Collision),
         };
@@ -156,7 +158,12 @@ fn by_index(encoded: &[u8]) -> Result<BTreeMap<&[u8], Vec<&[u8]>>, StoreError> {
     Ok(indexes)
 }
 
-async fn release(transaction: &Transaction<'_>, key: &Key, kind: &KindStatements, held: &[u8]) -> Result<(), Failure> {
+pub(super) async fn release(
+    transaction: &Transaction<'_>,
+    key: &Key,
+    kind: &KindStatements,
+    held: &[u8],
+) -> Result<(), Failure> {
     for (name, values) in by_index(held)? {
         let remove = transaction.prepare_cached(&kind.index(name)?.remove).await?;
         transaction.execute(&remove, &[&key.partition, &key.id, &values]).await?;
@@ -164,7 +171,12 @@ async fn release(transaction: &Transaction<'_>, key: &Key, kind: &KindStatements
     Ok(())
 }
 
-async fn take(transaction: &Transaction<'_>, key: &Key, kind: &KindStatements, wanted: &[u8]) -> Result<(), Failure> {
+pub(super) async fn take(
+    transaction: &Transaction<'_>,
+    key: &Key,
+    kind: &KindStatements,
+    wanted: &[u8],
+) -> Result<(), Failure> {
     for (name, values) in by_index(wanted)? {
         let index = kind.index(name)?;
         let add = transaction.prepare_cached(&index.add).await?;

@@ -5,9 +5,14 @@
 //! [`Postgres::open`] refuses one that answers before it has written.
 //!
 //! A transaction whose future is dropped before its COMMIT is sent is rolled back; after that it stands.
+//!
+//! Where several hosts are named they are one cluster: writes go to the host that takes them, reads too; while there is none, reads
+//! are answered by a standby (`failover`).
 
 mod commit;
+mod failover;
 mod schema;
+mod settle;
 mod statements;
 
 use crate::prepared::Prepared;
@@ -15,11 +20,14 @@ use crate::{
     Catalogue, Committed, Engine, IdempotencyKey, Identity, RawBatch, RawPage, RawRow, Scan, StoreError, Version,
 };
 use async_trait::async_trait;
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Timeouts};
+use deadpool_postgres::{Object, PoolError};
+use failover::{Host, Hosts};
 use hufu_kernel::{Key, Timestamp};
+use schema::Opened;
+use settle::Unsettled;
 use statements::Statements;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::types::ToSql;
@@ -28,7 +36,7 @@ use tokio_postgres::{Row, Socket};
 /// Where a PostgreSQL store is.
 #[derive(Clone, Debug)]
 pub struct PostgresOptions {
-    /// Host, port or socket directory, role, database.
+    /// Host, port or socket directory, role, database. Several hosts are one cluster with one that takes writes.
     pub config: tokio_postgres::Config,
     /// The office's schema on that database; a plain name.
     pub schema: String,
@@ -40,8 +48,10 @@ pub struct PostgresOptions {
 pub struct Postgres {
     catalogue: Catalogue,
     statements: Statements,
-    pool: Pool,
+    hosts: Hosts,
     flushes: AtomicU64,
+    /// Kinds that may have rows of an older form.
+    unsettled: Mutex<Vec<Unsettled>>,
 }
 
 /// Attempts at one batch when the server says that it met another one.
@@ -52,7 +62,8 @@ impl Postgres {
     ///
     /// # Errors
     /// [`StoreError::WrongStore`], [`StoreError::Unavailable`], [`StoreError::Corrupt`], or [`StoreError::Misuse`] for a
-    /// server that acknowledges before it has written, or if the declared indexes of a kind have changed.
+    /// server that acknowledges before it has written, if a newer program has written the store, or if the indexes of a kind
+    /// have changed without a migration that says so.
     pub async fn open<T>(options: PostgresOptions, catalogue: Catalogue, tls: T) -> Result<Self, StoreError>
     where
         T: MakeTlsConnect<Socket> + Clone + Sync + Send + 'static,
@@ -60,29 +71,102 @@ impl Postgres {
         T::TlsConnect: Sync + Send,
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
-        let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let patience = Some(Duration::from_secs(5));
-        let pool = Pool::builder(Manager::from_config(options.config, tls, manager))
-            .max_size(options.connections.max(1))
-            .runtime(deadpool_postgres::Runtime::Tokio1)
-            .timeouts(Timeouts { wait: patience, create: patience, recycle: patience })
-            .build()
-            .map_err(StoreError::unavailable)?;
-        let statements = Statements::of(&options.schema, &catalogue);
-        let mut client = pool.get().await?;
-        schema::open(&mut client, &options.schema, &catalogue).await?;
+        let schema = options.schema.clone();
+        let hosts = Hosts::new(options.config, options.connections, tls)?;
+        let mut client = hosts.leader().await?;
+        let Opened { statements, unsettled } = schema::open(&mut client, &schema, &catalogue).await?;
         drop(client);
-        Ok(Self { catalogue, statements, pool, flushes: AtomicU64::new(0) })
+        Ok(Self { catalogue, statements, hosts, flushes: AtomicU64::new(0), unsettled: Mutex::new(unsettled) })
     }
 
-    fn flushed<T, E>(&self, answer: &Result<T, E>) {
-        if answer.is_ok() {
-            self.flushes.fetch_add(1, Ordering::Relaxed);
+    /// Removes what the catalogue no longer declares: tables of dropped indexes, kinds that are gone. Returns the tables'
+    /// names. A process that has the store open can write nothing to it afterwards.
+    ///
+    /// # Errors
+    /// As [`Postgres::open`].
+    pub async fn contract<T>(options: PostgresOptions, catalogue: &Catalogue, tls: T) -> Result<Vec<String>, StoreError>
+    where
+        T: MakeTlsConnect<Socket> + Clone + Sync + Send + 'static,
+        T::Stream: Sync + Send,
+        T::TlsConnect: Sync + Send,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        let schema = options.schema.clone();
+        let mut client = Hosts::new(options.config, options.connections, tls)?.leader().await?;
+        schema::contract(&mut client, &schema, catalogue).await
+    }
+
+    /// Writes rows of an older form in today's, at most `left` of them, and returns how many are left to write.
+    async fn settle(&self, client: &mut Object, mut left: u32) -> Result<u32, StoreError> {
+        let kinds = self.unsettled().clone();
+        for mut rows in kinds {
+            if left == 0 {
+                break;
+            }
+            left = left.saturating_sub(settle::some(client, &mut rows, &self.statements, left).await?);
+            let mut unsettled = self.unsettled();
+            unsettled.retain(|other| other.kind.name != rows.kind.name);
+            if !rows.is_done {
+                unsettled.push(rows);
+            }
         }
+        Ok(left)
     }
 
-    async fn client(&self) -> Result<Object, StoreError> {
-        Ok(self.pool.get().await?)
+    fn unsettled(&self) -> MutexGuard<'_, Vec<Unsettled>> {
+        self.unsettled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what a write met: a leader that answered is there, one that did not may be gone.
+    fn written<T>(&self, answer: Result<T, StoreError>, client: Object) -> Result<T, StoreError> {
+        match &answer {
+            Ok(_) => {
+                self.flushes.fetch_add(1, Ordering::Relaxed);
+                self.hosts.there();
+            }
+            // A leader that became a standby would refuse on this connection for ever.
+            Err(StoreError::Unavailable { .. }) => drop(Object::take(client)),
+            Err(_) => {}
+        }
+        answer
+    }
+
+    async fn commit_at(&self, client: &mut Object, batch: &Prepared) -> Result<Committed, StoreError> {
+        for attempt in 1..ATTEMPTS {
+            match commit::attempt(client, batch, &self.statements).await {
+                Err(commit::Failure::Collision) => {
+                    // Those that met do not meet again if they wait for different times: 1 to 16 ms times the attempt.
+                    let wait = u64::from(attempt) * (1 + u64::from(batch.id.0[0] % 16));
+                    tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
+                }
+                answer => return answer.map_err(StoreError::from),
+            }
+        }
+        Ok(commit::attempt(client, batch, &self.statements).await?)
+    }
+
+    async fn get_at(&self, host: Host, sql: &str, key: &Key) -> Result<Option<RawRow>, StoreError> {
+        let read = async |client: &Object| {
+            let query = client.prepare_cached(sql).await?;
+            let found = client.query_opt(&query, &[&key.partition, &key.id]).await?;
+            found.map(|row| raw_row(&row, key.clone(), 0)).transpose()
+        };
+        self.hosts.read(host, read).await
+    }
+
+    async fn scan_at(&self, host: Host, scan: &Scan) -> Result<RawPage, StoreError> {
+        let (sql, bytes) = self.statements.scan(scan);
+        let read = async |client: &Object| {
+            let query = client.prepare_cached(&sql).await?;
+            let values: Vec<&(dyn ToSql + Sync)> = bytes.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
+            let rows = client.query(&query, &values).await?;
+            let entries = rows.iter().map(|row| {
+                let key = Key { partition: column(row, 1)?, id: column(row, 2)? };
+                Ok((column(row, 0)?, raw_row(row, key, 3)?))
+            });
+            Ok(RawPage::of(entries.collect::<Result<_, StoreError>>()?, scan.paging.size()))
+        };
+        self.hosts.read(host, read).await
     }
 }
 
@@ -94,52 +178,40 @@ impl Engine for Postgres {
 
     async fn get(&self, kind: &'static str, key: &Key) -> Result<Option<RawRow>, StoreError> {
         let sql = &self.statements.kind(kind)?.get;
-        let client = self.client().await?;
-        let query = client.prepare_cached(sql).await?;
-        let found = client.query_opt(&query, &[&key.partition, &key.id]).await?;
-        found.map(|row| raw_row(&row, key.clone(), 0)).transpose()
+        let (first, second) = self.hosts.order();
+        match (self.get_at(first, sql, key).await, second) {
+            (Err(StoreError::Unavailable { .. }), Some(second)) => self.get_at(second, sql, key).await,
+            (answer, _) => answer,
+        }
     }
 
     async fn scan(&self, scan: &Scan) -> Result<RawPage, StoreError> {
         self.catalogue.kind(scan.kind)?.index(scan.index)?;
-        let (sql, bytes) = self.statements.scan(scan);
-        let client = self.client().await?;
-        let query = client.prepare_cached(&sql).await?;
-        let values: Vec<&(dyn ToSql + Sync)> = bytes.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
-        let rows = client.query(&query, &values).await?;
-        let entries = rows.iter().map(|row| {
-            let key = Key { partition: column(row, 1)?, id: column(row, 2)? };
-            Ok((column(row, 0)?, raw_row(row, key, 3)?))
-        });
-        Ok(RawPage::of(entries.collect::<Result<_, StoreError>>()?, scan.paging.size()))
+        let (first, second) = self.hosts.order();
+        match (self.scan_at(first, scan).await, second) {
+            (Err(StoreError::Unavailable { .. }), Some(second)) => self.scan_at(second, scan).await,
+            (answer, _) => answer,
+        }
     }
 
     async fn commit(&self, batch: RawBatch, key: IdempotencyKey) -> Result<Committed, StoreError> {
         let batch = Prepared::new(batch, &key, &self.catalogue)?;
-        let mut client = self.client().await?;
-        for attempt in 1..ATTEMPTS {
-            match commit::attempt(&mut client, &batch, &self.statements).await {
-                Err(commit::Failure::Collision) => {
-                    // Those that met do not meet again if they wait for different times: 1 to 16 ms times the attempt.
-                    let wait = u64::from(attempt) * (1 + u64::from(batch.id.0[0] % 16));
-                    tokio::time::sleep(Duration::from_millis(wait)).await;
-                }
-                answer => {
-                    self.flushed(&answer);
-                    return answer.map_err(StoreError::from);
-                }
-            }
-        }
-        let answer = commit::attempt(&mut client, &batch, &self.statements).await;
-        self.flushed(&answer);
-        Ok(answer?)
+        let mut client = self.hosts.leader().await?;
+        // A commit that was on its way when the time was over may stand: its idempotency key tells when it is asked again.
+        let answer = tokio::time::timeout(failover::WRITE_WITHIN, self.commit_at(&mut client, &batch)).await;
+        let answer =
+            answer.unwrap_or_else(|_| Err(StoreError::unavailable("the server did not answer a write in time")));
+        self.written(answer, client)
     }
 
     async fn sweep(&self, expired_before: Timestamp, limit: u32) -> Result<u32, StoreError> {
-        let mut client = self.client().await?;
+        let mut client = self.hosts.leader().await?;
         let answer = commit::sweep(&mut client, expired_before, limit, &self.statements).await;
-        self.flushed(&answer);
-        Ok(answer?)
+        let answer = match answer {
+            Ok(swept) => self.settle(&mut client, limit - swept).await.map(|left| limit - left),
+            Err(failure) => Err(failure.into()),
+        };
+        self.written(answer, client)
     }
 
     fn flushes(&self) -> u64 {
@@ -147,10 +219,11 @@ impl Engine for Postgres {
     }
 }
 
-/// Version, `expires_at` and body from column `first` on.
+/// Version, `expires_at`, form and body from column `first` on.
 fn raw_row(row: &Row, key: Key, first: usize) -> Result<RawRow, StoreError> {
     let expires = column::<Option<i64>>(row, first + 1)?.map(Timestamp);
-    Ok(RawRow { key, version: Version(column(row, first)?), expires, body: column(row, first + 2)? })
+    let version = Version(column(row, first)?);
+    Ok(RawRow { key, version, expires, form: column(row, first + 2)?, body: column(row, first + 3)? })
 }
 
 /// A column of another type than the table declares: it was changed by other means.

@@ -1,5 +1,6 @@
 //! The SQL of each kind. Names were checked by the catalogue; values are bound.
 
+use crate::migration::GENERATION;
 use crate::{Catalogue, Kind, Scan, StoreError, scan_sql};
 use std::collections::BTreeMap;
 
@@ -9,6 +10,10 @@ pub(super) struct Statements {
     kinds: BTreeMap<&'static str, KindStatements>,
     pub remember: String,
     pub remembered: String,
+    /// Whether the schema is as it was when the store was opened.
+    pub current: String,
+    /// No row of a kind has an older form.
+    pub settled: String,
     pub forget: String,
 }
 
@@ -23,6 +28,12 @@ pub(super) struct KindStatements {
     pub update: String,
     pub delete: String,
     pub expired: String,
+    /// A page of rows behind a key, of forms older than today's; locked.
+    pub page: String,
+    /// The same, from the first.
+    pub first_page: String,
+    pub settle: String,
+    /// Those no longer declared, too: rows still leave them.
     pub indexes: BTreeMap<&'static str, IndexStatements>,
 }
 
@@ -38,14 +49,28 @@ pub(super) struct IndexStatements {
 const AT: &str = "WHERE \"partition\" = $1 AND id = $2";
 
 impl Statements {
-    pub fn of(schema: &str, catalogue: &Catalogue) -> Self {
+    /// `retired` are the indexes of a kind that have a table and are no longer declared; `generation` is how often the schema
+    /// had changed when the store was opened.
+    pub fn of(
+        schema: &str,
+        catalogue: &Catalogue,
+        retired: impl Fn(&str) -> Vec<&'static str>,
+        generation: &str,
+    ) -> Self {
         let commits = format!("\"{schema}\".store__commit");
+        let current = format!(
+            "EXISTS (SELECT 1 FROM \"{schema}\".store__meta WHERE name = '{GENERATION}' AND value = '{generation}')"
+        );
+        let kinds = catalogue.kinds.values();
         Self {
             schema: schema.to_owned(),
-            kinds: catalogue.kinds.values().map(|kind| (kind.name, KindStatements::of(schema, kind))).collect(),
+            kinds: kinds.map(|kind| (kind.name, KindStatements::of(schema, kind, &retired(kind.name)))).collect(),
             remember: format!(
-                "INSERT INTO {commits} (id, fingerprint, expires_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
+                "INSERT INTO {commits} (id, fingerprint, expires_at) \
+                 SELECT $1::bytea, $2::bytea, $3::bigint WHERE {current} ON CONFLICT DO NOTHING"
             ),
+            current: format!("SELECT {current}"),
+            settled: format!("UPDATE \"{schema}\".store__kind SET settled = $1 WHERE name = $2"),
             remembered: format!("SELECT fingerprint FROM {commits} WHERE id = $1"),
             forget: format!(
                 "DELETE FROM {commits} WHERE id IN \
@@ -74,24 +99,37 @@ impl Statements {
 }
 
 impl KindStatements {
-    fn of(schema: &str, kind: &Kind) -> Self {
+    pub fn of(schema: &str, kind: &Kind, retired: &[&'static str]) -> Self {
         let table = format!("\"{schema}\".\"{}\"", kind.name);
+        let form = kind.form();
+        let page =
+            format!("SELECT \"partition\", id, version, form, body, index_values FROM {table} WHERE form < {form}");
+        let order = "ORDER BY \"partition\", id LIMIT $1 FOR UPDATE";
+        let declared = kind.indexes.iter().map(|index| index.name);
         Self {
-            get: format!("SELECT version, expires_at, body FROM {table} {AT}"),
+            get: format!("SELECT version, expires_at, form, body FROM {table} {AT}"),
             lock: format!("SELECT version, index_values FROM {table} {AT} FOR UPDATE"),
             share: format!("SELECT version, index_values FROM {table} {AT} FOR SHARE"),
             insert: format!(
-                "INSERT INTO {table} (\"partition\", id, version, expires_at, body, index_values) \
-                 VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING"
+                "INSERT INTO {table} (\"partition\", id, version, expires_at, body, index_values, form) \
+                 VALUES ($1, $2, $3, $4, $5, $6, {form}) ON CONFLICT DO NOTHING"
             ),
-            update: format!("UPDATE {table} SET version = $3, expires_at = $4, body = $5, index_values = $6 {AT}"),
+            update: format!(
+                "UPDATE {table} SET version = $3, expires_at = $4, body = $5, index_values = $6, form = {form} {AT}"
+            ),
             delete: format!("DELETE FROM {table} {AT}"),
             expired: format!(
                 "DELETE FROM {table} WHERE (\"partition\", id) IN \
                  (SELECT \"partition\", id FROM {table} WHERE expires_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED) \
                  RETURNING \"partition\", id, index_values"
             ),
-            indexes: kind.indexes.iter().map(|i| (i.name, IndexStatements::of(schema, kind.name, i.name))).collect(),
+            page: format!("{page} AND (\"partition\", id) > ($2, $3) {order}"),
+            first_page: format!("{page} {order}"),
+            settle: format!("UPDATE {table} SET expires_at = $3, body = $4, index_values = $5, form = {form} {AT}"),
+            indexes: declared
+                .chain(retired.iter().copied())
+                .map(|name| (name, IndexStatements::of(schema, kind.name, name)))
+                .collect(),
         }
     }
 }

@@ -9,6 +9,7 @@
 
 mod reader;
 mod schema;
+mod settle;
 mod statements;
 mod writer;
 
@@ -19,11 +20,11 @@ use hufu_kernel::{Key, Timestamp};
 use reader::{Read, Readers};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode};
-use statements::Statements;
+use schema::Opened;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::oneshot;
-use writer::{Job, Writer};
+use writer::{Desk, Job, Writer};
 
 /// When SQLite waits for the disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -64,14 +65,24 @@ impl Sqlite {
     /// Opens or creates the store at `path`; blocks while it does.
     ///
     /// # Errors
-    /// [`StoreError::WrongStore`], [`StoreError::Unavailable`], [`StoreError::Corrupt`], or [`StoreError::Misuse`] if the
-    /// declared indexes of a kind that has rows have changed.
+    /// [`StoreError::WrongStore`], [`StoreError::Unavailable`], [`StoreError::Corrupt`], or [`StoreError::Misuse`] if a newer
+    /// program has written it, or the indexes of a kind have changed without a migration that says so.
     pub fn open(path: &Path, catalogue: Catalogue, options: SqliteOptions) -> Result<Self, StoreError> {
-        let statements = Arc::new(Statements::of(&catalogue));
-        let connection = schema::open(path, &catalogue, options)?;
-        let writer = Writer::start(connection, Arc::clone(&statements))?;
+        let Opened { connection, statements, generation, unsettled } = schema::open(path, &catalogue, options)?;
+        let statements = Arc::new(statements);
+        let desk = Desk { connection, statements: Arc::clone(&statements), generation, unsettled };
+        let writer = Writer::start(desk)?;
         let readers = Readers::start(path, &statements, options.readers)?;
         Ok(Self { catalogue, writer, readers })
+    }
+
+    /// Removes what the catalogue no longer declares: tables of dropped indexes, kinds that are gone. Returns the tables'
+    /// names. No other process may have the store open; one that has can write nothing to it afterwards.
+    ///
+    /// # Errors
+    /// As [`Sqlite::open`].
+    pub fn contract(path: &Path, catalogue: &Catalogue) -> Result<Vec<String>, StoreError> {
+        schema::contract(path, catalogue)
     }
 }
 

@@ -80,10 +80,17 @@ fn get(connection: &Connection, statements: &Statements, kind: &str, key: Key) -
     let mut query = connection.prepare_cached(&statements.kind(kind)?.get)?;
     let found = query
         .query_row((home(&key), &key.partition, &key.id), |row| {
-            Ok((Version(row.get(0)?), row.get::<_, Option<i64>>(1)?, row.get::<_, String>(2)?))
+            let expires = row.get::<_, Option<i64>>(1)?.map(Timestamp);
+            Ok(RawRow {
+                version: Version(row.get(0)?),
+                expires,
+                form: row.get(2)?,
+                body: row.get(3)?,
+                key: key.clone(),
+            })
         })
         .optional()?;
-    Ok(found.map(|(version, expires, body)| RawRow { key, version, expires: expires.map(Timestamp), body }))
+    Ok(found)
 }
 
 fn page(connection: &Connection, scan: &Scan) -> Result<RawPage, StoreError> {
@@ -93,7 +100,10 @@ fn page(connection: &Connection, scan: &Scan) -> Result<RawPage, StoreError> {
         .query_map(params_from_iter(values), |row| {
             let key = Key { partition: row.get(1)?, id: row.get(2)? };
             let expires = row.get::<_, Option<i64>>(4)?.map(Timestamp);
-            Ok((row.get(0)?, RawRow { key, version: Version(row.get(3)?), expires, body: row.get(5)? }))
+            Ok((
+                row.get(0)?,
+                RawRow { key, version: Version(row.get(3)?), expires, form: row.get(5)?, body: row.get(6)? },
+            ))
         })?
         .collect::<Result<Vec<_>, _>>()?;
     Ok(RawPage::of(entries, scan.paging.size()))

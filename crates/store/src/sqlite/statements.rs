@@ -20,6 +20,11 @@ pub(super) struct KindStatements {
     pub update: String,
     pub delete: String,
     pub expired: String,
+    /// A page of rows from a place on, whatever their form; the body only of those whose form is older than today's.
+    pub page: String,
+    pub settle: String,
+    pub settled: String,
+    /// Those no longer declared, too: rows still leave them.
     pub indexes: BTreeMap<&'static str, IndexStatements>,
 }
 
@@ -47,8 +52,10 @@ pub(super) fn home(key: &Key) -> i64 {
 }
 
 impl Statements {
-    pub fn of(catalogue: &Catalogue) -> Self {
-        Self { kinds: catalogue.kinds.values().map(|kind| (kind.name, KindStatements::of(kind))).collect() }
+    /// `retired` are the indexes of a kind that have a table and are no longer declared.
+    pub fn of(catalogue: &Catalogue, retired: impl Fn(&str) -> Vec<&'static str>) -> Self {
+        let kinds = catalogue.kinds.values();
+        Self { kinds: kinds.map(|kind| (kind.name, KindStatements::of(kind, &retired(kind.name)))).collect() }
     }
 
     pub fn kind(&self, name: &str) -> Result<&KindStatements, StoreError> {
@@ -61,25 +68,41 @@ impl Statements {
 }
 
 impl KindStatements {
-    fn of(kind: &Kind) -> Self {
-        let table = kind.name;
+    pub fn of(kind: &Kind, retired: &[&'static str]) -> Self {
+        let (table, form) = (kind.name, kind.form());
+        let retired = retired.iter().map(|name| Index { name, unique: false });
         let at = "WHERE place BETWEEN ?1 AND ?1 + 3 AND \"partition\" = ?2 AND id = ?3";
         Self {
-            get: format!("SELECT version, expires_at, body FROM \"{table}\" {at}"),
+            get: format!("SELECT version, expires_at, form, body FROM \"{table}\" {at}"),
             state: format!("SELECT place, version, index_values FROM \"{table}\" {at}"),
             insert: format!(
-                "INSERT INTO \"{table}\" (place, version, expires_at, body, index_values, \"partition\", id) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
+                "INSERT INTO \"{table}\" (place, version, expires_at, body, index_values, \"partition\", id, form) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, {form})"
             ),
             update: format!(
-                "UPDATE \"{table}\" SET version = ?2, expires_at = ?3, body = ?4, index_values = ?5 WHERE place = ?1"
+                "UPDATE \"{table}\" SET version = ?2, expires_at = ?3, body = ?4, index_values = ?5, form = {form} \
+                 WHERE place = ?1"
             ),
             delete: format!("DELETE FROM \"{table}\" WHERE place = ?1"),
             expired: format!(
                 "SELECT place, \"partition\", id, index_values FROM \"{table}\" \
                  WHERE expires_at IS NOT NULL AND expires_at < ?1 LIMIT ?2"
             ),
-            indexes: kind.indexes.iter().map(|index| (index.name, IndexStatements::of(table, index))).collect(),
+            page: format!(
+                "SELECT place, \"partition\", id, version, form, CASE WHEN form < {form} THEN body ELSE '' END, index_values \
+                 FROM \"{table}\" WHERE place >= ?1 ORDER BY place LIMIT ?2"
+            ),
+            settle: format!(
+                "UPDATE \"{table}\" SET expires_at = ?2, body = ?3, index_values = ?4, form = {form} WHERE place = ?1"
+            ),
+            settled: format!("UPDATE store__kind SET settled = {form} WHERE name = '{table}'"),
+            indexes: kind
+                .indexes
+                .iter()
+                .copied()
+                .chain(retired)
+                .map(|index| (index.name, IndexStatements::of(table, &index)))
+                .collect(),
         }
     }
 }

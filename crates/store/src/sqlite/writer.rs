@@ -1,10 +1,10 @@
 //! The one writing thread: a queue drained into one transaction, one fsync, then the answers.
 
+use super::settle::{self, Unsettled};
 use super::statements::{BUCKET, IndexStatements, KindStatements, Statements, home};
-use super::{gone, is_duplicate};
+use super::{gone, is_duplicate, schema};
 use crate::prepared::Prepared;
-use crate::values;
-use crate::{Change, Committed, Expect, RawOp, StoreError, Version};
+use crate::{Change, Committed, Expect, RawOp, StoreError, Version, migration, values};
 use hufu_kernel::{Key, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeSet;
@@ -44,12 +44,12 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub fn start(connection: Connection, statements: Arc<Statements>) -> Result<Self, StoreError> {
+    pub fn start(desk: Desk) -> Result<Self, StoreError> {
         let (queue, jobs) = sync_channel(QUEUE);
         let flushes = Arc::<AtomicU64>::default();
         let counted = Arc::clone(&flushes);
         let thread = std::thread::Builder::new().name("store-write".to_owned());
-        let run = move || serve(&connection, &jobs, &statements, &counted);
+        let run = move || serve(desk, &jobs, &counted);
         let thread = thread.spawn(run).map_err(StoreError::unavailable)?;
         Ok(Self { queue: Some(queue), thread: Some(thread), flushes })
     }
@@ -78,11 +78,22 @@ impl Drop for Writer {
     }
 }
 
-fn serve(connection: &Connection, jobs: &Receiver<Job>, statements: &Statements, flushes: &AtomicU64) {
+/// What the writing thread works with.
+#[derive(Debug)]
+pub(super) struct Desk {
+    pub connection: Connection,
+    pub statements: Arc<Statements>,
+    /// How often the schema had changed when the store was opened.
+    pub generation: String,
+    /// Kinds that may have rows of an older form.
+    pub unsettled: Vec<Unsettled>,
+}
+
+fn serve(mut desk: Desk, jobs: &Receiver<Job>, flushes: &AtomicU64) {
     while let Ok(first) = jobs.recv() {
         let mut group = vec![first];
         group.extend(jobs.try_iter().take(GROUP - 1));
-        if write(connection, group, statements) {
+        if write(&mut desk, group) {
             flushes.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -98,23 +109,25 @@ fn empty_log(connection: &Connection) {
 
 /// One transaction, and whether it was committed. Refusals, too, are answered after the commit: they may rest on a batch of the
 /// same group.
-fn write(connection: &Connection, group: Vec<Job>, statements: &Statements) -> bool {
+fn write(desk: &mut Desk, group: Vec<Job>) -> bool {
     let mut answers = Vec::with_capacity(group.len());
-    let mut outcome = connection.execute_batch("BEGIN IMMEDIATE").map_err(StoreError::from);
+    let before = desk.unsettled.clone();
+    let mut outcome = begin(desk);
     for job in group {
-        answers.push(run(connection, job, statements, &mut outcome));
+        answers.push(run(desk, job, &mut outcome));
     }
-    let outcome = outcome.and_then(|()| connection.execute_batch("COMMIT").map_err(StoreError::from));
+    let outcome = outcome.and_then(|()| desk.connection.execute_batch("COMMIT").map_err(StoreError::from));
     if let Err(error) = &outcome {
         tracing::error!(%error, "a group of writes failed");
-        if !connection.is_autocommit()
-            && let Err(error) = connection.execute_batch("ROLLBACK")
+        desk.unsettled = before;
+        if !desk.connection.is_autocommit()
+            && let Err(error) = desk.connection.execute_batch("ROLLBACK")
         {
             tracing::error!(%error, "a failed group could not be rolled back");
         }
     }
     if answers.iter().any(|answer| matches!(answer, Answer::Sweep(..))) {
-        empty_log(connection);
+        empty_log(&desk.connection);
     }
     for answer in answers {
         answer.send(&outcome);
@@ -122,15 +135,20 @@ fn write(connection: &Connection, group: Vec<Job>, statements: &Statements) -> b
     outcome.is_ok()
 }
 
+fn begin(desk: &Desk) -> Result<(), StoreError> {
+    desk.connection.execute_batch("BEGIN IMMEDIATE")?;
+    if schema::generation(&desk.connection)? == desk.generation { Ok(()) } else { Err(migration::overtaken()) }
+}
+
 /// Runs one job inside the transaction, unless the transaction has failed already.
-fn run(connection: &Connection, job: Job, statements: &Statements, outcome: &mut Result<(), StoreError>) -> Answer {
+fn run(desk: &mut Desk, job: Job, outcome: &mut Result<(), StoreError>) -> Answer {
     match job {
         Job::Commit { batch, reply } => {
-            let result = attempt(outcome, || apply(connection, &batch, statements));
+            let result = attempt(outcome, || apply(&desk.connection, &batch, &desk.statements));
             Answer::Commit(reply, result)
         }
         Job::Sweep { expired_before, limit, reply } => {
-            let result = attempt(outcome, || sweep(connection, expired_before, limit, statements));
+            let result = attempt(outcome, || sweep(desk, expired_before, limit));
             Answer::Sweep(reply, result)
         }
     }
@@ -273,7 +291,12 @@ fn change(
     Err(StoreError::unavailable("four keys of one hash"))
 }
 
-fn release(connection: &Connection, key: &Key, kind: &KindStatements, held: &[u8]) -> Result<(), StoreError> {
+pub(super) fn release(
+    connection: &Connection,
+    key: &Key,
+    kind: &KindStatements,
+    held: &[u8],
+) -> Result<(), StoreError> {
     for (index, value) in values::decode(held)? {
         let index = index_of(kind, index)?;
         connection.prepare_cached(&index.remove)?.execute((value, &key.partition, &key.id))?;
@@ -281,7 +304,7 @@ fn release(connection: &Connection, key: &Key, kind: &KindStatements, held: &[u8
     Ok(())
 }
 
-fn take(
+pub(super) fn take(
     connection: &Connection,
     key: &Key,
     kind: &KindStatements,
@@ -290,7 +313,8 @@ fn take(
 ) -> Result<(), StoreError> {
     for (index, value) in values::decode(wanted)? {
         let index = index_of(kind, index)?;
-        connection.prepare_cached(&index.add)?.execute((value, &key.partition, &key.id, place))?;
+        let added = connection.prepare_cached(&index.add)?.execute((value, &key.partition, &key.id, place));
+        added.map_err(|error| if is_duplicate(&error) { StoreError::Duplicate(index.name) } else { error.into() })?;
     }
     Ok(())
 }
@@ -300,12 +324,8 @@ fn index_of<'a>(kind: &'a KindStatements, name: &[u8]) -> Result<&'a IndexStatem
     known.ok_or_else(|| StoreError::corrupt("a row holds a value in an index that is not declared"))
 }
 
-fn sweep(
-    connection: &Connection,
-    expired_before: Timestamp,
-    limit: u32,
-    statements: &Statements,
-) -> Result<u32, StoreError> {
+fn sweep(desk: &mut Desk, expired_before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+    let Desk { connection, statements, unsettled, .. } = desk;
     let mut left = limit;
     for kind in statements.kinds() {
         let mut query = connection.prepare_cached(&kind.expired)?;
@@ -325,5 +345,9 @@ fn sweep(
     let keys = "DELETE FROM store__commit WHERE id IN (SELECT id FROM store__commit WHERE expires_at < ?1 LIMIT ?2)";
     let swept = connection.prepare_cached(keys)?.execute((expired_before.0, left))?;
     left = left.saturating_sub(u32::try_from(swept).unwrap_or(u32::MAX));
+    for rows in unsettled.iter_mut() {
+        left -= settle::some(connection, rows, statements.kind(rows.kind.name)?, left)?;
+    }
+    unsettled.retain(|rows| !rows.is_done());
     Ok(limit - left)
 }

@@ -5,6 +5,7 @@ mod agree;
 mod contract;
 mod crash;
 mod memory;
+mod migrations;
 mod postgres;
 mod rows;
 mod sqlite;

@@ -18,6 +18,10 @@ impl Place for InMemory {
         let engine = place.get_or_insert_with(|| Arc::new(Memory::new(catalogue)));
         Store::over(Arc::clone(engine), schema)
     }
+
+    async fn contract<O: Office>(&self, _: &Schema<O>) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
 }
 
 contract::suite!(async { InMemory::default() });

@@ -108,6 +108,9 @@ pub async fn load(store: &Store<Node>, id: &str) -> Option<Account> {
 pub trait Place: Send + Sync {
     async fn open<O: Office>(&self, schema: &Schema<O>) -> Result<Store<O>, StoreError>;
 
+    /// Removes what the schema no longer declares.
+    async fn contract<O: Office>(&self, schema: &Schema<O>) -> Result<Vec<String>, StoreError>;
+
     async fn node(&self) -> Store<Node> {
         self.open(&schema()).await.unwrap()
     }

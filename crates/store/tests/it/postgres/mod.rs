@@ -2,16 +2,18 @@
 
 mod cluster;
 
-use crate::contract;
 use crate::crash::*;
+use crate::migrations::Ticket as _;
 use crate::rows::*;
+use crate::{contract, migrations};
 use async_trait::async_trait;
 use cluster::Cluster;
 use hufu_kernel::offices::Node;
 use hufu_kernel::{Office, Record};
-use hufu_store::{Expect, PostgresOptions, Schema, Store, StoreError};
+use hufu_store::{Expect, Postgres, PostgresOptions, Schema, Select, Store, StoreError};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
+use tokio_postgres::NoTls;
 
 /// One server for all tests of the process; it goes when the process does.
 async fn server() -> &'static Cluster {
@@ -46,9 +48,88 @@ impl Place for OnServer {
     async fn open<O: Office>(&self, schema: &Schema<O>) -> Result<Store<O>, StoreError> {
         Store::postgres(self.options.clone(), schema).await
     }
+
+    async fn contract<O: Office>(&self, schema: &Schema<O>) -> Result<Vec<String>, StoreError> {
+        Postgres::contract(self.options.clone(), &schema.catalogue()?, NoTls).await
+    }
 }
 
 contract::suite!(OnServer::new());
+migrations::suite!(OnServer::new());
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_processes_may_migrate_a_store_at_once() {
+    let place = Arc::new(OnServer::new().await);
+    migrations::fill(place.as_ref()).await;
+    let opening = (0..4).map(|_| {
+        let place = Arc::clone(&place);
+        tokio::spawn(async move { place.open(&migrations::release::<migrations::WithSeat>()).await })
+    });
+    for store in opening.collect::<Vec<_>>() {
+        let store = store.await.unwrap().unwrap();
+        let all = store.scan_up_to::<migrations::WithSeat>("seat", Select::all(), 2 * migrations::MANY).await.unwrap();
+        assert_eq!(all.len(), migrations::MANY);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_migration_that_was_interrupted_is_finished_at_the_next_opening() {
+    let place = OnServer::new().await;
+    migrations::fill(&place).await;
+    let schema = migrations::release::<migrations::WithSeat>();
+    drop(place.open(&schema).await.unwrap());
+    // As after a crash between two steps.
+    let (client, connection) = place.options.config.connect(NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let unfinished = "SET search_path TO \"{}\"; UPDATE store__kind SET settled = 0; \
+                      UPDATE ticket SET form = 0, index_values = '' WHERE id >= '5'; \
+                      DELETE FROM ticket__seat WHERE id >= '5'; DELETE FROM ticket__price WHERE id >= '5'";
+    client.batch_execute(&unfinished.replace("{}", &place.options.schema)).await.unwrap();
+    let store = place.open(&schema).await.unwrap();
+    for index in ["seat", "price"] {
+        let all = store.scan_up_to::<migrations::WithSeat>(index, Select::all(), 2 * migrations::MANY).await.unwrap();
+        assert_eq!(all.len(), migrations::MANY, "{index}");
+    }
+}
+
+/// A batch that began before the schema changed is waited for, and then stands in the new index.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_under_way_while_the_schema_changes_is_in_the_new_index() {
+    let place = Arc::new(OnServer::new().await);
+    let before = place.open(&migrations::release::<migrations::First>()).await.unwrap();
+    let (rival, connection) = place.options.config.connect(NoTls).await.unwrap();
+    tokio::spawn(connection);
+    // The rival holds the row, so that the batch waits in the middle.
+    let row = migrations::First::new("a", 1, "window");
+    migrations::put(&before, &row, Expect::Absent).await.unwrap();
+    let table = format!("\"{}\".ticket", place.options.schema);
+    rival.batch_execute(&format!("BEGIN; SELECT * FROM {table} FOR UPDATE")).await.unwrap();
+    let version = before.get::<migrations::First>(&row.key()).await.unwrap().unwrap().version;
+    let late = migrations::First::new("a", 1, "aisle");
+    let writing = tokio::spawn(async move { migrations::put(&before, &late, Expect::At(version)).await });
+    waits_for_a_lock(&rival).await;
+    let there = Arc::clone(&place);
+    let migrating =
+        tokio::spawn(async move { there.open(&migrations::release::<migrations::WithSeat>()).await.unwrap() });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!migrating.is_finished());
+    rival.batch_execute("COMMIT").await.unwrap();
+    writing.await.unwrap().unwrap();
+    let store = migrating.await.unwrap();
+    assert!(store.find::<migrations::WithSeat>("seat", b"aisle").await.unwrap().is_some());
+    assert!(store.find::<migrations::WithSeat>("seat", b"window").await.unwrap().is_none());
+}
+
+/// Waits until somebody waits for a lock of somebody.
+async fn waits_for_a_lock(client: &tokio_postgres::Client) {
+    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))";
+    for _ in 0..500 {
+        if client.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) > 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_processes_may_create_a_store_at_once() {
@@ -112,7 +193,7 @@ async fn dropping_a_commit_leaves_it_whole_or_undone() {
 async fn a_batch_thrown_out_of_a_deadlock_is_tried_again() {
     let place = OnServer::new().await;
     let store = place.node().await;
-    let (rival, connection) = place.options.config.connect(tokio_postgres::NoTls).await.unwrap();
+    let (rival, connection) = place.options.config.connect(NoTls).await.unwrap();
     tokio::spawn(connection);
     let claim = |value: &str| {
         let table = format!("\"{}\".account__name", place.options.schema);
@@ -122,13 +203,7 @@ async fn a_batch_thrown_out_of_a_deadlock_is_tried_again() {
     rival.batch_execute(&claim("y")).await.unwrap();
     let row = Account { names: vec!["x".into(), "y".into()], ..account("a") };
     let commit = tokio::spawn(async move { commit(&store, |b| b.put(&row, Expect::Absent)).await });
-    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))";
-    for _ in 0..500 {
-        if rival.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) > 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    waits_for_a_lock(&rival).await;
     rival.batch_execute(&claim("x")).await.unwrap();
     rival.batch_execute("ROLLBACK").await.unwrap();
     assert!(commit.await.unwrap().is_ok());

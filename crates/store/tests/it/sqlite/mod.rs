@@ -2,13 +2,13 @@
 
 mod crash;
 
-use crate::contract;
 use crate::rows::*;
+use crate::{contract, migrations};
 use async_trait::async_trait;
 use hufu_kernel::Office;
 use hufu_kernel::offices::Node;
 use hufu_kernel::{Index, Key, Record};
-use hufu_store::{Expect, Paging, Schema, Select, SqliteOptions, Store, StoreError};
+use hufu_store::{Expect, Paging, Schema, Select, Sqlite, SqliteOptions, Store, StoreError};
 use std::path::PathBuf;
 use tempfile::TempDir;
 
@@ -29,9 +29,14 @@ impl Place for InFile {
     async fn open<O: Office>(&self, schema: &Schema<O>) -> Result<Store<O>, StoreError> {
         Store::sqlite(&self.path(), schema, SqliteOptions::default())
     }
+
+    async fn contract<O: Office>(&self, schema: &Schema<O>) -> Result<Vec<String>, StoreError> {
+        Sqlite::contract(&self.path(), &schema.catalogue()?)
+    }
 }
 
 contract::suite!(async { InFile::new() });
+migrations::suite!(async { InFile::new() });
 
 #[tokio::test]
 async fn a_full_disk_refuses_and_the_writer_goes_on() {
@@ -176,7 +181,7 @@ async fn a_changed_migration_or_a_file_that_is_no_store_is_refused() {
     let change = |sql: &str| rusqlite::Connection::open(place.path()).unwrap().execute_batch(sql).unwrap();
     change("UPDATE store__migration SET digest = 'x' WHERE number = 1");
     assert!(matches!(place.open(&schema()).await, Err(StoreError::Corrupt { .. })));
-    change("INSERT INTO store__migration VALUES (2, 'from the future')");
+    change("INSERT INTO store__migration VALUES (3, 'from the future')");
     assert!(matches!(place.open(&schema()).await, Err(StoreError::Misuse(_))));
     let other = InFile::new();
     std::fs::write(other.path(), "not a database, but long enough to be looked at ".repeat(100)).unwrap();
