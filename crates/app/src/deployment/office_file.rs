@@ -51,9 +51,6 @@ pub struct OfficeFile {
     pub log: Log,
     /// The operators' listener.
     pub metrics: MetricsTable,
-    /// Traces.
-    #[serde(default)]
-    pub tracing: Tracing,
     /// Registrar: the register of documents.
     #[serde(default)]
     pub register: Option<Service>,
@@ -198,15 +195,6 @@ impl Default for Log {
 pub struct MetricsTable {
     /// Address and port.
     pub listen: SocketAddr,
-}
-
-/// Traces.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Tracing {
-    /// Where spans go (OTLP over HTTP).
-    #[serde(default)]
-    pub otlp: Option<String>,
 }
 
 /// A service of the world outside.

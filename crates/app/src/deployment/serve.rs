@@ -89,7 +89,7 @@ pub(super) fn public_half(deployment: &Path, trust: &Path, wanted: Root) -> Resu
         };
         return Err(Failure::unreadable(deployment, told));
     }
-    let public: Trust = document(trust, "`hufu keys ceremony` makes it")?;
+    let public: Trust = document(trust, "a ceremony of all offices makes it, a sandbox's dealer too")?;
     if public.root != plan.root || public.root_id != plan.root_id {
         return Err(Failure::unreadable(trust, "belongs to another trust root than the plan"));
     }
