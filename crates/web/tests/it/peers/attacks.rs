@@ -47,7 +47,10 @@ fn forged<'a>(world: &'a World, office: &str, attacker: &'a Office) -> Vec<(&'st
         ("an expired certificate", Crafted { days: (-40, -1), ..good() }),
         ("a certificate of tomorrow", Crafted { days: (2, 30), ..good() }),
         ("another trust root", Crafted { names: vec![other_root.clone()], issuer: other_root, ..good() }),
-        ("another trust root under this one's issuer", Crafted { names: vec![tls_name(office, &Octets([0xcd; 16]))], ..good() }),
+        (
+            "another trust root under this one's issuer",
+            Crafted { names: vec![tls_name(office, &Octets([0xcd; 16]))], ..good() },
+        ),
         ("no name", Crafted { names: Vec::new(), ..good() }),
         ("a name above the offices'", Crafted { names: vec!["hufu.internal".into()], ..good() }),
         ("no usage for this", Crafted { usages: vec![rcgen::ExtendedKeyUsagePurpose::CodeSigning], ..good() }),
@@ -116,7 +119,11 @@ async fn ask(port: u16, sni: &str, shown: Shown, version: &'static SupportedProt
     stream.write_all(ask.as_bytes()).await.map_err(text)?;
     let mut answer = Vec::new();
     let read = stream.read_to_end(&mut answer).await;
-    if answer.is_empty() { Err(read.map_or_else(text, |_| "closed".to_owned())) } else { Ok(String::from_utf8(answer).unwrap()) }
+    if answer.is_empty() {
+        Err(read.map_or_else(text, |_| "closed".to_owned()))
+    } else {
+        Ok(String::from_utf8(answer).unwrap())
+    }
 }
 
 const TLS13: &SupportedProtocolVersion = &rustls::version::TLS13;

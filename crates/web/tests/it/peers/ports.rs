@@ -42,7 +42,10 @@ fn paths() -> BTreeSet<&'static str> {
         assert!(table.iter().all(|route| !route.what.is_empty()));
         table.iter().map(|route| route.path).collect()
     }
-    [of(peers::tagger()), of(peers::uniqueness()), of(peers::node()), of(peers::post()), of(peers::registry())].concat().into_iter().collect()
+    [of(peers::tagger()), of(peers::uniqueness()), of(peers::node()), of(peers::post()), of(peers::registry())]
+        .concat()
+        .into_iter()
+        .collect()
 }
 
 #[tokio::test]
