@@ -48,7 +48,8 @@ async fn ask(peer: &Peer) -> Result<Value, Refusal> {
 async fn what_is_no_answer_is_garbled() {
     let world = World::new();
     const JSON: &str = "application/json";
-    let answers: [(&str, fn() -> Response); 14] = [
+    type Answered = (&'static str, fn() -> Response);
+    let answers: [Answered; 14] = [
         ("nothing", || said(200, JSON, "")),
         ("half", || said(200, JSON, r#"{"a":1"#)),
         ("text", || said(200, JSON, "no")),

@@ -136,7 +136,8 @@ fn signed() -> Value {
 #[tokio::test]
 async fn nothing_that_could_join_two_offices_logs_crosses() {
     let world = World::new();
-    let seen: Arc<Mutex<Vec<(Version, Vec<String>, Option<PeerOffice>)>>> = Arc::default();
+    type Seen = (Version, Vec<String>, Option<PeerOffice>);
+    let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
     let noting = Arc::clone(&seen);
     let routes = Router::new().route(
         "/office/v1/echo",
