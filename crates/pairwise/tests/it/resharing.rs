@@ -63,7 +63,7 @@ impl Held {
     }
 
     fn commitments(&self) -> [Element; 3] {
-        self.all().each_ref().map(|e| commitment::<Intl>(e))
+        self.all().each_ref().map(commitment::<Intl>)
     }
 }
 
