@@ -341,15 +341,6 @@ impl Draft {
                 comment: "The listener for operators: /livez, /readyz with reasons, /metrics. Keep it off public networks.",
                 lines: vec![on("listen", quoted(&self.listen(office, metrics)), "Address and port.")],
             },
-            Table {
-                name: "tracing",
-                comment: "Traces of this office's own work. They end at its border: no other office learns their numbers.",
-                lines: vec![off(
-                    "otlp",
-                    "\"http://127.0.0.1:4318\"",
-                    "Where spans go, OTLP over HTTP; nowhere by default.",
-                )],
-            },
         ];
         if self.root == Root::Sandbox {
             tables.push(Table {
@@ -393,7 +384,7 @@ impl Draft {
 }
 
 fn store_table(office: &str) -> Table {
-    let role = "The server, database and the office's own role, without a password. `hufu store prepare` makes schema and role.";
+    let role = "The server, database and the office's own role, without a password. docs/operate/deployment.md has the SQL for schema and role.";
     let url = match office {
         "node-1" => "\"postgres://hufu_node_1@db.internal:5432/hufu\"",
         _ => "\"postgres://hufu_office@db.internal:5432/hufu\"",

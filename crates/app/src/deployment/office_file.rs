@@ -51,9 +51,6 @@ pub struct OfficeFile {
     pub log: Log,
     /// The operators' listener.
     pub metrics: MetricsTable,
-    /// Traces.
-    #[serde(default)]
-    pub tracing: Tracing,
     /// Registrar: the register of documents.
     #[serde(default)]
     pub register: Option<Service>,
@@ -200,15 +197,6 @@ pub struct MetricsTable {
     pub listen: SocketAddr,
 }
 
-/// Traces.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Tracing {
-    /// Where spans go (OTLP over HTTP).
-    #[serde(default)]
-    pub otlp: Option<String>,
-}
-
 /// A service of the world outside.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -249,7 +237,7 @@ impl OfficeFile {
             .ok_or_else(|| Failure::unreadable(path, "there is no such file; `hufu init DIR` makes one an office"))?;
         let text = String::from_utf8(bytes).map_err(|_| Failure::unreadable(path, "is not UTF-8 text"))?;
         let file = Self::parse(&text).map_err(|what| Failure::unreadable(path, what))?;
-        Ok(file.from_folder(path.parent().unwrap_or(Path::new(""))))
+        Ok(file.beside_folder(path.parent().unwrap_or(Path::new(""))))
     }
 
     /// Parses the text of a configuration.
@@ -290,10 +278,10 @@ impl OfficeFile {
                 return Err(format!("{what} is missing"));
             }
         }
-        if let Some(keys) = self.keys.as_ref().filter(|keys| keys.kind == Keeper::Pkcs11) {
-            if keys.module.is_none() || keys.token.is_none() || keys.pin_file.is_none() {
-                return Err("[keys]: kind = \"pkcs11\" needs module, token and pin_file".to_owned());
-            }
+        if let Some(keys) = self.keys.as_ref().filter(|keys| keys.kind == Keeper::Pkcs11)
+            && (keys.module.is_none() || keys.token.is_none() || keys.pin_file.is_none())
+        {
+            return Err("[keys]: kind = \"pkcs11\" needs module, token and pin_file".to_owned());
         }
         self.check_public()?;
         self.check_store()
@@ -325,7 +313,7 @@ impl OfficeFile {
         }
     }
 
-    fn from_folder(mut self, folder: &Path) -> Self {
+    fn beside_folder(mut self, folder: &Path) -> Self {
         let public = self.public.as_mut().map(|public| [public.certificate.as_mut(), public.key.as_mut()]);
         let services = [&mut self.register, &mut self.face, &mut self.messages];
         let optional = [

@@ -12,7 +12,8 @@ use hufu_web::peers;
 use hufu_web::reply::Edge;
 use hufu_web::serve::Stop;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Whom a node asks.
 #[derive(Clone)]

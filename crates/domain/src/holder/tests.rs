@@ -101,7 +101,7 @@ fn a_statement_for_another_state_of_the_row_is_refused() {
     let one = Octets([1; 32]);
     let applied = say(&holder, Change::Lock {}, Signer::Device(&one), NOW, NOW).unwrap().holder;
     let stale = Statement { version: holder.version, head: holder.head, t: NOW, change: Change::Unlock {} };
-    let refused = applied.apply(&stale, b"bytes", Signer::Device(&one), NOW, &RULES);
+    let refused = applied.apply(&stale, b"bytes", Signer::Device(&one), Timing::Fresh(NOW), &RULES);
     assert_eq!(refused.unwrap_err(), Refusal::VersionConflict);
 }
 

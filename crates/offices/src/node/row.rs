@@ -3,7 +3,8 @@
 use hufu_domain::agreement::Vote;
 use hufu_domain::holder::{Holder, Status};
 use hufu_kernel::{
-    Bytes, Element, Handle, Head, Index, Key, Locator, Octets, Record, Sealed, Subset, Timestamp, framed, offices,
+    Bytes, Element, Handle, Head, Index, Key, Locator, Migration, Octets, Record, Sealed, Subset, Timestamp, framed,
+    offices,
 };
 use hufu_wire::network_number::NetworkNumber;
 use serde::{Deserialize, Serialize};
@@ -151,6 +152,7 @@ impl Record for Row {
         Index { name: "peer", unique: true },
         Index { name: "voted", unique: false },
     ];
+    const MIGRATIONS: &'static [Migration] = &[Migration::AddIndex("peer"), Migration::AddIndex("voted")];
 
     fn key(&self) -> Key {
         Key::own(self.handle.as_slice())

@@ -1,4 +1,5 @@
 //! Keys that parties make together: everybody arrives at the same, and whoever lies is named.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use crate::support::{node, rng};
 use hufu_kernel::{Bytes, NodeIndex, Octets, Rng, Secret, random};

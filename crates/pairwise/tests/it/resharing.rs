@@ -1,4 +1,5 @@
 //! Moving to new keys: no pseudonym changes, every sub-key does, and old keys beside new ones are worth no more than new ones.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use crate::support::rng;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -62,7 +63,7 @@ impl Held {
     }
 
     fn commitments(&self) -> [Element; 3] {
-        self.all().each_ref().map(|e| commitment::<Intl>(e))
+        self.all().each_ref().map(commitment::<Intl>)
     }
 }
 

@@ -59,6 +59,7 @@ fn readable(place: usize, files: &[PathBuf]) -> Vec<PathBuf> {
     String::from_utf8(output.stdout).unwrap().lines().map(PathBuf::from).collect()
 }
 
+#[expect(clippy::needless_range_loop, reason = "a place is a number of a user too")]
 #[tokio::test(flavor = "multi_thread")]
 async fn no_offices_user_can_read_a_file_of_another_and_each_reads_its_own() {
     if !root() {

@@ -119,7 +119,8 @@ impl Node {
 
     /// Gives rows their names between this node and its peers: those of before there were names, and all of them after a new key.
     pub(super) async fn take_stock(&self) -> Result<(), Refusal> {
-        self.beyond.standing.stocked.get_or_try_init(|| self.name_rows()).await.map(|()| ())
+        self.beyond.standing.stocked.get_or_try_init(|| self.name_rows()).await?;
+        Ok(())
     }
 
     async fn name_rows(&self) -> Result<(), Refusal> {

@@ -87,7 +87,7 @@ faulty!(FaultyUniqueness, Uniqueness {
     begin_recovery(r: &Signed<BeginRecovery>) -> Bytes;
     store_wrap(r: &Signed<StoreWrap>) -> Bytes;
     confirm(r: &Signed<Confirm>) -> Signed<Confirmation>;
-    confirmation(r: hufu_kernel::EnrolmentId) -> Option<Signed<Confirmation>>;
+    confirmation(r: &hufu_kernel::EnrolmentId) -> Option<Signed<Confirmation>>;
     forget(r: &Signed<Forget>) -> ();
 });
 faulty!(FaultyPost, Post {
