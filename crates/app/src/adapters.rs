@@ -7,7 +7,7 @@ use hufu_offices::ports::{FaceDecision, IdentitySource, Sms};
 use hufu_sandbox::adapters::{RegisterClient, SmsClient, Unanswered};
 use hufu_sandbox::persons::Status;
 use hufu_sandbox::phone_simulator::SendRequest;
-use hufu_sandbox::register::MatchRequest;
+use hufu_sandbox::register::{MatchAnswer, MatchRequest};
 use hufu_wire::documents::DocumentNumber;
 use hufu_wire::phone::Phone;
 
@@ -28,18 +28,38 @@ impl IdentitySource for Register {
             tracing::warn!(%error, "the register did not answer");
             Refusal::RegisterDown
         })?;
-        if !answer.matches {
-            return Ok(None);
-        }
-        // A match without a birth date or standing is an answer nobody can decide on: as if none had come.
-        let (Some(birth), Some(status)) = (answer.birth_date, answer.status) else { return Err(Refusal::RegisterDown) };
-        let standing = match status {
-            Status::Valid => Standing::Valid,
-            Status::Expired => Standing::Expired,
-            Status::Deceased => Standing::Deceased,
-        };
-        Ok(Some(RegisterEntry { birth, standing }))
+        entry(&answer)
     }
+}
+
+/// What a register's answer says, if anything can be decided on it.
+///
+/// # Errors
+/// [`Refusal::RegisterDown`] for a match without a birth date or standing: as if no answer had come.
+pub fn entry(answer: &MatchAnswer) -> Result<Option<RegisterEntry>, Refusal> {
+    if !answer.matches {
+        return Ok(None);
+    }
+    let (Some(birth), Some(status)) = (answer.birth_date, answer.status) else { return Err(Refusal::RegisterDown) };
+    let standing = match status {
+        Status::Valid => Standing::Valid,
+        Status::Expired => Standing::Expired,
+        Status::Deceased => Standing::Deceased,
+    };
+    Ok(Some(RegisterEntry { birth, standing }))
+}
+
+/// A message as providers take it.
+///
+/// # Errors
+/// [`Refusal::PhoneNumber`].
+pub fn message(to: &str, template: &str, params: &[(&str, &str)], lang: Lang) -> Result<SendRequest, Refusal> {
+    Ok(SendRequest {
+        to: Phone::parse(to).map_err(|_| Refusal::PhoneNumber)?,
+        template: template.to_owned(),
+        params: params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        lang,
+    })
 }
 
 /// The message provider behind its simulator.
@@ -49,12 +69,7 @@ pub struct Messages(pub SmsClient);
 #[async_trait]
 impl Sms for Messages {
     async fn send(&self, to: &str, template: &str, params: &[(&str, &str)], lang: Lang) -> Result<(), Refusal> {
-        let message = SendRequest {
-            to: Phone::parse(to).map_err(|_| Refusal::PhoneNumber)?,
-            template: template.to_owned(),
-            params: params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-            lang,
-        };
+        let message = message(to, template, params, lang)?;
         self.0.send(&message).await.map_err(|error| match error {
             Unanswered::Number => Refusal::PhoneNumber,
             Unanswered::Down(cause) => {

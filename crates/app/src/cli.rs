@@ -1,5 +1,7 @@
 //! The command line.
 
+mod deployment;
+
 use crate::bench;
 use crate::demo::metrics::MetricsAt;
 use crate::demo::{self, Ended, control};
@@ -7,7 +9,7 @@ use crate::failure::Failure;
 use crate::server::Server;
 use crate::{data_dir, doctor, explain, logs, platform_file, root, rows};
 use clap::{Args, Parser, Subcommand};
-use hufu_kernel::OsRng;
+use hufu_kernel::{OsRng, Root};
 use hufu_web::serve::Stopper;
 use hufu_wire::api::platform::Profile;
 use std::path::PathBuf;
@@ -33,7 +35,13 @@ pub struct Cli {
 enum Command {
     /// Run a sandbox with every office in this process, on this machine only.
     Demo(Box<Demo>),
-    /// Make a platform of your own for the sandbox.
+    /// Begin a deployment of offices that are apart: a plan, and a folder an office with its configuration.
+    Init(Box<deployment::Init>),
+    /// Run one office of a production deployment in this process.
+    Serve(deployment::Serve),
+    /// Run every office of a production deployment on this machine, one process an office.
+    Up(deployment::Up),
+    /// Make a platform of your own; admit platforms at the registry, or withdraw them.
     Platform {
         #[command(subcommand)]
         command: Platform,
@@ -144,6 +152,10 @@ enum Platform {
         #[command(flatten)]
         data: Data,
     },
+    /// Have the registry sign what platforms ask for; the front hears of it within half a minute.
+    Admit(deployment::Admit),
+    /// Take a platform's certificate from the registry's list.
+    Withdraw(deployment::Withdraw),
 }
 
 #[derive(Debug, Subcommand)]
@@ -153,6 +165,14 @@ enum Sandbox {
         #[command(subcommand)]
         command: Clock,
     },
+    /// Run one office of a sandbox in this process.
+    Serve(deployment::Serve),
+    /// Run every office of a sandbox on this machine, one process an office, and the world around them.
+    Up(deployment::SandboxUp),
+    /// Run the world around a sandbox's offices: register, phones, sample platforms, personas.
+    World(deployment::WorldOf),
+    /// Take the tour of a sandbox whose offices run apart.
+    Tour(deployment::TourOf),
 }
 
 #[derive(Debug, Subcommand)]
@@ -255,14 +275,28 @@ struct SignInBench {
 /// # Errors
 /// [`Failure`], as a sentence for whoever typed it.
 pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
-    logs::start(&cli.log, cli.log_json)?;
     match cli.command {
+        // An office's logs are its configuration's.
+        Command::Serve(asked) => deployment::run_serve(asked, Root::Production),
+        Command::Sandbox { command: Sandbox::Serve(asked) } => deployment::run_serve(asked, Root::Sandbox),
+        command => {
+            logs::start(&cli.log, cli.log_json)?;
+            run_logged(command)
+        }
+    }
+}
+
+fn run_logged(command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Serve(asked) => deployment::run_serve(asked, Root::Production),
+        Command::Up(asked) => deployment::run_up(asked, Root::Production),
         Command::Demo(demo) => {
             if let Some(DemoCommand::Reset { data, store }) = &demo.command {
                 return reset(data, store.store.as_ref());
             }
             run_demo(*demo)
         }
+        Command::Init(asked) => deployment::run_init(*asked),
         Command::Platform { command: Platform::New { name, dir, basic, issuer, data } } => {
             let profile = if basic { Profile::Basic } else { Profile::Fapi2 };
             let trust = data.folder()?.join(root::TRUST_FILE);
@@ -276,7 +310,13 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
             println!("\nNext: hufu demo --platform {}", written.file.display());
             Ok(ExitCode::SUCCESS)
         }
+        Command::Platform { command: Platform::Admit(asked) } => deployment::run_admit(&asked),
+        Command::Platform { command: Platform::Withdraw(asked) } => deployment::run_withdraw(&asked),
         Command::Sandbox { command: Sandbox::Clock { command } } => clock(command),
+        Command::Sandbox { command: Sandbox::Serve(asked) } => deployment::run_serve(asked, Root::Sandbox),
+        Command::Sandbox { command: Sandbox::Up(asked) } => deployment::run_sandbox_up(asked),
+        Command::Sandbox { command: Sandbox::World(asked) } => deployment::run_world(&asked),
+        Command::Sandbox { command: Sandbox::Tour(asked) } => deployment::run_tour(&asked),
         Command::Explain(asked) => {
             let text = match (&asked.code_or_id, asked.list) {
                 (Some(code_or_id), false) => explain::explain(code_or_id, &asked.data.folder()?)?,

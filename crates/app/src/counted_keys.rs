@@ -1,6 +1,6 @@
 //! An office's keys that count the signatures made with them, by kind and never by what was signed.
 
-use hufu_kernel::{KeyError, KeyStore, Octets, Sealed};
+use hufu_kernel::{Bytes, KeyError, KeyStore, Octets, Sealed};
 use hufu_web::metrics::Metrics;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -45,6 +45,10 @@ impl KeyStore for CountedKeys {
     fn sign_es256(&self, key: &str, message: &[u8]) -> Result<Octets<64>, KeyError> {
         self.used("es256");
         self.keys.sign_es256(key, message)
+    }
+
+    fn public(&self, key: &str) -> Result<Bytes, KeyError> {
+        self.keys.public(key)
     }
 
     fn share(&self, key: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {

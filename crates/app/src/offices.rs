@@ -1,94 +1,172 @@
-//! The offices of one sandbox, each over its own folder, wired in one process through the same ports that carry HTTP elsewhere.
+//! The offices, each started alone from what is its own: the same functions whether the others are in this process (`hufu demo`)
+//! or elsewhere (`hufu serve`). What one office asks of another goes through the traits in `hufu_offices::ports`.
+
+pub mod front;
+pub mod node;
+pub mod post;
+pub mod registrar;
+pub mod registry;
+pub mod tagger;
+pub mod together;
+pub mod uniqueness;
 
 use crate::counted_keys::CountedKeys;
 use crate::failure::Failure;
-use crate::root::{NODES, SandboxRoot, TAGGERS};
-use crate::rows::Rows;
+use crate::root::{NODES, OfficeFolder, RS256, SandboxRoot};
+use crate::rows::OwnRows;
+use async_trait::async_trait;
+use axum::Router;
 use hufu_domain::rules::Rules;
-use hufu_kernel::{Clock, Key, KeyStore, NodeIndex, Office, Record, Refusal, Rng, offices};
-use hufu_offices::front::{self, Front};
-use hufu_offices::node::{self, Node, NodeParts, Row};
-use hufu_offices::ports::{self, FaceDecision, IdentitySource, Sms};
-use hufu_offices::post::{self, Contact, Post};
-use hufu_offices::registrar::{self, Enrolment, Registrar, RegistrarParts};
-use hufu_offices::tagger::{HOURLY_QUOTA, Tagger};
-use hufu_offices::uniqueness::{self, Tag, Uniqueness};
-use hufu_store::{Counts, MemoryOnce, Store};
+use hufu_kernel::{Clock, Key, KeyStore, NodeIndex, Office, Record, Refusal, Rng};
+use hufu_store::{Counts, Schema, Store};
 use hufu_web::health::Probe;
 use hufu_web::metrics::Metrics;
+use hufu_web::reply::Edge;
 use hufu_web::serve::Stop;
 use hufu_wire::api::trust::Trust;
+use hufu_wire::jose::{Alg, RsaKey};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Sign-ins the front keeps open at once.
-const TRANSACTIONS: usize = 20_000;
-/// Single-use values the front remembers.
-const ONCE: usize = 500_000;
 /// How often lapsed things are forgotten.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// How often one office is swept in a row while there is more.
 const SWEEPS: u32 = 50;
-
 /// Rows a sweep deletes at a time.
 const SWEEP_AT_ONCE: u32 = 1000;
 
-/// What the offices of one process share: time, randomness, rules, and the world outside.
+/// What any office is started with, whoever its neighbours are.
+#[derive(Clone)]
 pub struct Surroundings {
     /// The public half with this run's addresses.
     pub trust: Arc<Trust>,
-    /// One clock for all.
+    /// Time: in a sandbox one clock for all.
     pub clock: Arc<dyn Clock>,
     /// The system's generator.
     pub rng: Arc<dyn Rng>,
     /// The rules.
     pub rules: Arc<Rules>,
-    /// The civil register.
-    pub identity: Arc<dyn IdentitySource>,
-    /// The face step.
-    pub face: Arc<dyn FaceDecision>,
-    /// Short messages.
-    pub sms: Arc<dyn Sms>,
     /// Counters, where they are wanted.
     pub metrics: Option<Arc<Metrics>>,
-    /// Origins of persona agents, which may post to the front as the wallet does.
-    pub agents: Vec<String>,
 }
 
-/// All offices, running.
-pub struct Offices {
-    /// The nodes, 1 to 3.
-    pub nodes: [Arc<Node>; 3],
-    /// The registrar.
-    pub registrar: Arc<Registrar>,
-    /// The front.
-    pub front: Arc<Front>,
-    /// The registry's key store: it signs platform certificates.
-    pub registry: Arc<dyn KeyStore>,
-    uniqueness: Arc<Uniqueness>,
-    stores: Stores,
+/// What is one office's own: its keys, its folder, and the place of its rows.
+#[derive(Clone)]
+pub struct Premises {
+    /// The office: `node-2`.
+    pub office: &'static str,
+    /// Its keys, opened.
+    pub keys: Arc<dyn KeyStore>,
+    folder: OfficeFolder,
+    rows: OwnRows,
 }
 
-/// Each office's own store.
-struct Stores {
-    nodes: [Store<offices::Node>; 3],
-    registrar: Store<offices::Registrar>,
-    uniqueness: Store<offices::Uniqueness>,
-    post: Store<offices::Post>,
-}
-
-impl Stores {
-    async fn open(root: &SandboxRoot, rows: &Rows) -> Result<Self, Failure> {
-        let trust = root.office("front").trust_root();
-        let node = async |index: NodeIndex| rows.store(root, NODES[index.slot()], &node::schema(trust, index)).await;
-        let [one, two, three] = NodeIndex::ALL;
-        Ok(Self {
-            nodes: [node(one).await?, node(two).await?, node(three).await?],
-            registrar: rows.store(root, "registrar", &registrar::schema(trust)).await?,
-            uniqueness: rows.store(root, "uniqueness", &uniqueness::schema(trust)).await?,
-            post: rows.store(root, "post", &post::schema(trust)).await?,
-        })
+impl Premises {
+    /// The premises of `office`, its keys counted where anything is.
+    #[must_use]
+    pub fn new(office: &'static str, folder: OfficeFolder, keys: Arc<dyn KeyStore>, rows: OwnRows) -> Self {
+        Self { office, keys, folder, rows }
     }
+
+    /// The same with signatures counted.
+    #[must_use]
+    pub fn counted(mut self, metrics: Option<&Arc<Metrics>>) -> Self {
+        if let Some(metrics) = metrics {
+            self.keys = Arc::new(CountedKeys { keys: self.keys, office: self.office, metrics: Arc::clone(metrics) });
+        }
+        self
+    }
+
+    /// The office's folder.
+    #[must_use]
+    pub fn folder(&self) -> &OfficeFolder {
+        &self.folder
+    }
+
+    /// The office's store; refused if its header names another office or trust root. Blocks on files.
+    async fn store<O: Office>(&self, schema: &Schema<O>) -> Result<Store<O>, Failure> {
+        self.rows.open(&self.folder, schema).await
+    }
+
+    /// The node's RS256 key, which signs for `basic` clients of a sandbox.
+    fn rs256(&self) -> Result<RsaKey, Failure> {
+        let broken = |error: &dyn std::fmt::Display| Failure::unreadable(self.folder.path(), error);
+        let der = self.keys.share(RS256).map_err(|error| broken(&error))?;
+        RsaKey::from_pkcs8(&der, Alg::RS256).map_err(|error| broken(&error))
+    }
+
+    fn refused(&self, refusal: Refusal) -> Failure {
+        Failure::other(format!("{} does not start: {}", self.office, refusal.text().developer))
+    }
+}
+
+/// An office at work, as the process around it sees it.
+#[async_trait]
+pub trait Running: Send + Sync {
+    /// The office: `node-2`.
+    fn name(&self) -> &'static str;
+
+    /// What wallets, browsers and platforms ask of it; nothing for an office that none of them ever meets.
+    fn public(&self, edge: &Edge) -> Option<Router>;
+
+    /// What the other offices ask of it, each route with those who may.
+    fn internal(&self, edge: &Edge) -> Router;
+
+    /// Forgets what has lapsed, once.
+    async fn sweep(&self) {}
+
+    /// Its own work beside its answers, until told to stop: sweeping every few seconds.
+    async fn work(self: Arc<Self>, mut stop: Stop) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(SWEEP_EVERY) => {}
+                () = stop.stopped() => return,
+            }
+            self.sweep().await;
+        }
+    }
+
+    /// What keeps it from working, one sentence each.
+    async fn reasons(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What its store has done since the start.
+    fn counts(&self) -> Option<Counts> {
+        None
+    }
+}
+
+/// The rules of this folder, or the built-in ones.
+///
+/// # Errors
+/// [`Failure::Unreadable`] with the file and what is wrong in it.
+pub fn rules(folder: Option<&Path>) -> Result<Rules, Failure> {
+    let Some(folder) = folder else { return Rules::built_in().map_err(Failure::other) };
+    let mut texts = Vec::new();
+    for name in Rules::FILES {
+        let path = folder.join(name);
+        let text = std::fs::read_to_string(&path).map_err(|error| Failure::unreadable(&path, error))?;
+        texts.push(text);
+    }
+    let [enrolment, certificate, recovery] = texts.as_slice() else { return Err(Failure::other("no rules")) };
+    Rules::parse([enrolment, certificate, recovery]).map_err(|error| Failure::unreadable(folder, error))
+}
+
+/// Asks these offices together.
+#[must_use]
+pub fn probe(offices: Vec<Arc<dyn Running>>) -> Probe {
+    Arc::new(move || {
+        let offices = offices.clone();
+        Box::pin(async move {
+            let mut reasons = Vec::new();
+            for office in offices {
+                reasons.extend(office.reasons().await);
+            }
+            reasons
+        })
+    })
 }
 
 /// Opens and closes the store file of one office, to see whether it is that office's. Blocks.
@@ -99,158 +177,11 @@ pub fn check_store(root: &SandboxRoot, name: &'static str) -> Result<(), Failure
     let folder = root.office(name);
     let trust = folder.trust_root();
     match NodeIndex::ALL.into_iter().find(|index| NODES[index.slot()] == name) {
-        Some(index) => folder.store(&node::schema(trust, index)).map(drop),
-        None if name == "registrar" => folder.store(&registrar::schema(trust)).map(drop),
-        None if name == "uniqueness" => folder.store(&uniqueness::schema(trust)).map(drop),
-        None if name == "post" => folder.store(&post::schema(trust)).map(drop),
+        Some(index) => folder.store(&hufu_offices::node::schema(trust, index)).map(drop),
+        None if name == "registrar" => folder.store(&hufu_offices::registrar::schema(trust)).map(drop),
+        None if name == "uniqueness" => folder.store(&hufu_offices::uniqueness::schema(trust)).map(drop),
+        None if name == "post" => folder.store(&hufu_offices::post::schema(trust)).map(drop),
         None => Err(Failure::other(format!("{name} has no store"))),
-    }
-}
-
-/// Opens every office's keys and store and starts the offices. Blocks while stores in files open.
-///
-/// # Errors
-/// [`Failure`] naming the office.
-pub async fn start(root: &SandboxRoot, rows: &Rows, around: &Surroundings) -> Result<Offices, Failure> {
-    let stores = Stores::open(root, rows).await?;
-    let keys = |office: &'static str| {
-        let keys = root.office(office).keys(&around.rng)?;
-        Ok::<_, Failure>(counted(keys, office, around.metrics.as_ref()))
-    };
-    let clock = || Arc::clone(&around.clock);
-    let trust = || Arc::clone(&around.trust);
-    let uniqueness = Arc::new(Uniqueness::new(trust(), keys("uniqueness")?, stores.uniqueness.clone(), clock()));
-    let post = Post::new(
-        trust(),
-        keys("post")?,
-        stores.post.clone(),
-        Arc::clone(&around.sms),
-        clock(),
-        Arc::clone(&around.rules),
-    );
-    let post: Arc<dyn ports::Post> = Arc::new(post);
-    let node = |index: NodeIndex| {
-        let folder = root.office(NODES[index.slot()]);
-        let keys = keys(NODES[index.slot()])?;
-        let rs256 = Some(folder.rs256(keys.as_ref())?);
-        let parts = NodeParts {
-            index,
-            trust: trust(),
-            keys,
-            rs256,
-            store: stores.nodes[index.slot()].clone(),
-            clock: clock(),
-            rng: Arc::clone(&around.rng),
-            rules: Arc::clone(&around.rules),
-            uniqueness: Arc::clone(&uniqueness) as Arc<dyn ports::Uniqueness>,
-            post: Arc::clone(&post),
-        };
-        Node::new(parts).map(Arc::new).map_err(|refusal| started(NODES[index.slot()], refusal))
-    };
-    let tagger = |index: NodeIndex| -> Result<Arc<dyn ports::Tagger>, Failure> {
-        let name = TAGGERS[index.slot()];
-        let own = keys(name)?;
-        let tagger = Tagger::new(trust(), own.as_ref(), clock(), Arc::clone(&around.rng), HOURLY_QUOTA);
-        Ok(Arc::new(tagger.map_err(|refusal| started(name, refusal))?))
-    };
-    let [one, two, three] = NodeIndex::ALL;
-    let nodes = [node(one)?, node(two)?, node(three)?];
-    let registrar = Registrar::new(RegistrarParts {
-        trust: trust(),
-        keys: keys("registrar")?,
-        store: stores.registrar.clone(),
-        clock: clock(),
-        rng: Arc::clone(&around.rng),
-        rules: Arc::clone(&around.rules),
-        identity: Arc::clone(&around.identity),
-        face: Arc::clone(&around.face),
-        taggers: [tagger(one)?, tagger(two)?, tagger(three)?],
-        uniqueness: Arc::clone(&uniqueness) as Arc<dyn ports::Uniqueness>,
-        post,
-        nodes: nodes.clone().map(|node| node as Arc<dyn ports::Node>),
-    });
-    let front = Arc::new(start_front(around, keys("front")?)?);
-    Ok(Offices { nodes, registrar: Arc::new(registrar), front, registry: keys("registry")?, uniqueness, stores })
-}
-
-fn counted(keys: Arc<dyn KeyStore>, office: &'static str, metrics: Option<&Arc<Metrics>>) -> Arc<dyn KeyStore> {
-    match metrics {
-        None => keys,
-        Some(metrics) => Arc::new(CountedKeys { keys, office, metrics: Arc::clone(metrics) }),
-    }
-}
-
-fn started(office: &str, refusal: Refusal) -> Failure {
-    Failure::other(format!("{office} does not start: {}", refusal.text().developer))
-}
-
-fn start_front(around: &Surroundings, keys: Arc<dyn KeyStore>) -> Result<Front, Failure> {
-    let config =
-        front::Config { trust: Trust::clone(&around.trust), transactions: TRANSACTIONS, agents: around.agents.clone() };
-    let ports = front::Ports {
-        keys,
-        once: Arc::new(MemoryOnce::new(ONCE)),
-        clock: Arc::clone(&around.clock),
-        rng: Arc::clone(&around.rng),
-        sealer: front::Sealer::random(around.rng.as_ref()),
-    };
-    Front::new(config, ports).map_err(Failure::other)
-}
-
-impl Offices {
-    /// Forgets what has lapsed, every few seconds, until told to stop.
-    pub async fn sweep(self: Arc<Self>, clock: Arc<dyn Clock>, mut stop: Stop) {
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(SWEEP_EVERY) => {}
-                () = stop.stopped() => return,
-            }
-            self.sweep_once(clock.as_ref()).await;
-        }
-    }
-
-    async fn sweep_once(&self, clock: &dyn Clock) {
-        swept("registrar", self.registrar.sweep().await);
-        swept("uniqueness", self.uniqueness.sweep().await);
-        swept("post", store_sweep(&self.stores.post, clock).await);
-        for (node, store) in self.nodes.iter().zip(&self.stores.nodes) {
-            let name = NODES[node.index().slot()];
-            node.sweep_sessions();
-            swept(name, node.sweep_pending().await);
-            swept(name, store_sweep(store, clock).await);
-        }
-    }
-
-    /// What every store has done since the start, by office.
-    #[must_use]
-    pub fn store_counts(&self) -> [(&'static str, Counts); 6] {
-        let Stores { nodes: [one, two, three], registrar, uniqueness, post } = &self.stores;
-        [
-            (NODES[0], one.counts()),
-            (NODES[1], two.counts()),
-            (NODES[2], three.counts()),
-            ("registrar", registrar.counts()),
-            ("uniqueness", uniqueness.counts()),
-            ("post", post.counts()),
-        ]
-    }
-
-    /// Whether node `index` can work.
-    #[must_use]
-    pub fn node_probe(&self, index: NodeIndex) -> Probe {
-        store_probe::<Row>(self.stores.nodes[index.slot()].clone())
-    }
-
-    /// Whether the registrar and what stands behind it can work.
-    #[must_use]
-    pub fn registrar_probe(&self) -> Probe {
-        let own = store_probe::<Enrolment>(self.stores.registrar.clone());
-        let uniqueness = store_probe::<Tag>(self.stores.uniqueness.clone());
-        let post = store_probe::<Contact>(self.stores.post.clone());
-        Arc::new(move || {
-            let (own, uniqueness, post) = (own(), uniqueness(), post());
-            Box::pin(async move { [own.await, uniqueness.await, post.await].concat() })
-        })
     }
 }
 
@@ -274,15 +205,10 @@ fn swept(office: &str, result: Result<u32, Refusal>) {
     }
 }
 
-/// Ready when the store answers a read.
-fn store_probe<R: Record>(store: Store<R::Office>) -> Probe {
-    Arc::new(move || {
-        let store = store.clone();
-        Box::pin(async move {
-            match store.get::<R>(&Key::own(b"readiness")).await {
-                Ok(_) => Vec::new(),
-                Err(error) => vec![format!("the store of {} does not answer: {error}", <R::Office as Office>::NAME)],
-            }
-        })
-    })
+/// What is wrong with a store that does not answer a read.
+async fn store_reasons<R: Record>(store: &Store<R::Office>) -> Vec<String> {
+    match store.get::<R>(&Key::own(b"readiness")).await {
+        Ok(_) => Vec::new(),
+        Err(error) => vec![format!("the store of {} does not answer: {error}", <R::Office as Office>::NAME)],
+    }
 }

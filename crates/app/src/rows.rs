@@ -5,7 +5,7 @@
 use crate::data_dir::{self, Standing};
 use crate::failure::Failure;
 use crate::files;
-use crate::root::{self, STORE, STORES, SandboxRoot};
+use crate::root::{self, OfficeFolder, STORE, STORES, SandboxRoot};
 use crate::server::{self, Places, Server};
 use hufu_kernel::{Office, Rng};
 use hufu_store::{PostgresOptions, Schema, Store};
@@ -85,24 +85,43 @@ fn file(root: &SandboxRoot, office: &'static str) -> PathBuf {
     root.office(office).path().join(STORE)
 }
 
-impl Rows {
-    /// The store of an office; refused if its header names another office or trust root. Blocks on files.
+/// Where one office's rows are.
+#[derive(Clone, Debug)]
+pub enum OwnRows {
+    /// In its folder.
+    File,
+    /// On a server, under its own schema and role.
+    Server(Box<PostgresOptions>),
+    /// Nowhere: it keeps none.
+    None,
+}
+
+impl OwnRows {
+    /// The store; refused if its header names another office or trust root. Blocks on files.
     ///
     /// # Errors
     /// [`Failure::Store`].
-    pub async fn store<O: Office>(
-        &self,
-        root: &SandboxRoot,
-        office: &'static str,
-        schema: &Schema<O>,
-    ) -> Result<Store<O>, Failure> {
+    pub async fn open<O: Office>(&self, folder: &OfficeFolder, schema: &Schema<O>) -> Result<Store<O>, Failure> {
         match self {
-            Self::Files => root.office(office).store(schema),
+            Self::File => folder.store(schema),
+            Self::Server(place) => {
+                let opened = Store::postgres(PostgresOptions::clone(place), schema).await;
+                opened.map_err(|cause| Failure::Store { office: folder.name().to_owned(), cause })
+            }
+            Self::None => Err(Failure::other(format!("{} has no store", folder.name()))),
+        }
+    }
+}
+
+impl Rows {
+    /// The place of one office's rows.
+    #[must_use]
+    pub fn own(&self, office: &'static str) -> OwnRows {
+        match self {
+            _ if !STORES.contains(&office) => OwnRows::None,
+            Self::Files => OwnRows::File,
             Self::Server(places) => {
-                let place = places.get(office).cloned();
-                let place = place.ok_or_else(|| Failure::other(format!("{office} has no store")))?;
-                let opened = Store::postgres(place, schema).await;
-                opened.map_err(|cause| Failure::Store { office: office.to_owned(), cause })
+                places.get(office).map_or(OwnRows::None, |place| OwnRows::Server(Box::new(place.clone())))
             }
         }
     }
@@ -128,21 +147,39 @@ pub struct AtRest {
 }
 
 impl AtRest {
+    /// An office's folder, and its schema where its rows are on a server.
+    #[must_use]
+    pub fn of(office: &'static str, folder: &Path, rows: &OwnRows) -> Self {
+        let place = match rows {
+            OwnRows::Server(place) => Some(PostgresOptions::clone(place)),
+            OwnRows::File | OwnRows::None => None,
+        };
+        Self { office, folder: folder.to_owned(), place }
+    }
+
     /// Every byte of it.
     ///
     /// # Errors
     /// A sentence.
     pub async fn read(&self) -> Result<Vec<u8>, String> {
         let mut all = Vec::new();
-        let entries = std::fs::read_dir(&self.folder).map_err(|error| error.to_string())?.flatten();
-        for path in entries.map(|entry| entry.path()).filter(|path| path.is_file()) {
-            match std::fs::read(&path) {
-                Ok(bytes) => all.extend(bytes),
-                // A log that was emptied while we looked.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error.to_string()),
+        let mut folders = vec![self.folder.clone()];
+        while let Some(folder) = folders.pop() {
+            for path in
+                std::fs::read_dir(&folder).map_err(|error| error.to_string())?.flatten().map(|entry| entry.path())
+            {
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                match std::fs::read(&path) {
+                    Ok(bytes) => all.extend(bytes),
+                    // A log that was emptied while we looked.
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(error.to_string()),
+                }
+                all.push(b'\n');
             }
-            all.push(b'\n');
         }
         if let Some(place) = &self.place {
             all.extend(server::rows(place).await?);

@@ -3,7 +3,9 @@
 //! The user of `--store` owns the schemas and makes the roles; the offices' own connections are made as the roles. A role's
 //! password is drawn at every start and lives in memory: the server is told a SCRAM verifier of it.
 
+use crate::deployment::office_file::StoreTable;
 use crate::failure::Failure;
+use crate::files;
 use crate::root::STORES;
 use hufu_kernel::{Octets, Rng, Root, b64, hex, random, unb64};
 use hufu_store::{PostgresOptions, StoreError, TrustRoot};
@@ -17,7 +19,7 @@ use tokio_postgres::{Client, Config, NoTls};
 /// Connections of one office.
 const CONNECTIONS: usize = 6;
 
-/// A PostgreSQL server and database, and a user there that may make schemas.
+/// A PostgreSQL server and database, or a cluster's servers of which one takes writes, and a user there that may make schemas.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Server {
     config: Config,
@@ -36,6 +38,9 @@ impl FromStr for Server {
             .map_err(|error| Failure::other(format!("the store's address does not parse: {}", cause(&error))))?;
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(Duration::from_secs(5));
+        }
+        if config.get_hosts().len() > 1 {
+            config.target_session_attrs(tokio_postgres::config::TargetSessionAttrs::ReadWrite);
         }
         config.application_name("hufu");
         Ok(Self { config })
@@ -177,6 +182,41 @@ impl Server {
         }
         Ok(there.len())
     }
+}
+
+/// An office's own place on a server, by its configuration: its role in the address, the role's password apart.
+///
+/// # Errors
+/// [`Failure::Other`] for an address that does not parse or names a password; [`Failure::Unreadable`] for a password that cannot be
+/// had.
+pub fn own_place(table: &StoreTable, office: &str, trust: &TrustRoot) -> Result<PostgresOptions, Failure> {
+    let server: Server = table.url.as_deref().unwrap_or_default().parse()?;
+    let mut config = server.config;
+    if config.get_password().is_some() {
+        return Err(Failure::other("[store] url: no password there; give password_file or password_env"));
+    }
+    if let Some(password) = password(table)? {
+        config.password(password);
+    }
+    if config.get_user().is_none() {
+        config.user(role(office, trust));
+    }
+    Ok(PostgresOptions { config, schema: schema(office), connections: CONNECTIONS })
+}
+
+/// The password of the office's role, if it has one.
+fn password(table: &StoreTable) -> Result<Option<String>, Failure> {
+    if let Some(path) = &table.password_file {
+        let bytes = files::read(path)?.ok_or_else(|| Failure::unreadable(path, "missing"))?;
+        let mode = files::mode(path)?;
+        if mode & 0o077 != 0 {
+            return Err(Failure::Exposed { path: path.clone(), mode, wanted: files::PRIVATE });
+        }
+        let text = String::from_utf8(bytes).map_err(|error| Failure::unreadable(path, error))?;
+        return Ok(Some(text.trim_end_matches('\n').to_owned()));
+    }
+    let Some(name) = &table.password_env else { return Ok(None) };
+    std::env::var(name).map(Some).map_err(|_| Failure::other(format!("[store] password_env: {name} is not set")))
 }
 
 /// The mark on an office's schema; empty for a schema without one.

@@ -1,6 +1,6 @@
 //! Where an office's long-lived keys are and what may be asked of them. Adapters: software keys from a sealed file, PKCS#11.
 
-use crate::{Octets, Sealed};
+use crate::{Bytes, Octets, Sealed};
 use zeroize::Zeroizing;
 
 /// Why a key operation failed.
@@ -48,6 +48,13 @@ pub trait KeyStore: Send + Sync + 'static {
     /// # Errors
     /// [`KeyError`] if the key is missing or its device fails.
     fn sign_es256(&self, key: &str, message: &[u8]) -> Result<Octets<64>, KeyError>;
+
+    /// The public half of a signing key: of Ed25519 the 32 bytes of RFC 8032 section 5.1.5, of P-256 the 65 bytes of the
+    /// uncompressed point (SEC 1 section 2.3.3: 0x04, x, y).
+    ///
+    /// # Errors
+    /// [`KeyError::Missing`] for a name that is no signing key's; [`KeyError::Device`] if the device fails.
+    fn public(&self, key: &str) -> Result<Bytes, KeyError>;
 
     /// A threshold share, unsealed into process memory (flows 2 says why).
     ///

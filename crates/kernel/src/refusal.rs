@@ -275,7 +275,15 @@ refusals! {
     OfficeRefused "office_refused" Caller 403
         zh "内部请求被拒绝。"
         en "An internal request was refused."
-        dev "A message between offices carries no valid signature of the office it names, or exceeds that office's quota.";
+        dev "A message between offices carries no valid signature of the office it names, exceeds that office's quota, or came from an office that may not ask this.";
+    OfficeUnreachable "office_unreachable" Service 503
+        zh "服务的一个部门暂时没有应答，请稍后再试。"
+        en "A part of our service is not answering. Try again in a moment."
+        dev "Another office could not be connected to, did not prove its name, or did not answer in time; the asking office's log names it. Messages between offices are idempotent: repeat the request.";
+    OfficeGarbled "office_garbled" Service 502
+        zh "服务的一个部门应答有误，请稍后再试。"
+        en "A part of our service gave an answer that could not be read. Try again later."
+        dev "Another office answered with something that is neither the documented answer nor a refusal of this table, or with more than is accepted; the asking office's log names it. The two may run different versions.";
     WrongRoot "wrong_root" Caller 403
         zh "沙箱与正式环境不能混用。"
         en "Sandbox and production do not mix."

@@ -1,7 +1,7 @@
 //! Software keys: bytes in this process's memory, behind the same trait as a hardware module.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _};
 use aws_lc_rs::{hmac, rand::SystemRandom};
 use hufu_kernel::{Bytes, KeyError, KeyStore, Octets, Rng, Sealed};
 use std::collections::BTreeMap;
@@ -115,6 +115,14 @@ impl KeyStore for SoftwareKeys {
         }
     }
 
+    fn public(&self, key: &str) -> Result<Bytes, KeyError> {
+        match self.key(key)? {
+            Loaded::Ed25519(pair) => Ok(pair.public_key().as_ref().into()),
+            Loaded::Es256(pair) => Ok(pair.public_key().as_ref().into()),
+            _ => Err(KeyError::Missing(key.to_owned())),
+        }
+    }
+
     fn share(&self, key: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         match self.key(key)? {
             Loaded::Share(bytes) => Ok(bytes.clone()),
@@ -161,4 +169,36 @@ pub fn open_under(key: &[u8; 32], aad: &[u8], sealed: &Sealed) -> Result<Zeroizi
 
 fn cipher(key: &[u8; 32]) -> Result<LessSafeKey, KeyError> {
     UnboundKey::new(&AES_256_GCM, key).map(LessSafeKey::new).map_err(|_| KeyError::Device("AES-256-GCM".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hufu_kernel::SeededRng;
+    use hufu_wire::jose::{Alg, PublicKey};
+
+    #[test]
+    fn the_public_halves_verify_what_the_keys_sign_and_no_other_key_has_one() {
+        let rng = Arc::new(SeededRng::new(7));
+        let secret = || Zeroizing::new(hufu_kernel::random::<32>(&*rng).to_vec());
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
+        let keys = SoftwareKeys::load(
+            [
+                ("office".to_owned(), SoftwareKey::Ed25519(secret())),
+                ("tls".to_owned(), SoftwareKey::Es256(Zeroizing::new(pkcs8.as_ref().to_vec()))),
+                ("k-12".to_owned(), SoftwareKey::Hmac(secret())),
+                ("rows".to_owned(), SoftwareKey::Seal(secret())),
+                ("hpke".to_owned(), SoftwareKey::Share(secret())),
+            ],
+            rng.clone(),
+        )
+        .unwrap();
+        let ed25519 = PublicKey::ed25519(keys.public("office").unwrap().0.try_into().unwrap()).unwrap();
+        assert!(ed25519.verify(Alg::EdDSA, b"m", keys.sign_ed25519("office", b"m").unwrap().as_slice()).is_ok());
+        let p256 = PublicKey::p256(keys.public("tls").unwrap().0.try_into().unwrap()).unwrap();
+        assert!(p256.verify(Alg::ES256, b"m", keys.sign_es256("tls", b"m").unwrap().as_slice()).is_ok());
+        for other in ["k-12", "rows", "hpke", "nobody"] {
+            assert_eq!(keys.public(other), Err(KeyError::Missing(other.to_owned())));
+        }
+    }
 }

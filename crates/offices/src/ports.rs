@@ -10,6 +10,7 @@ use hufu_wire::api::enrolment::{
     StoreContact, StoreWrap, TagState,
 };
 use hufu_wire::api::holder::Forget;
+use hufu_wire::api::platform::{AdmittedPage, ListAdmitted};
 use hufu_wire::api::recovery::{BeginRecovery, FindRow, Notify, RowFound, SealedRecovery};
 use hufu_wire::documents::DocumentNumber;
 
@@ -32,7 +33,7 @@ pub trait Uniqueness: Send + Sync {
     /// Confirms an enrolment: from here on the person exists.
     async fn confirm(&self, request: &Signed<Confirm>) -> Result<Signed<Confirmation>, Refusal>;
     /// The confirmation of an enrolment, if it was given.
-    async fn confirmation(&self, enrolment_id: EnrolmentId) -> Result<Option<Signed<Confirmation>>, Refusal>;
+    async fn confirmation(&self, enrolment_id: &EnrolmentId) -> Result<Option<Signed<Confirmation>>, Refusal>;
     /// Deletes a person's wraps once two different nodes have said so.
     async fn forget(&self, word: &Signed<Forget>) -> Result<(), Refusal>;
 }
@@ -63,6 +64,13 @@ pub trait Post: Send + Sync {
     async fn notify(&self, request: &Signed<Notify>) -> Result<(), Refusal>;
     /// Deletes a person's contacts once two different nodes have said so.
     async fn forget(&self, word: &Signed<Forget>) -> Result<(), Refusal>;
+}
+
+/// The registry, as the front sees it.
+#[async_trait]
+pub trait Registry: Send + Sync {
+    /// A page of the admitted platforms' certificates. Each is signed, so that whoever carries it cannot change it.
+    async fn admitted(&self, list: &ListAdmitted) -> Result<AdmittedPage, Refusal>;
 }
 
 /// The register of statutory documents.

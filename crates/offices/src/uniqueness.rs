@@ -273,10 +273,10 @@ impl ports::Uniqueness for Uniqueness {
         self.signed(request.enrolment_id)
     }
 
-    async fn confirmation(&self, enrolment_id: EnrolmentId) -> Result<Option<Signed<Confirmation>>, Refusal> {
+    async fn confirmation(&self, enrolment_id: &EnrolmentId) -> Result<Option<Signed<Confirmation>>, Refusal> {
         let rows = self.tags_of("enrolment", enrolment_id.as_slice()).await?;
         let known = rows.iter().any(|row| matches!(row.record.state, State::Known { .. }));
-        known.then(|| self.signed(enrolment_id)).transpose()
+        known.then(|| self.signed(*enrolment_id)).transpose()
     }
 
     async fn forget(&self, word: &Signed<Forget>) -> Result<(), Refusal> {

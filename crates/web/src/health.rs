@@ -27,16 +27,23 @@ struct Readiness {
     office: &'static str,
     ready: bool,
     reasons: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
 }
 
 /// `/livez` says that the process answers; `/readyz` says whether the office can work, with reasons.
 pub fn router(office: &'static str, probe: Probe) -> Router {
+    router_with_notes(office, probe, Arc::new(|| Box::pin(std::future::ready(Vec::new()))))
+}
+
+/// The same with what is missing and can be done without, which operators should know and no balancer.
+pub fn router_with_notes(office: &'static str, probe: Probe, notes: Probe) -> Router {
     let ready = move || {
-        let reasons = probe();
+        let (reasons, notes) = (probe(), notes());
         async move {
-            let reasons = reasons.await;
+            let (reasons, notes) = (reasons.await, notes.await);
             let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-            json(status, &Readiness { office, ready: reasons.is_empty(), reasons })
+            json(status, &Readiness { office, ready: reasons.is_empty(), reasons, notes })
         }
     };
     Router::new().route(PATHS[0], get(|| async { "live\n" })).route(PATHS[1], get(ready))

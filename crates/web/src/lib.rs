@@ -3,9 +3,11 @@
 
 pub mod front;
 pub mod health;
+mod listen;
 pub mod metrics;
 pub mod node;
 pub mod pages;
+pub mod peers;
 pub mod registrar;
 pub mod reply;
 pub mod routes;

@@ -49,6 +49,14 @@ struct Refused {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Called {
+    office: &'static str,
+    peer: Arc<str>,
+    route: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Signed {
     office: &'static str,
     kind: &'static str,
@@ -85,6 +93,7 @@ pub struct Metrics {
     requests: Family<Answered, Counter>,
     seconds: Family<Timed, Histogram, fn() -> Histogram>,
     refusals: Family<Refused, Counter>,
+    peer_calls: Family<Called, Counter>,
     signatures: Family<Signed, Counter>,
     commits: Family<Written, Counter>,
     flushes: Family<Of, Counter>,
@@ -96,14 +105,15 @@ impl Default for Metrics {
         let seconds: Family<Timed, Histogram, fn() -> Histogram> =
             Family::new_with_constructor(|| Histogram::new(BUCKETS));
         let (requests, refusals, signatures) = (Family::default(), Family::default(), Family::default());
-        let (commits, flushes) = (Family::default(), Family::default());
+        let (commits, flushes, peer_calls) = (Family::default(), Family::default(), Family::default());
         registry.register("requests", "Requests by route and status class", requests.clone());
         registry.register_with_unit("request", "How long they took", Unit::Seconds, seconds.clone());
         registry.register("refusals", "Refusals by code", refusals.clone());
+        registry.register("peer_calls", "Calls to other offices by outcome", peer_calls.clone());
         registry.register("signatures", "Signatures and shares of signatures by kind", signatures.clone());
         registry.register("store_commits", "Batches by outcome", commits.clone());
         registry.register("store_flushes", "Times that writes were made durable", flushes.clone());
-        Self { registry, requests, seconds, refusals, signatures, commits, flushes }
+        Self { registry, requests, seconds, refusals, peer_calls, signatures, commits, flushes }
     }
 }
 
@@ -111,6 +121,11 @@ impl Metrics {
     /// Counts a refusal. Codes are those of the refusal table or of OAuth's.
     pub fn refused(&self, office: &'static str, code: &'static str) {
         self.refusals.get_or_create(&Refused { office, code }).inc();
+    }
+
+    /// Counts a call of `office` to `peer`. Outcomes: answered, refused, full, unreachable, slow, garbled.
+    pub fn called(&self, office: &'static str, peer: &Arc<str>, route: &'static str, outcome: &'static str) {
+        self.peer_calls.get_or_create(&Called { office, peer: Arc::clone(peer), route, outcome }).inc();
     }
 
     /// Counts a signature, or a share of one.

@@ -175,12 +175,17 @@ pub async fn message<T: DeserializeOwned>(request: Request<Body>) -> Result<T, R
 /// # Errors
 /// [`Refusal::TooLarge`], or [`Refusal::Malformed`] if the connection breaks off.
 pub async fn body(request: Request<Body>) -> Result<Vec<u8>, Refusal> {
+    limited_body(request, MAX_BODY).await
+}
+
+/// The body, if it is within `limit` bytes.
+pub(crate) async fn limited_body(request: Request<Body>, limit: usize) -> Result<Vec<u8>, Refusal> {
     let declared =
         request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|length| length > MAX_BODY as u64) {
+    if declared.is_some_and(|length| length > limit as u64) {
         return Err(Refusal::TooLarge);
     }
-    match axum::body::to_bytes(request.into_body(), MAX_BODY).await {
+    match axum::body::to_bytes(request.into_body(), limit).await {
         Ok(bytes) => Ok(bytes.into()),
         Err(error) => {
             let mut cause: Option<&dyn std::error::Error> = Some(&error);

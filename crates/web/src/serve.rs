@@ -1,33 +1,50 @@
 //! Listening, serving and stopping; what every response of every office has in common.
 
+pub use crate::listen::{Inherited, ListenError, Listening, Place, Sharing, listen, listen_at};
+
+use crate::listen::Speaks;
 use crate::metrics::counted;
+use crate::peers::PeerOffice;
 use crate::reply::Edge;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, Response, header};
+use axum::extract::Request as AnyRequest;
+use axum::http::{HeaderName, HeaderValue, Request, Response, header};
 use axum::middleware::{self, Next};
 use hufu_kernel::Refusal;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
-use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt as _;
 use tower_http::catch_panic::CatchPanicLayer;
 
-/// A client that has not sent its headers, or finished its TLS handshake, by then is cut off.
+/// A client that has not sent its headers, or finished its TLS handshake, by then is cut off. Over HTTP/2, one that leaves a ping
+/// unanswered that long.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+/// A connection on which nothing was asked for that long is closed, be it ever so alive.
+const IDLE_WITHIN: Duration = Duration::from_secs(120);
 /// A request that is not answered by then, its body included, is given up.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Requests under way get this long when the process stops.
 const DRAIN_WITHIN: Duration = Duration::from_secs(10);
+/// What had connected before the stop gets this long to ask its first question.
+const SETTLE: Duration = Duration::from_millis(100);
+/// Headers of a request over HTTP/1.1, in bytes.
+const MAX_HEADERS: usize = 64 * 1024;
+/// Headers of a request over HTTP/2, in bytes as RFC 9113 section 6.5.2 counts.
+const MAX_HEADER_LIST: u32 = 16 * 1024;
+/// Requests at once on one connection over HTTP/2.
+const STREAMS: u32 = 64;
 
 /// Set on every response that does not say otherwise.
 const HEADERS: [(HeaderName, &str); 4] = [
@@ -70,85 +87,6 @@ impl Stop {
     }
 }
 
-/// Why an address could not be listened on.
-#[derive(Debug, thiserror::Error)]
-pub enum ListenError {
-    /// Another program has the port.
-    #[error("port {port} ({what}) is in use by another program; stop that program, or choose other ports with {flag}")]
-    Busy {
-        /// The port.
-        port: u16,
-        /// What was to listen there.
-        what: &'static str,
-        /// The flag that chooses it.
-        flag: &'static str,
-    },
-    /// Anything else.
-    #[error("cannot listen on port {port} ({what}): {cause}")]
-    Failed {
-        /// The port.
-        port: u16,
-        /// What was to listen there.
-        what: &'static str,
-        /// The system's words.
-        cause: io::Error,
-    },
-}
-
-/// A wish to listen on this machine.
-#[derive(Clone, Copy, Debug)]
-pub struct Place {
-    /// For messages: `wallet`.
-    pub what: &'static str,
-    /// 0 lets the system choose.
-    pub port: u16,
-    /// The flag that chooses the port, for messages.
-    pub flag: &'static str,
-}
-
-/// A port of this machine that is listened on.
-#[derive(Debug)]
-pub struct Listening {
-    listeners: Vec<TcpListener>,
-    tls: Option<Arc<rustls::ServerConfig>>,
-    /// The port.
-    pub port: u16,
-}
-
-/// Listens on 127.0.0.1 and, where the machine has it, ::1: `localhost` is both, and browsers choose.
-///
-/// # Errors
-/// [`ListenError`].
-pub async fn listen(place: Place) -> Result<Listening, ListenError> {
-    let Place { what, port, flag } = place;
-    let refused = |cause: io::Error| match cause.kind() {
-        io::ErrorKind::AddrInUse => ListenError::Busy { port, what, flag },
-        _ => ListenError::Failed { port, what, cause },
-    };
-    // An ephemeral port that is free for one family may be taken for the other; a few draws are enough.
-    let mut draws = if port == 0 { 16 } else { 1 };
-    loop {
-        draws -= 1;
-        let v4 = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await.map_err(refused)?;
-        let bound = v4.local_addr().map_err(refused)?.port();
-        match TcpListener::bind(SocketAddr::from((Ipv6Addr::LOCALHOST, bound))).await {
-            Ok(v6) => return Ok(Listening { listeners: vec![v4, v6], tls: None, port: bound }),
-            Err(cause) if cause.kind() == io::ErrorKind::AddrInUse && draws > 0 => {}
-            Err(cause) if cause.kind() == io::ErrorKind::AddrInUse => return Err(refused(cause)),
-            // No IPv6 on this machine.
-            Err(_) => return Ok(Listening { listeners: vec![v4], tls: None, port: bound }),
-        }
-    }
-}
-
-impl Listening {
-    /// The same port, speaking TLS only.
-    #[must_use]
-    pub fn over_tls(self, config: Arc<rustls::ServerConfig>) -> Self {
-        Self { tls: Some(config), ..self }
-    }
-}
-
 /// Routes with what all offices share: a JSON refusal for unknown addresses, for panics and for requests that take too long, and
 /// security headers.
 pub fn finished(edge: &Edge, routes: Router) -> Router {
@@ -158,7 +96,7 @@ pub fn finished(edge: &Edge, routes: Router) -> Router {
             let edge = unknown.clone();
             async move { edge.refused(Refusal::NotFound) }
         })
-        .layer(middleware::from_fn(move |request: Request, next: Next| {
+        .layer(middleware::from_fn(move |request: AnyRequest, next: Next| {
             let edge = slow.clone();
             async move {
                 match tokio::time::timeout(ANSWER_WITHIN, next.run(request)).await {
@@ -184,70 +122,209 @@ async fn secured(mut response: Response<Body>) -> Response<Body> {
 
 /// Serves until told to stop, then lets requests under way finish.
 pub async fn serve(listening: Listening, app: Router, stop: Stop) {
-    let mut serving = tokio::task::JoinSet::new();
-    let mut http = auto::Builder::new(TokioExecutor::new());
-    http.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
-    let server = Server { http, tls: listening.tls.map(TlsAcceptor::from), app };
-    for listener in listening.listeners {
-        serving.spawn(serve_one(listener, server.clone(), stop.clone()));
+    serve_within(listening, app, stop, Patience::default()).await;
+}
+
+/// How long a port waits for what; tests are less patient than offices.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    headers: Duration,
+    idle: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { headers: HEADERS_WITHIN, idle: IDLE_WITHIN }
     }
-    while serving.join_next().await.is_some() {}
+}
+
+async fn serve_within(listening: Listening, app: Router, stop: Stop, patience: Patience) {
+    let Listening { listeners, speaks, connections, .. } = listening;
+    let (open, mut closed) = mpsc::channel(1);
+    let slots = Arc::new(Semaphore::new(connections));
+    let server = Server { http: Http::new(patience), speaks, app, patience, open };
+    let mut accepting = JoinSet::new();
+    for listener in listeners {
+        accepting.spawn(accept(listener, server.clone(), Arc::clone(&slots), stop.clone()));
+    }
+    drop(server);
+    while accepting.join_next().await.is_some() {}
+    // Every connection holds a sender; there are no messages.
+    if tokio::time::timeout(DRAIN_WITHIN, closed.recv()).await.is_err() {
+        tracing::warn!("some requests did not finish before the process stopped");
+    }
+}
+
+/// Accepts until the stop, and for a moment longer what had already connected.
+async fn accept(listener: TcpListener, server: Server, slots: Arc<Semaphore>, stop: Stop) {
+    let mut ending = pin!(stopped_and_settled(stop.clone(), true));
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut ending => return,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            // Out of descriptors, or a client that went away: the next one may fare better.
+            Err(error) => {
+                tracing::warn!(%error, "a connection was not accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        // Answers are small: waiting to fill a packet would only add its delay.
+        let _ = stream.set_nodelay(true);
+        // With all places taken this one waits, and behind it, in the system's queue, all others.
+        let slot = tokio::select! {
+            biased;
+            slot = Arc::clone(&slots).acquire_owned() => slot,
+            () = &mut ending => return,
+        };
+        let (server, stop) = (server.clone(), stop.clone());
+        tokio::spawn(async move {
+            server.connect(stream, stop).await;
+            drop(slot);
+        });
+    }
+}
+
+/// Returns at the stop; if `fresh`, a moment later, for what is on its way.
+async fn stopped_and_settled(mut stop: Stop, fresh: bool) {
+    stop.stopped().await;
+    if fresh {
+        tokio::time::sleep(SETTLE).await;
+    }
+}
+
+/// The two versions of HTTP. Which one a connection speaks is known before its first byte: in the clear it is HTTP/1.1, over TLS
+/// what was agreed (RFC 7301). Nothing is guessed from what a client sends, so a silent one falls under the limits of its version.
+#[derive(Clone)]
+struct Http {
+    one: auto::Builder<TokioExecutor>,
+    two: auto::Builder<TokioExecutor>,
+}
+
+impl Http {
+    fn new(patience: Patience) -> Self {
+        let mut one = auto::Builder::new(TokioExecutor::new()).http1_only();
+        one.http1().timer(TokioTimer::new()).header_read_timeout(patience.headers).max_buf_size(MAX_HEADERS);
+        let mut two = auto::Builder::new(TokioExecutor::new()).http2_only();
+        two.http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS)
+            .max_header_list_size(MAX_HEADER_LIST)
+            .keep_alive_interval(patience.headers)
+            .keep_alive_timeout(patience.headers);
+        Self { one, two }
+    }
 }
 
 /// What every connection of a port is served with.
 #[derive(Clone)]
 struct Server {
-    http: auto::Builder<TokioExecutor>,
-    tls: Option<TlsAcceptor>,
+    http: Http,
+    speaks: Speaks,
     app: Router,
-}
-
-async fn serve_one(listener: TcpListener, server: Server, mut stop: Stop) {
-    let graceful = GracefulShutdown::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stop.stopped() => break,
-        };
-        match accepted {
-            Ok((stream, _)) => {
-                // Answers are small: waiting to fill a packet would only add its delay.
-                let _ = stream.set_nodelay(true);
-                tokio::spawn(server.clone().connect(stream, graceful.watcher(), stop.clone()));
-            }
-            // Out of descriptors, or a client that went away: the next one may fare better.
-            Err(error) => {
-                tracing::warn!(%error, "a connection was not accepted");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
-    }
-    drop(listener);
-    if tokio::time::timeout(DRAIN_WITHIN, graceful.shutdown()).await.is_err() {
-        tracing::warn!("some requests did not finish before the process stopped");
-    }
+    patience: Patience,
+    open: mpsc::Sender<()>,
 }
 
 impl Server {
-    async fn connect(self, stream: TcpStream, watcher: Watcher, mut stop: Stop) {
-        let Some(tls) = self.tls.clone() else { return self.answer(stream, watcher).await };
-        let shaken = tokio::select! {
-            shaken = tokio::time::timeout(HEADERS_WITHIN, tls.accept(stream)) => shaken,
-            // Nothing was asked yet, so nothing is cut off.
-            () = stop.stopped() => return,
+    async fn connect(self, stream: TcpStream, stop: Stop) {
+        let (config, doors) = match self.speaks.clone() {
+            Speaks::Plain => return self.answer(stream, false, None, stop).await,
+            Speaks::Tls(config) => (config, None),
+            Speaks::Offices(doors) => (Arc::clone(&doors.config), Some(doors)),
         };
-        match shaken {
-            Ok(Ok(stream)) => self.answer(stream, watcher).await,
-            Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
-            Err(_) => tracing::debug!("a TLS handshake took too long"),
-        }
+        let shaken = tokio::time::timeout(self.patience.headers, TlsAcceptor::from(config).accept(stream)).await;
+        let stream = match shaken {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return tracing::debug!(%error, "a TLS handshake failed"),
+            Err(_) => return tracing::debug!("a TLS handshake took too long"),
+        };
+        let agreed = stream.get_ref().1;
+        let two = agreed.alpn_protocol() == Some(b"h2");
+        let caller = match doors.map(|doors| doors.caller(agreed)) {
+            None => None,
+            Some(Some(caller)) => Some(caller),
+            Some(None) => return tracing::warn!("a caller without a name came through"),
+        };
+        self.answer(stream, two, caller, stop).await;
     }
 
-    async fn answer<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S, watcher: Watcher) {
-        let connection = self.http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(self.app));
-        if let Err(error) = watcher.watch(connection.into_owned()).await {
-            tracing::debug!(error, "a connection ended early");
+    async fn answer<S>(self, stream: S, two: bool, caller: Option<PeerOffice>, stop: Stop)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let asked = Arc::new(Asked::default());
+        let service = service_fn(|mut request: Request<Incoming>| {
+            if let Some(caller) = &caller {
+                request.extensions_mut().insert(caller.clone());
+            }
+            let (app, under_way) = (self.app.clone(), asked.begin());
+            async move {
+                let answered = app.oneshot(request).await;
+                drop(under_way);
+                answered
+            }
+        });
+        let http = if two { &self.http.two } else { &self.http.one };
+        let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+        let mut stopping = false;
+        loop {
+            let before = asked.begun();
+            tokio::select! {
+                ended = connection.as_mut() => {
+                    if let Err(error) = ended {
+                        tracing::debug!(error, "a connection ended early");
+                    }
+                    break;
+                }
+                () = stopped_and_settled(stop.clone(), before == 0), if !stopping => {
+                    stopping = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = tokio::time::sleep(self.patience.idle) => {
+                    if asked.nothing_since(before) {
+                        tracing::debug!("an idle connection was cut");
+                        break;
+                    }
+                }
+            }
         }
+        drop(self.open);
+    }
+}
+
+/// What was asked on one connection.
+#[derive(Debug, Default)]
+struct Asked {
+    begun: AtomicU64,
+    under_way: AtomicU64,
+}
+
+/// A request under way.
+struct UnderWay(Arc<Asked>);
+
+impl Asked {
+    fn begin(self: &Arc<Self>) -> UnderWay {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        UnderWay(Arc::clone(self))
+    }
+
+    fn begun(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    fn nothing_since(&self, before: u64) -> bool {
+        self.begun() == before && self.under_way.load(Ordering::Relaxed) == 0
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -257,7 +334,7 @@ mod tests {
     use axum::http::Request as HttpRequest;
     use axum::routing::get;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tower::ServiceExt as _;
+    use tokio::time::Instant;
 
     const ANY: Place = Place { what: "test", port: 0, flag: "--port" };
 
@@ -308,13 +385,6 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_busy_port_is_named_with_its_flag() {
-        let taken = listen(ANY).await.unwrap();
-        let message = listen(Place { port: taken.port, ..ANY }).await.unwrap_err().to_string();
-        assert!(message.contains(&taken.port.to_string()) && message.contains("--port"), "{message}");
-    }
-
-    #[tokio::test]
     async fn both_addresses_of_localhost_answer() {
         let (stopper, stop) = Stopper::new();
         let listening = listen(ANY).await.unwrap();
@@ -347,6 +417,135 @@ mod tests {
         assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("done"), "{answer}");
         serving.await.unwrap();
         assert!(TcpStream::connect(("127.0.0.1", port)).await.is_err());
+    }
+
+    const ASK: &[u8] = b"GET /own HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    const HASTY: Patience = Patience { headers: Duration::from_millis(200), idle: Duration::from_millis(300) };
+
+    /// A port with little patience, and who stops it.
+    async fn hasty(connections: usize) -> (u16, Stopper) {
+        let (stopper, stop) = Stopper::new();
+        let listening = listen(ANY).await.unwrap().with_limit(connections);
+        let port = listening.port;
+        tokio::spawn(serve_within(listening, app(), stop, HASTY));
+        (port, stopper)
+    }
+
+    async fn connected(port: u16) -> TcpStream {
+        TcpStream::connect(("127.0.0.1", port)).await.unwrap()
+    }
+
+    /// Sends `bytes`, and what comes until the other side closes.
+    async fn told(stream: &mut TcpStream, bytes: &[u8]) -> String {
+        // Who is cut off may learn of it while writing; a reset is an end too.
+        let _ = stream.write_all(bytes).await;
+        let mut answer = Vec::new();
+        let read = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
+        assert!(read.is_ok(), "still open: {}", String::from_utf8_lossy(&answer));
+        String::from_utf8(answer).unwrap()
+    }
+
+    #[tokio::test]
+    async fn whoever_does_not_finish_a_request_is_cut_off() {
+        let (port, _stopper) = hasty(100).await;
+        let half: [&[u8]; 6] = [
+            b"",
+            b"P",
+            // The beginning of what an HTTP/2 client says first: nobody waits for the rest.
+            b"PRI * HTTP/2.0\r\n",
+            b"GET /own HTTP/1.1\r\n",
+            b"GET /own HTTP/1.1\r\nhost: x\r\nx: ",
+            b"GET /own HTTP/1.1\r\nhost: x\r\n\r\n",
+        ];
+        for bytes in half {
+            let began = Instant::now();
+            told(&mut connected(port).await, bytes).await;
+            assert!(began.elapsed() < Duration::from_secs(2), "{}", String::from_utf8_lossy(bytes));
+        }
+        // The control: a whole request is answered.
+        assert!(told(&mut connected(port).await, ASK).await.starts_with("HTTP/1.1 200"));
+    }
+
+    #[tokio::test]
+    async fn a_drop_at_a_time_wins_nobody_more_than_the_time_for_headers() {
+        let (port, _stopper) = hasty(100).await;
+        let mut stream = connected(port).await;
+        let began = Instant::now();
+        while stream.write_all(b"x").await.is_ok() {
+            assert!(began.elapsed() < Duration::from_secs(2));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn connections_beyond_the_limit_wait_and_those_inside_are_answered() {
+        let (port, _stopper) = hasty(2).await;
+        let mut inside = [connected(port).await, connected(port).await];
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let mut beyond = connected(port).await;
+        beyond.write_all(ASK).await.unwrap();
+        let mut byte = [0];
+        assert!(tokio::time::timeout(Duration::from_millis(50), beyond.peek(&mut byte)).await.is_err(), "did not wait");
+        assert!(told(&mut inside[0], ASK).await.starts_with("HTTP/1.1 200"));
+        assert!(told(&mut beyond, b"").await.starts_with("HTTP/1.1 200"));
+        // Silent connections keep their places no longer than the limit for headers.
+        let _silent = [connected(port).await, connected(port).await];
+        assert!(told(&mut connected(port).await, ASK).await.starts_with("HTTP/1.1 200"));
+    }
+
+    #[tokio::test]
+    async fn headers_and_bodies_have_limits() {
+        let (port, _stopper) = hasty(100).await;
+        let long = format!("GET /own HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "x".repeat(2 * MAX_HEADERS));
+        assert!(!told(&mut connected(port).await, long.as_bytes()).await.contains("200 OK"));
+        let many = format!("GET /own HTTP/1.1\r\nhost: x\r\n{}\r\n", "x: y\r\n".repeat(200));
+        assert!(!told(&mut connected(port).await, many.as_bytes()).await.contains("200 OK"));
+    }
+
+    #[tokio::test]
+    async fn a_request_that_takes_longer_than_a_connection_may_idle_is_answered() {
+        let (stopper, stop) = Stopper::new();
+        let listening = listen(ANY).await.unwrap();
+        let port = listening.port;
+        let patience = Patience { idle: Duration::from_millis(50), ..HASTY };
+        tokio::spawn(serve_within(listening, app(), stop, patience));
+        let ask = b"GET /slow HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        assert!(told(&mut connected(port).await, ask).await.ends_with("done"));
+        stopper.stop();
+    }
+
+    /// What a restart without a gap rests on: two processes with one socket, the first of which stops.
+    #[tokio::test]
+    async fn nobody_is_turned_away_while_the_next_process_takes_over_the_socket() {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        let serving = async |socket: std::net::TcpListener| {
+            let mut inherited = Inherited::of(vec![socket]).unwrap();
+            let listening = listen_at("test", &address.to_string(), &mut inherited, Sharing::Alone).await.unwrap();
+            let (stopper, stop) = Stopper::new();
+            (stopper, tokio::spawn(serve(listening, app(), stop)))
+        };
+        let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let asking = Arc::clone(&done);
+        let ask = tokio::spawn(async move {
+            let mut answered = 0;
+            while !asking.load(Ordering::Relaxed) {
+                let answer = told(&mut connected(address.port()).await, ASK).await;
+                assert!(answer.starts_with("HTTP/1.1 200"), "request {answered}: {answer}");
+                answered += 1;
+            }
+            answered
+        });
+        let mut running = serving(socket.try_clone().unwrap()).await;
+        for _ in 0..5 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let next = serving(socket.try_clone().unwrap()).await;
+            running.0.stop();
+            running.1.await.unwrap();
+            running = next;
+        }
+        done.store(true, Ordering::Relaxed);
+        assert!(ask.await.unwrap() > 20);
     }
 
     #[tokio::test]

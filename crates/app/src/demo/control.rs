@@ -16,7 +16,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 const CONTROL: &str = "control.json";
-const CLOCK: &str = "clock.json";
+/// The file of the clock's shift.
+pub const CLOCK: &str = "clock.json";
 const CLOCK_PATH: &str = "/v1/clock";
 
 /// The furthest the sandbox's clock goes: certificates of a century are nobody's test.
@@ -64,43 +65,69 @@ pub struct ClockView {
 /// # Errors
 /// [`Failure::Unreadable`].
 pub fn clock(folder: &Path) -> Result<ShiftedClock, Failure> {
-    let path = folder.join(CLOCK);
-    let shift = match files::read(&path)? {
+    Ok(ShiftedClock::new(read_shift(&folder.join(CLOCK))?))
+}
+
+/// How far a clock's file says that it is ahead, in seconds; a file that is not there says nothing.
+///
+/// # Errors
+/// [`Failure::Unreadable`].
+pub fn read_shift(path: &Path) -> Result<i64, Failure> {
+    let shift = match files::read(path)? {
         None => Shift::default(),
-        Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| Failure::unreadable(&path, error))?,
+        Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| Failure::unreadable(path, error))?,
     };
     if !(0..=FURTHEST).contains(&shift.seconds) {
-        return Err(Failure::unreadable(&path, format!("{} seconds are no shift of a sandbox's clock", shift.seconds)));
+        return Err(Failure::unreadable(path, format!("{} seconds are no shift of a sandbox's clock", shift.seconds)));
     }
-    Ok(ShiftedClock::new(shift.seconds))
+    Ok(shift.seconds)
 }
 
 /// The endpoint, and the file that leads to it while it exists.
 pub struct Control {
     folder: PathBuf,
+    clock_file: PathBuf,
+    clock_mode: u32,
     clock: Arc<ShiftedClock>,
     token: Secret<32>,
     moving: Mutex<()>,
 }
 
+/// Where a sandbox takes orders, and which file its clock is.
+pub struct Place<'a> {
+    /// The folder of `control.json`.
+    pub folder: &'a Path,
+    /// The clock's file.
+    pub clock_file: PathBuf,
+    /// Who may read it.
+    pub clock_mode: u32,
+    /// The endpoint's address.
+    pub url: String,
+    /// The authority to trust, with TLS.
+    pub ca: Option<PathBuf>,
+}
+
+impl<'a> Place<'a> {
+    /// That of a demo in `folder`.
+    #[must_use]
+    pub fn of_demo(folder: &'a Path, site: &Site, port: u16) -> Self {
+        let (clock_file, clock_mode) = (folder.join(CLOCK), files::PRIVATE);
+        Self { folder, clock_file, clock_mode, url: site.origin("control", port), ca: site.ca().map(Path::to_owned) }
+    }
+}
+
 impl Control {
-    /// Opens the door on `port`.
+    /// Opens the door.
     ///
     /// # Errors
     /// [`Failure::File`].
-    pub fn open(
-        folder: &Path,
-        site: &Site,
-        port: u16,
-        clock: Arc<ShiftedClock>,
-        rng: &dyn Rng,
-    ) -> Result<Arc<Self>, Failure> {
+    pub fn open(place: Place<'_>, clock: Arc<ShiftedClock>, rng: &dyn Rng) -> Result<Arc<Self>, Failure> {
+        let Place { folder, clock_file, clock_mode, url, ca } = place;
         let token = Secret::new(random(rng));
-        let (url, ca) = (site.origin("control", port), site.ca().map(Path::to_owned));
         let door = Door { url, token: b64(token.expose()), pid: std::process::id(), ca };
         let bytes = serde_json::to_vec(&door).map_err(Failure::other)?;
         files::replace(&folder.join(CONTROL), &bytes, files::PRIVATE)?;
-        Ok(Arc::new(Self { folder: folder.to_owned(), clock, token, moving: Mutex::new(()) }))
+        Ok(Arc::new(Self { folder: folder.to_owned(), clock_file, clock_mode, clock, token, moving: Mutex::new(()) }))
     }
 
     /// The endpoint.
@@ -144,7 +171,7 @@ impl Control {
         }
         if advance.seconds > 0 {
             let bytes = serde_json::to_vec(&Shift { seconds: shift }).map_err(|_| Refusal::Internal)?;
-            files::replace(&self.folder.join(CLOCK), &bytes, files::PRIVATE).map_err(|error| {
+            files::replace(&self.clock_file, &bytes, self.clock_mode).map_err(|error| {
                 tracing::error!(%error, "the clock's shift was not kept, so it was not moved");
                 Refusal::Internal
             })?;
@@ -167,7 +194,9 @@ impl Drop for Control {
 /// [`Failure::Other`] if no demo runs there, or with its refusal.
 pub async fn advance(folder: &Path, seconds: i64) -> Result<ClockView, Failure> {
     let asleep = || Failure::other(format!("no demo is running on {}; start one with: hufu demo", folder.display()));
-    let path = folder.join(CONTROL);
+    // Of offices that are apart, the world around them keeps the clock.
+    let path = [folder.join(CONTROL), folder.join("world").join(CONTROL)].into_iter().find(|path| path.exists());
+    let Some(path) = path else { return Err(asleep()) };
     let door: Door = match files::read(&path)? {
         None => return Err(asleep()),
         Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| Failure::unreadable(&path, error))?,

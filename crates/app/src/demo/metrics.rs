@@ -1,7 +1,7 @@
 //! The demo's `/metrics`: a listener of its own on this machine, so that no office's port says how busy it is.
 
 use crate::failure::Failure;
-use crate::offices::Offices;
+use crate::offices::Running;
 use axum::Router;
 use hufu_web::metrics::{self, Metrics, StoreCounts};
 use std::net::SocketAddr;
@@ -33,13 +33,13 @@ impl FromStr for MetricsAt {
     }
 }
 
-/// The listener's one route.
-pub fn router(metrics: Arc<Metrics>, offices: &Arc<Offices>) -> Router {
-    let offices = Arc::clone(offices);
+/// The listener's one route: the counts of these offices.
+pub fn router(metrics: Arc<Metrics>, offices: Vec<Arc<dyn Running>>) -> Router {
     metrics::router(metrics, move |metrics| {
-        for (office, counts) in offices.store_counts() {
+        for office in &offices {
+            let Some(counts) = office.counts() else { continue };
             let hufu_store::Counts { committed, refused, failed, flushes } = counts;
-            metrics.stored(office, StoreCounts { committed, refused, failed, flushes });
+            metrics.stored(office.name(), StoreCounts { committed, refused, failed, flushes });
         }
     })
 }

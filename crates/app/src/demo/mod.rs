@@ -10,15 +10,17 @@ pub mod tour;
 use crate::adapters::{Messages, Register, SandboxFace};
 use crate::error_log::FileLog;
 use crate::failure::Failure;
-use crate::offices::{self, Offices, Surroundings};
+use crate::offices;
+use crate::offices::together::{self, Offices, Outside};
+use crate::offices::{Running, Surroundings, probe};
 use crate::platform_file::PlatformFile;
-use crate::root::{self, NODES, Origins, SandboxRoot};
+use crate::root::{self, OFFICES, Origins, SandboxRoot};
 use crate::rows::{self, Rows};
 use crate::server::Server;
+use crate::stage::Stage;
 use addresses::{Ports, Ready, ReadyFile, ServedPlatform, Site, claim};
 use control::Control;
-use hufu_domain::rules::Rules;
-use hufu_kernel::{Clock, NodeIndex, OsRng, Rng, Root, ShiftedClock, SystemClock};
+use hufu_kernel::{Clock, OsRng, Rng, Root, ShiftedClock, SystemClock};
 use hufu_offices::registrar::NOTICE_VERSION;
 use hufu_sandbox::adapters::{RegisterClient, SmsClient};
 use hufu_sandbox::agent::Agent;
@@ -28,19 +30,17 @@ use hufu_sandbox::phone_simulator::{self, PhoneSimulator};
 use hufu_sandbox::register;
 use hufu_sandbox::robot::World;
 use hufu_sandbox::sample_platform::SamplePlatform;
-use hufu_web::health::{self, Probe};
+use hufu_web::health::Probe;
 use hufu_web::metrics::Metrics;
 use hufu_web::pages::{self, Help, PagesConfig, SandboxDocument, SandboxPerson};
 use hufu_web::reply::Edge;
-use hufu_web::serve::{Listening, Place, Stop, Stopper, finished, listen, serve};
-use hufu_web::{front, node, registrar};
+use hufu_web::serve::{Listening, Place, Stop, listen};
 use metrics::MetricsAt;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tls::LocalCa;
-use tokio::task::JoinSet;
 
 /// Everything answers by then, or something is wrong.
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -79,19 +79,6 @@ pub enum Ended {
     Well,
     /// A promise was broken.
     Broken,
-}
-
-/// The rules of this folder, or the built-in ones.
-fn rules(folder: Option<&Path>) -> Result<Rules, Failure> {
-    let Some(folder) = folder else { return Rules::built_in().map_err(Failure::other) };
-    let mut texts = Vec::new();
-    for name in Rules::FILES {
-        let path = folder.join(name);
-        let text = std::fs::read_to_string(&path).map_err(|error| Failure::unreadable(&path, error))?;
-        texts.push(text);
-    }
-    let [enrolment, certificate, recovery] = texts.as_slice() else { return Err(Failure::other("no rules")) };
-    Rules::parse([enrolment, certificate, recovery]).map_err(|error| Failure::unreadable(folder, error))
 }
 
 /// Runs until `stop`, or to the end of the tour.
@@ -166,32 +153,6 @@ struct Own {
     metrics: Option<Listening>,
 }
 
-/// What stops together. Who asks stops before who is asked, so that a request under way still finds what it needs.
-struct Stage {
-    stopper: Stopper,
-    stop: Stop,
-    serving: JoinSet<()>,
-}
-
-impl Stage {
-    fn new() -> Self {
-        let (stopper, stop) = Stopper::new();
-        Self { stopper, stop, serving: JoinSet::new() }
-    }
-
-    /// Serves `routes`, and whether they are ready.
-    fn start(&mut self, listening: Listening, edge: &Edge, probe: Probe, routes: axum::Router) {
-        let routes = routes.merge(health::router(edge.office, probe));
-        self.serving.spawn(serve(listening, finished(edge, routes), self.stop.clone()));
-    }
-
-    /// Takes nothing new, and ends when what is under way has ended.
-    async fn end(mut self) {
-        self.stopper.stop();
-        while self.serving.join_next().await.is_some() {}
-    }
-}
-
 /// A demo whose offices are started and not served yet.
 struct Demo {
     root: SandboxRoot,
@@ -227,15 +188,16 @@ impl Demo {
             trust: Arc::clone(&trust),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             rng: Arc::clone(&rng),
-            rules: Arc::new(rules(options.rules.as_deref())?),
+            rules: Arc::new(offices::rules(options.rules.as_deref())?),
+            metrics: metrics.clone(),
+        };
+        let outside = Outside {
             identity: Arc::new(Register(RegisterClient::new(&addresses).map_err(Failure::other)?)),
             face: Arc::new(SandboxFace),
             sms: Arc::new(Messages(SmsClient::new(&addresses).map_err(Failure::other)?)),
-            metrics: metrics.clone(),
-            agents: Vec::new(),
         };
         let rows = rows::settle(&root, options.store.as_ref(), rng.as_ref()).await?;
-        let offices = Arc::new(offices::start(&root, &rows, &around).await?);
+        let offices = Arc::new(together::start(&root, &rows, &around, outside).await?);
         let errors = Arc::new(FileLog::open(root.path())?);
         let world = World {
             addresses: addresses.clone(),
@@ -270,31 +232,29 @@ impl Demo {
         wallet.start(ports.wallet, &self.edge("wallet"), always(), self.wallet());
 
         let mut offices = Stage::new();
-        let edge = self.edge("front");
-        offices.start(ports.front, &edge, always(), front::router(&edge, &self.offices.front));
-        let edge = self.edge("registrar");
-        let trust = health::public_document(health::TRUST_PATH, self.root.trust());
-        let routes = registrar::router(&edge, &self.offices.registrar).merge(trust);
-        offices.start(ports.registrar, &edge, self.offices.registrar_probe(), routes);
-        for (index, listening) in NodeIndex::ALL.into_iter().zip(ports.nodes) {
-            let edge = self.edge(NODES[index.slot()]);
-            let routes = node::router(&edge, &self.offices.nodes[index.slot()]);
-            offices.start(listening, &edge, self.offices.node_probe(index), routes);
+        offices.office(ports.front, &self.edge("front"), self.offices.front.as_ref(), always());
+        let registrar = probe(self.offices.enrolling());
+        offices.office(ports.registrar, &self.edge("registrar"), self.offices.registrar.as_ref(), registrar);
+        for (node, listening) in self.offices.nodes.iter().zip(ports.nodes) {
+            offices.office(listening, &self.edge(node.name()), node.as_ref(), probe(vec![Arc::clone(node) as _]));
         }
-        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
-        offices.serving.spawn(Arc::clone(&self.offices).sweep(Arc::clone(&clock), offices.stop.clone()));
+        for office in self.offices.keeping() {
+            offices.works(office);
+        }
 
         let mut world = Stage::new();
+        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let phones = PhoneSimulator::new(clock).map_err(Failure::other)?;
         world.start(ports.phone, &self.edge("phone"), always(), phone_simulator::router(phones));
         let people = register::router(register::Register::new(&self.persons));
         world.start(ports.register, &self.edge("register"), always(), people);
         let edge = self.edge("control");
         let (clock, rng) = (Arc::clone(&self.clock), self.rng.as_ref());
-        let control = Control::open(self.root.path(), &self.site, own.control.port, clock, rng)?;
+        let place = control::Place::of_demo(self.root.path(), &self.site, own.control.port);
+        let control = Control::open(place, clock, rng)?;
         world.start(own.control, &edge, always(), control.router(&edge));
         if let (Some(listening), Some(metrics)) = (own.metrics, &self.metrics) {
-            let routes = self::metrics::router(Arc::clone(metrics), &self.offices);
+            let routes = self::metrics::router(Arc::clone(metrics), self.offices.keeping());
             world.start(listening, &self.edge("metrics"), always(), routes);
         }
         Ok([platforms, wallet, offices, world])
@@ -334,8 +294,8 @@ impl Demo {
 
     async fn tour(&self, invented: Vec<platforms::Invented>, json: bool, mut stop: Stop) -> Result<Ended, Failure> {
         let ground = tour::Ground {
-            root: &self.root,
-            rows: &self.rows,
+            taken: self.root.path().join(tour::TAKEN),
+            offices: OFFICES.iter().map(|office| self.rows.at_rest(&self.root, office)).collect(),
             world: &self.world,
             persons: &self.persons,
             platforms: invented,
@@ -349,7 +309,7 @@ impl Demo {
 }
 
 /// A synthetic person, as the wallet's page of persons shows it.
-fn shown(person: &Person) -> SandboxPerson {
+pub(crate) fn shown(person: &Person) -> SandboxPerson {
     let document = |document: &hufu_sandbox::persons::Document| SandboxDocument {
         document_type: document.number.kind(),
         number: document.number.expose().to_owned(),

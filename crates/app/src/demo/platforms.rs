@@ -2,10 +2,10 @@
 
 use crate::failure::Failure;
 use crate::files;
-use crate::offices::Offices;
+use crate::offices::registry;
+use crate::offices::together::Offices;
 use crate::platform_file::PlatformFile;
 use hufu_kernel::{Octets, Rng, Root, Timestamp, b64, random};
-use hufu_offices::registry;
 use hufu_platform::client::{ClientAuth, RelyingParty};
 use hufu_sandbox::ordinary_client::OrdinaryClient;
 use hufu_sandbox::platforms::{Platform, platforms};
@@ -24,6 +24,8 @@ const FOLDER: &str = "platforms";
 
 /// An invented platform with its key, as its own server would be configured.
 pub struct Invented {
+    /// What it asks the registry for.
+    pub file: PlatformFile,
     /// What the registry certifies.
     pub certificate: PlatformCertificate,
     /// Its private key.
@@ -117,7 +119,7 @@ pub fn invented(
             purposes: platform.purposes,
             jwks: Jwks { keys: if ordinary { Vec::new() } else { vec![key.public().clone()] } },
         };
-        Ok(Invented { certificate: file.certificate(Root::Sandbox, now), key, secret })
+        Ok(Invented { certificate: file.clone().certificate(Root::Sandbox, now), file, key, secret })
     };
     all.into_iter().map(with_key).collect()
 }
@@ -149,9 +151,6 @@ fn secret_of(path: &Path, rng: &dyn Rng) -> Result<String, Failure> {
 /// # Errors
 /// [`Failure::Other`] naming the platform and the rule it breaks.
 pub fn admit(offices: &Offices, certificate: &PlatformCertificate) -> Result<(), Failure> {
-    let jws = registry::admit(offices.registry.as_ref(), certificate);
-    jws.and_then(|jws| offices.front.admit(&jws)).map_err(|refusal| {
-        let why = refusal.text().developer;
-        Failure::other(format!("the platform {} is not admitted ({}): {why}", certificate.client_id, refusal.code()))
-    })
+    let jws = registry::sign(offices.registry.as_ref(), certificate)?;
+    offices.front.front.admit(&jws).map_err(|refusal| registry::not_admitted(&certificate.client_id, refusal))
 }

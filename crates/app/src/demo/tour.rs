@@ -3,18 +3,17 @@
 use super::platforms::Invented;
 use crate::failure::Failure;
 use crate::files;
-use crate::root::{OFFICES, SandboxRoot};
-use crate::rows::{AtRest, Rows};
+use crate::rows::AtRest;
 use hufu_sandbox::persons::Person;
 use hufu_sandbox::robot::World;
 use hufu_sandbox::tour::{Plan, Reading, Report, Step, Stop, run};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// Remembers which persons tours have enrolled: each tour needs somebody new.
-const TAKEN: &str = "tour.json";
+pub const TAKEN: &str = "tour.json";
 
 /// The first person a tour may take: the personas and the persons on an edge of age are for people to try.
 const FIRST: usize = 22;
@@ -25,12 +24,12 @@ struct Taken {
     next: usize,
 }
 
-/// Everything but the office that a tour of this demo needs.
+/// Everything that a tour needs of a sandbox.
 pub struct Ground<'a> {
-    /// The sandbox.
-    pub root: &'a SandboxRoot,
-    /// Where its offices keep their rows.
-    pub rows: &'a Rows,
+    /// The file that remembers whom tours have enrolled.
+    pub taken: PathBuf,
+    /// Where every office keeps what it keeps.
+    pub offices: Vec<AtRest>,
     /// Where it answers.
     pub world: &'a World,
     /// Who lives there.
@@ -44,7 +43,7 @@ pub struct Ground<'a> {
 /// # Errors
 /// [`Failure::Other`] if a step cannot be taken at all.
 pub async fn tour(ground: Ground<'_>, json: bool) -> Result<Report, Failure> {
-    let person = somebody_new(ground.root.path(), ground.persons)?;
+    let person = somebody_new(&ground.taken, ground.persons)?;
     let mut stops = ground.platforms.into_iter().map(|platform| stop(platform, ground.world));
     let (Some(first), Some(second)) = (stops.next(), stops.next()) else {
         return Err(Failure::other("the tour needs two platforms"));
@@ -53,7 +52,7 @@ pub async fn tour(ground: Ground<'_>, json: bool) -> Result<Report, Failure> {
         person,
         password: "27182845".to_owned(),
         stops: [first?, second?],
-        at_rest: reading(ground.root, ground.rows),
+        at_rest: reading(ground.offices),
         elapsed,
     };
     let mut say = |step: &Step| {
@@ -70,11 +69,10 @@ pub async fn tour(ground: Ground<'_>, json: bool) -> Result<Report, Failure> {
     Ok(report)
 }
 
-fn somebody_new(data: &Path, persons: &[Person]) -> Result<Person, Failure> {
-    let path = data.join(TAKEN);
-    let taken = match files::read(&path)? {
+fn somebody_new(path: &Path, persons: &[Person]) -> Result<Person, Failure> {
+    let taken = match files::read(path)? {
         None => Taken { next: FIRST },
-        Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| Failure::unreadable(&path, error))?,
+        Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| Failure::unreadable(path, error))?,
     };
     let person = persons.get(taken.next).cloned().ok_or_else(|| {
         Failure::other(
@@ -82,7 +80,7 @@ fn somebody_new(data: &Path, persons: &[Person]) -> Result<Person, Failure> {
         )
     })?;
     let next = serde_json::to_vec(&Taken { next: taken.next + 1 }).map_err(Failure::other)?;
-    files::replace(&path, &next, files::PRIVATE)?;
+    files::replace(path, &next, files::PRIVATE)?;
     Ok(person)
 }
 
@@ -94,8 +92,7 @@ fn stop(platform: Invented, world: &World) -> Result<Stop, Failure> {
 }
 
 /// What every office keeps: database, log and index, whatever they are called and wherever they are.
-fn reading(root: &SandboxRoot, rows: &Rows) -> Reading {
-    let offices: Vec<AtRest> = OFFICES.iter().map(|office| rows.at_rest(root, office)).collect();
+fn reading(offices: Vec<AtRest>) -> Reading {
     Box::new(move || {
         let offices = offices.clone();
         Box::pin(async move {

@@ -9,9 +9,15 @@ use hufu_kernel::{NodeIndex, Octets, Rng, Root, Subset, random};
 use hufu_offices::front::TRANSACTION_KEY;
 use hufu_offices::hpke;
 use hufu_pairwise::{DealtGroup, deal_group_key, deal_tag_key};
+use hufu_wire::api::roster::{Identity, Roster};
 use hufu_wire::api::trust::{NodeTrust, OfficeKeys, Trust};
 use hufu_wire::jose::{Alg, Jwk, PublicKey, RsaKey};
 use std::collections::BTreeMap;
+
+/// The key that is an office's identity.
+const OFFICE: &str = "office";
+/// The key of its TLS certificates.
+const TLS: &str = "tls";
 
 /// A fresh sandbox root: every office's keys, and the public half with empty addresses.
 pub struct Dealt {
@@ -61,12 +67,37 @@ pub fn deal_around(group: DealtGroup, rng: &dyn Rng) -> Result<Dealt, Failure> {
         group_shares: group.key.verifying_shares,
     };
     let contacts = Stored::new(Use::Seal, &random::<32>(rng));
-    keys.insert("registrar", Keys::from([("office".into(), registrar.0)]));
-    keys.insert("uniqueness", Keys::from([("office".into(), uniqueness.0)]));
-    keys.insert("registry", Keys::from([("office".into(), registry.0)]));
+    keys.insert("registrar", Keys::from([(OFFICE.into(), registrar.0)]));
+    keys.insert("uniqueness", Keys::from([(OFFICE.into(), uniqueness.0)]));
+    keys.insert("registry", Keys::from([(OFFICE.into(), registry.0)]));
     keys.insert("front", Keys::from([(TRANSACTION_KEY.into(), front.0)]));
     keys.insert("post", Keys::from([("contacts".into(), contacts)]));
+    for own in keys.values_mut() {
+        if !own.contains_key(OFFICE) {
+            own.insert(OFFICE.into(), signing(rng)?.0);
+        }
+        own.insert(TLS.into(), p256()?);
+    }
     Ok(Dealt { keys, trust })
+}
+
+impl Dealt {
+    /// The offices' identities under this trust root.
+    ///
+    /// # Errors
+    /// [`Failure::Other`] if a key was not dealt.
+    pub fn roster(&self, root: Root, root_id: Octets<16>) -> Result<Roster, Failure> {
+        let identity = |(office, keys): (&'static str, &Keys)| {
+            let key = keys.get(OFFICE).and_then(Stored::public).and_then(|key| Octets::try_from(key.0.as_slice()).ok());
+            let key = key.ok_or_else(|| Failure::other(format!("{office} has no identity key")))?;
+            let node = NodeIndex::ALL.into_iter().find(|index| super::NODES[index.slot()] == office);
+            let sealing = node.map(|index| self.trust.node(index).sealing.clone());
+            Ok(Identity { office: office.to_owned(), key, sealing })
+        };
+        let identities =
+            self.keys.iter().map(|(office, keys)| identity((*office, keys))).collect::<Result<Vec<_>, Failure>>()?;
+        Roster::new(root, root_id, identities).map_err(Failure::other)
+    }
 }
 
 /// The keys that two nodes hold together: K_A, KP_A and the channel between them.
@@ -96,9 +127,7 @@ impl Drop for SharedKeys {
 fn node(index: NodeIndex, rng: &dyn Rng) -> Result<(Keys, NodeTrust), Failure> {
     let (office, signing_key) = signing(rng)?;
     let (private, sealing) = hpke::generate(rng);
-    let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
-        .map_err(|_| Failure::other("no P-256 key could be made"))?;
-    let es256 = Stored::new(Use::Es256, pkcs8.as_ref());
+    let es256 = p256()?;
     let point = es256.public().and_then(|point| point.0.try_into().ok());
     let point = point.ok_or_else(|| Failure::other(format!("the ES256 key of node {index} has no public half")))?;
     let es256_public = named(PublicKey::p256(point).map_err(Failure::other)?, Alg::ES256);
@@ -106,7 +135,7 @@ fn node(index: NodeIndex, rng: &dyn Rng) -> Result<(Keys, NodeTrust), Failure> {
     let rs256_public = named(rs256.public().key.clone(), Alg::RS256);
     let rs256 = rs256.to_pkcs8().map_err(Failure::other)?;
     let keys = Keys::from([
-        ("office".into(), office),
+        (OFFICE.into(), office),
         ("hpke".into(), Stored::new(Use::Share, &private)),
         ("rows".into(), Stored::new(Use::Seal, &random::<32>(rng))),
         ("index".into(), Stored::new(Use::Hmac, &random::<32>(rng))),
@@ -114,6 +143,12 @@ fn node(index: NodeIndex, rng: &dyn Rng) -> Result<(Keys, NodeTrust), Failure> {
         (super::RS256.into(), Stored::new(Use::Share, &rs256)),
     ]);
     Ok((keys, NodeTrust { signing: signing_key, sealing, es256: es256_public, rs256: Some(rs256_public) }))
+}
+
+fn p256() -> Result<Stored, Failure> {
+    let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
+        .map_err(|_| Failure::other("no P-256 key could be made"))?;
+    Ok(Stored::new(Use::Es256, pkcs8.as_ref()))
 }
 
 fn named(key: PublicKey, alg: Alg) -> Jwk {

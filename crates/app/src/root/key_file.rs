@@ -177,6 +177,16 @@ pub fn read(folder: &Path, owner: &Owner) -> Result<Keys, Failure> {
     serde_json::from_slice(&plain).map_err(|_| Failure::unreadable(&path, "holds no keys"))
 }
 
+/// Whether one party made the keys in `folder` for all offices.
+///
+/// # Errors
+/// [`Failure::Unreadable`].
+pub fn is_dealt(folder: &Path) -> Result<bool, Failure> {
+    let path = folder.join(KEYS);
+    let file: KeyFile = serde_json::from_slice(&private(&path)?).map_err(|error| Failure::unreadable(&path, error))?;
+    Ok(file.dealer)
+}
+
 fn private(path: &Path) -> Result<Vec<u8>, Failure> {
     let bytes = files::read(path)?.ok_or_else(|| Failure::unreadable(path, "missing"))?;
     let mode = files::mode(path)?;

@@ -10,7 +10,6 @@ use hufu_kernel::{Clock, KeyStore, Octets, Office, Rng, Root, hex, random};
 use hufu_offices::keys::SoftwareKeys;
 use hufu_store::{Schema, SqliteOptions, Store, TrustRoot};
 use hufu_wire::api::trust::Trust;
-use hufu_wire::jose::{Alg, RsaKey};
 use jiff::civil::Date;
 use key_file::Owner;
 use serde::{Deserialize, Serialize};
@@ -42,7 +41,8 @@ pub const RS256: &str = "rs256";
 /// The store's file in an office's folder.
 pub const STORE: &str = "store.sqlite";
 
-const WORLD: &str = "world.json";
+/// The file of what a sandbox was made with.
+pub const WORLD: &str = "world.json";
 /// The file of the public half: what wallets and platforms pin.
 pub const TRUST_FILE: &str = "trust.json";
 
@@ -234,10 +234,22 @@ pub struct OfficeFolder {
 }
 
 impl OfficeFolder {
+    /// The folder of `office` under this trust root.
+    #[must_use]
+    pub fn new(path: &Path, office: &str, root: Root, root_id: Octets<16>) -> Self {
+        Self { path: path.to_owned(), owner: Owner { office: office.to_owned(), root, root_id } }
+    }
+
     /// The folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The office: `node-2`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.owner.office
     }
 
     /// The office's keys, in memory.
@@ -248,16 +260,6 @@ impl OfficeFolder {
         let keys = key_file::read(&self.path, &self.owner)?;
         let keys = keys.iter().map(|(name, stored)| (name.clone(), stored.software_key()));
         Ok(Arc::new(SoftwareKeys::load(keys, Arc::clone(rng)).map_err(Failure::other)?))
-    }
-
-    /// The node's RS256 key, which signs for `basic` clients of the sandbox.
-    ///
-    /// # Errors
-    /// [`Failure::Unreadable`].
-    pub fn rs256(&self, keys: &dyn KeyStore) -> Result<RsaKey, Failure> {
-        let broken = |error: &dyn std::fmt::Display| Failure::unreadable(&self.path, error);
-        let der = keys.share(RS256).map_err(|error| broken(&error))?;
-        RsaKey::from_pkcs8(&der, Alg::RS256).map_err(|error| broken(&error))
     }
 
     /// The trust root that the store's header must name.

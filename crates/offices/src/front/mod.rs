@@ -25,7 +25,7 @@ use hufu_oidc::{Challenge, Form};
 use hufu_store::Once;
 use hufu_wire::api::trust::Trust;
 use hufu_wire::jose::{Alg, Jwk, Jwks, KeyUse, PublicKey};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 use transactions::Transactions;
 
@@ -164,6 +164,12 @@ impl Front {
                 Ok(())
             }
         }
+    }
+
+    /// Forgets the platforms that are not `listed`: the registry has withdrawn them.
+    pub fn keep_only(&self, listed: &BTreeSet<String>) {
+        let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);
+        clients.retain(|client_id, _| listed.contains(client_id));
     }
 
     /// Whether a page of this origin may post an answer here.

@@ -247,7 +247,7 @@ impl Node {
         // Behind the first page too: rows that wait for their peers must not hide those behind them.
         for found in self.store.scan_up_to::<Row>("pending", select, SWEPT).await? {
             let Status::Pending { enrolment_id, .. } = found.record.holder.status else { continue };
-            match self.uniqueness.confirmation(enrolment_id).await? {
+            match self.uniqueness.confirmation(&enrolment_id).await? {
                 // The peers' reports come with the next activation or with catching up; a row without them signs nothing.
                 Some(confirmation) => {
                     // One row that cannot be activated (this node never heard its password) must not stop the others.

@@ -5,8 +5,12 @@
 //! [`Postgres::open`] refuses one that answers before it has written.
 //!
 //! A transaction whose future is dropped before its COMMIT is sent is rolled back; after that it stands.
+//!
+//! Where several hosts are named they are one cluster: writes go to the host that takes them, reads too; while there is none, reads
+//! are answered by a standby (`failover`).
 
 mod commit;
+mod failover;
 mod schema;
 mod settle;
 mod statements;
@@ -16,14 +20,14 @@ use crate::{
     Catalogue, Committed, Engine, IdempotencyKey, Identity, RawBatch, RawPage, RawRow, Scan, StoreError, Version,
 };
 use async_trait::async_trait;
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Timeouts};
+use deadpool_postgres::{Object, PoolError};
+use failover::{Host, Hosts};
 use hufu_kernel::{Key, Timestamp};
 use schema::Opened;
 use settle::Unsettled;
 use statements::Statements;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::types::ToSql;
@@ -32,7 +36,7 @@ use tokio_postgres::{Row, Socket};
 /// Where a PostgreSQL store is.
 #[derive(Clone, Debug)]
 pub struct PostgresOptions {
-    /// Host, port or socket directory, role, database.
+    /// Host, port or socket directory, role, database. Several hosts are one cluster with one that takes writes.
     pub config: tokio_postgres::Config,
     /// The office's schema on that database; a plain name.
     pub schema: String,
@@ -44,7 +48,7 @@ pub struct PostgresOptions {
 pub struct Postgres {
     catalogue: Catalogue,
     statements: Statements,
-    pool: Pool,
+    hosts: Hosts,
     flushes: AtomicU64,
     /// Kinds that may have rows of an older form.
     unsettled: Mutex<Vec<Unsettled>>,
@@ -68,11 +72,11 @@ impl Postgres {
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
         let schema = options.schema.clone();
-        let pool = pool(options, tls)?;
-        let mut client = pool.get().await?;
+        let hosts = Hosts::new(options.config, options.connections, tls)?;
+        let mut client = hosts.leader().await?;
         let Opened { statements, unsettled } = schema::open(&mut client, &schema, &catalogue).await?;
         drop(client);
-        Ok(Self { catalogue, statements, pool, flushes: AtomicU64::new(0), unsettled: Mutex::new(unsettled) })
+        Ok(Self { catalogue, statements, hosts, flushes: AtomicU64::new(0), unsettled: Mutex::new(unsettled) })
     }
 
     /// Removes what the catalogue no longer declares: tables of dropped indexes, kinds that are gone. Returns the tables'
@@ -88,7 +92,7 @@ impl Postgres {
         <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
     {
         let schema = options.schema.clone();
-        let mut client = pool(options, tls)?.get().await?;
+        let mut client = Hosts::new(options.config, options.connections, tls)?.leader().await?;
         schema::contract(&mut client, &schema, catalogue).await
     }
 
@@ -113,32 +117,62 @@ impl Postgres {
         self.unsettled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn flushed<T, E>(&self, answer: &Result<T, E>) {
-        if answer.is_ok() {
-            self.flushes.fetch_add(1, Ordering::Relaxed);
+    /// Notes what a write met: a leader that answered is there, one that did not may be gone.
+    fn written<T>(&self, answer: Result<T, StoreError>, client: Object) -> Result<T, StoreError> {
+        match &answer {
+            Ok(_) => {
+                self.flushes.fetch_add(1, Ordering::Relaxed);
+                self.hosts.there();
+            }
+            // A leader that became a standby would refuse on this connection for ever.
+            Err(StoreError::Unavailable { .. }) => drop(Object::take(client)),
+            Err(_) => {}
         }
+        answer
     }
 
-    async fn client(&self) -> Result<Object, StoreError> {
-        Ok(self.pool.get().await?)
+    async fn commit_at(&self, client: &mut Object, batch: &Prepared) -> Result<Committed, StoreError> {
+        for attempt in 1..ATTEMPTS {
+            match commit::attempt(client, batch, &self.statements).await {
+                Err(commit::Failure::Collision) => {
+                    // Those that met do not meet again if they wait for different times: 1 to 16 ms times the attempt.
+                    let wait = u64::from(attempt) * (1 + u64::from(batch.id.0[0] % 16));
+                    tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
+                }
+                answer => return answer.map_err(StoreError::from),
+            }
+        }
+        Ok(commit::attempt(client, batch, &self.statements).await?)
     }
-}
 
-fn pool<T>(options: PostgresOptions, tls: T) -> Result<Pool, StoreError>
-where
-    T: MakeTlsConnect<Socket> + Clone + Sync + Send + 'static,
-    T::Stream: Sync + Send,
-    T::TlsConnect: Sync + Send,
-    <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
-{
-    let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let patience = Some(Duration::from_secs(5));
-    Pool::builder(Manager::from_config(options.config, tls, manager))
-        .max_size(options.connections.max(1))
-        .runtime(deadpool_postgres::Runtime::Tokio1)
-        .timeouts(Timeouts { wait: patience, create: patience, recycle: patience })
-        .build()
-        .map_err(StoreError::unavailable)
+    async fn sweep_at(&self, client: &mut Object, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        let swept = commit::sweep(client, before, limit, &self.statements).await?;
+        Ok(limit - self.settle(client, limit - swept).await?)
+    }
+
+    async fn get_at(&self, host: Host, sql: &str, key: &Key) -> Result<Option<RawRow>, StoreError> {
+        let read = async |client: &Object| {
+            let query = client.prepare_cached(sql).await?;
+            let found = client.query_opt(&query, &[&key.partition, &key.id]).await?;
+            found.map(|row| raw_row(&row, key.clone(), 0)).transpose()
+        };
+        self.hosts.read(host, read).await
+    }
+
+    async fn scan_at(&self, host: Host, scan: &Scan) -> Result<RawPage, StoreError> {
+        let (sql, bytes) = self.statements.scan(scan);
+        let read = async |client: &Object| {
+            let query = client.prepare_cached(&sql).await?;
+            let values: Vec<&(dyn ToSql + Sync)> = bytes.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
+            let rows = client.query(&query, &values).await?;
+            let entries = rows.iter().map(|row| {
+                let key = Key { partition: column(row, 1)?, id: column(row, 2)? };
+                Ok((column(row, 0)?, raw_row(row, key, 3)?))
+            });
+            Ok(RawPage::of(entries.collect::<Result<_, StoreError>>()?, scan.paging.size()))
+        };
+        self.hosts.read(host, read).await
+    }
 }
 
 #[async_trait]
@@ -149,52 +183,36 @@ impl Engine for Postgres {
 
     async fn get(&self, kind: &'static str, key: &Key) -> Result<Option<RawRow>, StoreError> {
         let sql = &self.statements.kind(kind)?.get;
-        let client = self.client().await?;
-        let query = client.prepare_cached(sql).await?;
-        let found = client.query_opt(&query, &[&key.partition, &key.id]).await?;
-        found.map(|row| raw_row(&row, key.clone(), 0)).transpose()
+        let (first, second) = self.hosts.order();
+        match (self.get_at(first, sql, key).await, second) {
+            (Err(StoreError::Unavailable { .. }), Some(second)) => self.get_at(second, sql, key).await,
+            (answer, _) => answer,
+        }
     }
 
     async fn scan(&self, scan: &Scan) -> Result<RawPage, StoreError> {
         self.catalogue.kind(scan.kind)?.index(scan.index)?;
-        let (sql, bytes) = self.statements.scan(scan);
-        let client = self.client().await?;
-        let query = client.prepare_cached(&sql).await?;
-        let values: Vec<&(dyn ToSql + Sync)> = bytes.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
-        let rows = client.query(&query, &values).await?;
-        let entries = rows.iter().map(|row| {
-            let key = Key { partition: column(row, 1)?, id: column(row, 2)? };
-            Ok((column(row, 0)?, raw_row(row, key, 3)?))
-        });
-        Ok(RawPage::of(entries.collect::<Result<_, StoreError>>()?, scan.paging.size()))
+        let (first, second) = self.hosts.order();
+        match (self.scan_at(first, scan).await, second) {
+            (Err(StoreError::Unavailable { .. }), Some(second)) => self.scan_at(second, scan).await,
+            (answer, _) => answer,
+        }
     }
 
     async fn commit(&self, batch: RawBatch, key: IdempotencyKey) -> Result<Committed, StoreError> {
         let batch = Prepared::new(batch, &key, &self.catalogue)?;
-        let mut client = self.client().await?;
-        for attempt in 1..ATTEMPTS {
-            match commit::attempt(&mut client, &batch, &self.statements).await {
-                Err(commit::Failure::Collision) => {
-                    // Those that met do not meet again if they wait for different times: 1 to 16 ms times the attempt.
-                    let wait = u64::from(attempt) * (1 + u64::from(batch.id.0[0] % 16));
-                    tokio::time::sleep(Duration::from_millis(wait)).await;
-                }
-                answer => {
-                    self.flushed(&answer);
-                    return answer.map_err(StoreError::from);
-                }
-            }
-        }
-        let answer = commit::attempt(&mut client, &batch, &self.statements).await;
-        self.flushed(&answer);
-        Ok(answer?)
+        let mut client = self.hosts.leader().await?;
+        // A commit that was on its way when the time was over may stand: its idempotency key tells when it is asked again.
+        let answer = tokio::time::timeout(failover::WRITE_WITHIN, self.commit_at(&mut client, &batch)).await;
+        let answer =
+            answer.unwrap_or_else(|_| Err(StoreError::unavailable("the server did not answer a write in time")));
+        self.written(answer, client)
     }
 
     async fn sweep(&self, expired_before: Timestamp, limit: u32) -> Result<u32, StoreError> {
-        let mut client = self.client().await?;
-        let answer = commit::sweep(&mut client, expired_before, limit, &self.statements).await;
-        self.flushed(&answer);
-        Ok(limit - self.settle(&mut client, limit - answer?).await?)
+        let mut client = self.hosts.leader().await?;
+        let answer = self.sweep_at(&mut client, expired_before, limit).await;
+        self.written(answer, client)
     }
 
     fn flushes(&self) -> u64 {

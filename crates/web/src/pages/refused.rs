@@ -71,6 +71,8 @@ pub(super) const ALL: &[Told] = &[
     told(Refusal::NodesDisagree, "refused-later", "next-later", START),
     told(Refusal::SessionGone, "refused-gone", "next-again", START),
     told(Refusal::Replayed, "refused-gone", "next-again", START),
+    told(Refusal::OfficeUnreachable, "refused-later", "next-later", START),
+    told(Refusal::OfficeGarbled, "refused-later", "next-later", START),
     told(Refusal::Busy, "refused-later", "next-later", START),
     told(Refusal::TooMany, "refused-often", "next-often", START),
     told(Refusal::Malformed, "refused-request", "next-again", START),

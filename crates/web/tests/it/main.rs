@@ -5,3 +5,4 @@
 #[path = "../../../offices/tests/it/front/fixture.rs"]
 mod fixture;
 mod front;
+mod peers;

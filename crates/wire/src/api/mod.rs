@@ -5,6 +5,7 @@ pub mod enrolment;
 pub mod holder;
 pub mod platform;
 pub mod recovery;
+pub mod roster;
 pub mod sign_in;
 mod signed;
 pub mod trust;

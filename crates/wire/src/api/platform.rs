@@ -94,3 +94,21 @@ impl PlatformCertificate {
         }
     }
 }
+
+/// The front asks the registry for a page of admitted platforms.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListAdmitted {
+    /// The last client identifier of the page before; empty for the first page.
+    pub after: String,
+}
+
+/// Certificates in the order of their client identifiers.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdmittedPage {
+    /// Compact JWS of [`PlatformCertificate`].
+    pub certificates: Vec<String>,
+    /// There are later ones.
+    pub more: bool,
+}

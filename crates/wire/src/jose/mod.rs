@@ -14,6 +14,7 @@ pub use jwt::{Audience, Claims, NumericDate};
 #[cfg(feature = "native")]
 pub use key::RsaKey;
 pub use key::{SignError, Signer, SoftKey};
+pub use primitive::raw_to_der;
 pub(crate) use primitive::{der_to_raw, verify_ed25519, verify_es256};
 pub use strict::{strict_json, strict_value};
 

@@ -13,6 +13,12 @@ pub(crate) fn der_to_raw(der: &[u8]) -> Result<[u8; 64], JoseError> {
         .map_err(|_| JoseError::BadSignature)
 }
 
+/// r ‖ s as the DER that X.509, TLS and WebAuthn want; `None` where r or s is no signature's.
+#[must_use]
+pub fn raw_to_der(raw: &[u8]) -> Option<Vec<u8>> {
+    p256::ecdsa::Signature::from_slice(raw).map(|signature| signature.to_der().as_bytes().to_vec()).ok()
+}
+
 /// ECDSA P-256 SHA-256 over `message`; `signature` is r ‖ s.
 pub(crate) fn verify_es256(key: &Sec1, message: &[u8], signature: &[u8]) -> Result<(), JoseError> {
     #[cfg(feature = "native")]

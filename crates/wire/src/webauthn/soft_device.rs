@@ -4,7 +4,7 @@
 use super::assertion::{Assertion, signed_bytes};
 use super::{DeviceKey, Flags, Registration};
 use crate::cose::Writer;
-use crate::jose::{Alg, JoseError, SoftKey, strict_json};
+use crate::jose::{Alg, JoseError, SoftKey, raw_to_der, strict_json};
 use hufu_kernel::{Bytes, Rng, b64, random};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -116,13 +116,9 @@ impl SoftDevice {
             credential_id: self.credential_id.as_slice().into(),
             authenticator_data: authenticator_data.into(),
             client_data_json: client_data_json.into(),
-            signature: raw_to_der(&raw).into(),
+            signature: raw_to_der(&raw).unwrap_or_default().into(),
         }
     }
-}
-
-fn raw_to_der(raw: &[u8]) -> Vec<u8> {
-    p256::ecdsa::Signature::from_slice(raw).map(|signature| signature.to_der().as_bytes().to_vec()).unwrap_or_default()
 }
 
 fn authenticator_data(rp_id: &str, flags: u8) -> Vec<u8> {

@@ -2,6 +2,7 @@
 //! targets for longer.
 
 use hufu_kernel::Timestamp;
+use hufu_wire::api::roster::{Identity, Roster};
 use hufu_wire::cose::{self, Reader};
 use hufu_wire::dpop::{Expected, normal_address, verify_proof};
 use hufu_wire::jose::{Compact, Jwk, Jwks, SoftKey, assemble, strict_value};
@@ -95,6 +96,18 @@ fn fuzz_webauthn() {
             Registration { client_data_json: bytes.into(), ..created.clone() },
         ] {
             assert!(register(&EXPECTATION, &registration).is_err());
+        }
+    });
+}
+
+#[test]
+fn fuzz_roster() {
+    bolero::check!().for_each(|bytes: &[u8]| {
+        if let Ok(roster) = Roster::parse(bytes) {
+            assert_eq!(Roster::parse(&serde_json::to_vec(&roster).unwrap()), Ok(roster));
+        }
+        if let Ok(identity) = Identity::parse(bytes) {
+            assert_eq!(Identity::parse(&serde_json::to_vec(&identity).unwrap()), Ok(identity));
         }
     });
 }

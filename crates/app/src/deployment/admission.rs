@@ -1,0 +1,75 @@
+//! The registry's desk: a platform's request becomes a signed certificate among the registry's files, or is taken from there. The registry
+//! need not be stopped for it, and the front asks for the list by itself.
+
+use super::keys;
+use super::office_file::OfficeFile;
+use super::plan::Plan;
+use super::serve::clock;
+use crate::failure::Failure;
+use crate::offices::registry::Admitted;
+use crate::platform_file::PlatformFile;
+use crate::root::OfficeFolder;
+use hufu_kernel::{Clock, KeyStore, OsRng, Rng, Root};
+use hufu_wire::api::platform::Profile;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The registry's name.
+const REGISTRY: &str = "registry";
+
+/// The registry's keys and files.
+pub struct Desk {
+    keys: Arc<dyn KeyStore>,
+    admitted: Admitted,
+    clock: Arc<dyn Clock>,
+    root: Root,
+}
+
+impl Desk {
+    /// The desk of the registry with this configuration.
+    ///
+    /// # Errors
+    /// [`Failure`] for another office's configuration, and as [`keys::open`].
+    pub fn open(config: &Path) -> Result<Self, Failure> {
+        let file = OfficeFile::read(config)?;
+        if file.office != REGISTRY {
+            return Err(Failure::unreadable(
+                config,
+                format!("is {}'s; platforms are admitted by the registry", file.office),
+            ));
+        }
+        let plan = Plan::read(&file.deployment)?;
+        let folder = OfficeFolder::new(file.data(), REGISTRY, plan.root, plan.root_id);
+        let rng: Arc<dyn Rng> = Arc::new(OsRng);
+        let keys = keys::open(&file, &folder, &rng)?;
+        let clock = clock(file.sandbox.clock.as_deref(), plan.root)?;
+        Ok(Self { keys, admitted: Admitted::of(folder.path()), clock, root: plan.root })
+    }
+
+    /// Admits a platform. Returns its client identifier.
+    ///
+    /// # Errors
+    /// [`Failure::Other`] naming the platform and the rule it breaks.
+    pub fn admit(&self, file: PlatformFile) -> Result<String, Failure> {
+        let certificate = file.certificate(self.root, self.clock.now());
+        if self.root == Root::Production && certificate.profile != Profile::Fapi2 {
+            return Err(Failure::other(format!(
+                "the platform {} asks for a profile that exists in sandboxes only; write profile = \"fapi2\"",
+                certificate.client_id
+            )));
+        }
+        self.admitted.admit(self.keys.as_ref(), &certificate)?;
+        Ok(certificate.client_id)
+    }
+
+    /// Takes a platform's certificate from the list.
+    ///
+    /// # Errors
+    /// [`Failure::Other`] for one that is not there.
+    pub fn withdraw(&self, client_id: &str) -> Result<(), Failure> {
+        if !self.admitted.names()?.contains(client_id) {
+            return Err(Failure::other(format!("{client_id} is not admitted")));
+        }
+        self.admitted.forget(client_id)
+    }
+}

@@ -1,0 +1,275 @@
+//! `hufu up`: one process an office on this machine, each under its own user if wished, started again when it dies, and stopped in
+//! order. Nothing is passed between them: each is given the path of its own configuration and no more.
+
+use super::office_file::{self, OfficeFile, WALLET};
+use super::plan::{self, Plan};
+use super::users::{Users, reachable};
+use super::{init, tour, world_file};
+use crate::demo::Ended;
+use crate::demo::addresses::{Ready, ReadyFile};
+use crate::failure::Failure;
+use crate::files;
+use crate::root::{OFFICES, TRUST_FILE};
+use hufu_kernel::Root;
+use hufu_web::serve::{Stop, Stopper};
+use rustix::process::{Pid, Signal, kill_process};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// Everything answers by then, or something is wrong.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// A process that was told to stop gets this long.
+const STOP_WITHIN: Duration = Duration::from_secs(15);
+/// A process that died is started again after this, doubled each time it dies soon again.
+const AGAIN: Duration = Duration::from_millis(200);
+/// The longest wait.
+const AGAIN_AT_MOST: Duration = Duration::from_secs(20);
+/// Whoever lived this long is started again at once.
+const LIVED: Duration = Duration::from_secs(60);
+
+/// How a deployment is brought up.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// The folder that `hufu init` made.
+    pub folder: PathBuf,
+    /// The kind of root that this command runs.
+    pub root: Root,
+    /// A user an office.
+    pub users: Option<Users>,
+    /// Written when everything answers.
+    pub ready_file: Option<PathBuf>,
+    /// Sandbox: take the tour and end.
+    pub tour: bool,
+    /// The tour's report as JSON.
+    pub json: bool,
+    /// The first restart of an office that died fails instead.
+    pub no_restart: bool,
+}
+
+/// One process to be run.
+struct Office {
+    name: &'static str,
+    folder: PathBuf,
+    arguments: Vec<String>,
+    ready: String,
+    user: Option<u32>,
+}
+
+/// The processes in the order of stopping: who asks before who is asked.
+const STAGES: [&[&str]; 5] = [
+    &[WALLET],
+    &["front", "registrar"],
+    &["node-1", "node-2", "node-3"],
+    &["tagger-1", "tagger-2", "tagger-3", "uniqueness", "post", "registry"],
+    &[world_file::FOLDER],
+];
+
+impl Office {
+    fn command(&self) -> Result<Command, Failure> {
+        let mut command = Command::new(std::env::current_exe().map_err(Failure::other)?);
+        command.args(&self.arguments).stdin(Stdio::null()).stdout(Stdio::null()).env(super::SUPERVISED, "1");
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
+        }
+        Ok(command)
+    }
+}
+
+/// What is run, by stage.
+fn offices(options: &Options) -> Result<Vec<Vec<Office>>, Failure> {
+    let sandbox = options.root == Root::Sandbox;
+    let mut stages = Vec::new();
+    for names in STAGES {
+        let mut stage = Vec::new();
+        for name in names.iter().copied().filter(|name| *name != if sandbox { WALLET } else { world_file::FOLDER }) {
+            let folder = options.folder.join(name);
+            let user = options.users.map(|users| users.number(place(name)));
+            let prefix: &[&str] = if sandbox { &["sandbox"] } else { &[] };
+            let mut arguments: Vec<String> = prefix.iter().map(|word| (*word).to_owned()).collect();
+            let (config, ready) = if name == world_file::FOLDER {
+                let config = folder.join(world_file::FILE);
+                arguments.push("world".to_owned());
+                (config.clone(), format!("http://{}/readyz", world_file::WorldFile::read(&config)?.listen.register))
+            } else {
+                let config = folder.join(office_file::FILE);
+                arguments.extend(["serve".to_owned(), name.to_owned()]);
+                (config.clone(), format!("http://{}/readyz", OfficeFile::read(&config)?.metrics.listen))
+            };
+            arguments.extend(["--config".to_owned(), config.display().to_string()]);
+            stage.push(Office { name, folder, arguments, ready, user });
+        }
+        stages.push(stage);
+    }
+    Ok(stages)
+}
+
+/// An office's place among the users.
+pub(super) fn place(name: &str) -> usize {
+    let all = OFFICES.into_iter().chain([WALLET, world_file::FOLDER]);
+    all.into_iter().position(|office| office == name).unwrap_or(OFFICES.len() + 2)
+}
+
+/// Runs a deployment until `stop`, or to the end of the tour.
+///
+/// # Errors
+/// [`Failure`] naming the office that does not become ready.
+pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
+    let ready_file = options.ready_file.as_deref().map(ReadyFile::clear).transpose()?;
+    let plan = Plan::read(&options.folder.join(plan::FILE))?;
+    let stages = offices(&options)?;
+    prepare(&options, &stages)?;
+    if options.root == Root::Sandbox {
+        init::admit_platforms(&options.folder, options.users)?;
+    }
+    let mut stop = stop;
+    let probes: Vec<(&'static str, String)> =
+        stages.iter().flatten().map(|office| (office.name, office.ready.clone())).collect();
+    let (died, mut deaths) = tokio::sync::mpsc::channel(1);
+    let mut running = Vec::new();
+    for stage in stages {
+        let (stopper, told) = Stopper::new();
+        let mut processes = JoinSet::new();
+        for office in stage {
+            let died = options.no_restart.then(|| died.clone());
+            processes.spawn(kept_alive(office, told.clone(), died));
+        }
+        running.push((stopper, processes));
+    }
+    let up = async {
+        answered(&probes).await?;
+        let data = options.folder.join(if options.root == Root::Sandbox { world_file::FOLDER } else { "" });
+        let ready = ready(&options.folder, &plan, data)?;
+        if let (Some(file), Some(ready)) = (&ready_file, &ready) {
+            file.announce(ready)?;
+        }
+        if options.tour {
+            return tour::run(&options.folder, options.json).await;
+        }
+        println!("Hufu 虎符 · {} root · {} processes · ready", plan.root.name(), probes.len());
+        for sentence in plan.concentrations() {
+            println!("Note: {sentence}.");
+        }
+        std::future::pending().await
+    };
+    let ended = tokio::select! {
+        ended = up => ended,
+        () = stop.stopped() => Ok(Ended::Well),
+        Some(name) = deaths.recv() => Err(Failure::other(format!("{name} ended; its reason is above"))),
+    };
+    for (stopper, mut processes) in running {
+        stopper.stop();
+        while processes.join_next().await.is_some() {}
+    }
+    ended
+}
+
+/// Looks at what would keep the offices from starting, and hands each its folder.
+fn prepare(options: &Options, stages: &[Vec<Office>]) -> Result<(), Failure> {
+    if !options.folder.join(TRUST_FILE).exists() {
+        return Err(Failure::other(format!(
+            "{0} has no keys yet; make them with: hufu keys ceremony --all {0}",
+            options.folder.display()
+        )));
+    }
+    let Some(users) = options.users else { return Ok(()) };
+    Users::allowed()?;
+    reachable(&options.folder.join(plan::FILE))?;
+    reachable(&std::env::current_exe().map_err(Failure::other)?)?;
+    for office in stages.iter().flatten() {
+        users.hand_over(&office.folder, place(office.name))?;
+    }
+    if options.root == Root::Sandbox {
+        let clock = options.folder.join(init::CLOCK_FOLDER);
+        users.give(&clock, place(world_file::FOLDER))?;
+        for entry in files::at(&clock, std::fs::read_dir(&clock))?.flatten() {
+            users.give(&entry.path(), place(world_file::FOLDER))?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs a process, again and again, until told to stop; it is gone when this returns.
+async fn kept_alive(office: Office, mut stop: Stop, died: Option<tokio::sync::mpsc::Sender<&'static str>>) {
+    let mut wait = AGAIN;
+    loop {
+        let began = Instant::now();
+        match office.command().and_then(|command| started(command, office.name)) {
+            Err(failure) => tracing::error!(office = office.name, %failure, "does not start"),
+            Ok(mut child) => {
+                let ended = tokio::select! {
+                    ended = child.wait() => ended,
+                    () = stop.stopped() => return end(child, office.name).await,
+                };
+                let told = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
+                tracing::error!(office = office.name, told, "ended by itself");
+            }
+        }
+        if let Some(died) = died {
+            let _ = died.send(office.name).await;
+            return;
+        }
+        wait = if began.elapsed() > LIVED { AGAIN } else { AGAIN_AT_MOST.min(wait * 2) };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = stop.stopped() => return,
+        }
+    }
+}
+
+fn started(command: Command, name: &str) -> Result<tokio::process::Child, Failure> {
+    let mut command = tokio::process::Command::from(command);
+    command.kill_on_drop(true).spawn().map_err(|cause| Failure::other(format!("{name} does not start: {cause}")))
+}
+
+/// Asks a process to end, and ends it if it does not.
+async fn end(mut child: tokio::process::Child, name: &str) {
+    let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    if let Some(pid) = pid {
+        let _ = kill_process(pid, Signal::TERM);
+    }
+    if tokio::time::timeout(STOP_WITHIN, child.wait()).await.is_err() {
+        tracing::warn!(office = name, "did not stop when told, and was killed");
+        let _ = child.kill().await;
+    }
+}
+
+/// Waits until every process says that it is ready.
+async fn answered(probes: &[(&'static str, String)]) -> Result<(), Failure> {
+    let client = hufu_sandbox::http::client().map_err(Failure::other)?;
+    let deadline = Instant::now() + READY_WITHIN;
+    for (name, url) in probes {
+        let mut told = "it does not answer".to_owned();
+        loop {
+            if let Ok(answer) = client.get(url).timeout(Duration::from_secs(2)).send().await {
+                if answer.status().is_success() {
+                    break;
+                }
+                told = answer.text().await.unwrap_or_default();
+            }
+            if Instant::now() > deadline {
+                return Err(Failure::other(format!("{name} is not ready: {told}")));
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+    }
+    Ok(())
+}
+
+/// What a ready file says, as that of a demo does.
+fn ready(folder: &Path, plan: &Plan, data: PathBuf) -> Result<Option<Ready>, Failure> {
+    let Some(addresses) = plan.sandbox_addresses() else { return Ok(None) };
+    let served = tour::scene(folder)?.served_platforms();
+    Ok(Some(Ready {
+        addresses,
+        ca_spki_sha256: None,
+        metrics: None,
+        trust: files::at(folder, folder.canonicalize())?.join(TRUST_FILE),
+        platforms: served,
+        pid: std::process::id(),
+        data: files::at(&data, data.canonicalize())?,
+    }))
+}

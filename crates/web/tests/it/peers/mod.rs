@@ -1,0 +1,7 @@
+//! Offices that are apart: who is believed, who may ask what, and what becomes of a peer that misbehaves.
+
+mod attacks;
+mod misbehaviour;
+mod ports;
+mod renewal;
+mod world;
