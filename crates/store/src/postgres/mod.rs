@@ -10,6 +10,7 @@
 //! are answered by a standby (`failover`).
 
 mod commit;
+mod dump;
 mod failover;
 mod schema;
 mod settle;
@@ -17,7 +18,8 @@ mod statements;
 
 use crate::prepared::Prepared;
 use crate::{
-    Catalogue, Committed, Engine, IdempotencyKey, Identity, RawBatch, RawPage, RawRow, Scan, StoreError, Version,
+    Catalogue, Committed, Dumped, Engine, IdempotencyKey, Identity, Progress, RawBatch, RawPage, RawRow, Scan,
+    StoreError, Version,
 };
 use async_trait::async_trait;
 use deadpool_postgres::{Object, PoolError};
@@ -77,6 +79,68 @@ impl Postgres {
         let Opened { statements, unsettled } = schema::open(&mut client, &schema, &catalogue).await?;
         drop(client);
         Ok(Self { catalogue, statements, hosts, flushes: AtomicU64::new(0), unsettled: Mutex::new(unsettled) })
+    }
+
+    /// Writes all rows as they stand at this moment, for a backup; the office may be at work on them meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError::WrongStore`], [`StoreError::Unavailable`], [`StoreError::Corrupt`]; [`StoreError::Misuse`] for a store of
+    /// another version.
+    pub async fn export<T>(
+        options: PostgresOptions,
+        catalogue: &Catalogue,
+        tls: T,
+        out: &mut (dyn std::io::Write + Send),
+        progress: Progress<'_>,
+    ) -> Result<Dumped, StoreError>
+    where
+        T: MakeTlsConnect<Socket> + Clone + Sync + Send + 'static,
+        T::Stream: Sync + Send,
+        T::TlsConnect: Sync + Send,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        let schema = options.schema.clone();
+        let mut client = Hosts::new(options.config, options.connections, tls)?.leader().await?;
+        dump::export(&mut client, &schema, catalogue, out, progress).await
+    }
+
+    /// Whether the store holds any row. Makes an empty one where none is.
+    ///
+    /// # Errors
+    /// As [`Postgres::open`].
+    pub async fn holds_rows<T>(options: PostgresOptions, catalogue: &Catalogue, tls: T) -> Result<bool, StoreError>
+    where
+        T: MakeTlsConnect<Socket> + Clone + Sync + Send + 'static,
+        T::Stream: Sync + Send,
+        T::TlsConnect: Sync + Send,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        let schema = options.schema.clone();
+        let mut client = Hosts::new(options.config, options.connections, tls)?.leader().await?;
+        dump::holds_rows(&mut client, &schema, catalogue).await
+    }
+
+    /// Puts rows that an engine exported in place of all that are there.
+    ///
+    /// # Errors
+    /// As [`Postgres::export`]; [`StoreError::Corrupt`] if the rows are not all there, or not as they were written. What was there
+    /// before is then there still.
+    pub async fn import<T>(
+        options: PostgresOptions,
+        catalogue: &Catalogue,
+        tls: T,
+        input: &mut (dyn std::io::BufRead + Send),
+        progress: Progress<'_>,
+    ) -> Result<Dumped, StoreError>
+    where
+        T: MakeTlsConnect<Socket> + Clone + Sync + Send + 'static,
+        T::Stream: Sync + Send,
+        T::TlsConnect: Sync + Send,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        let schema = options.schema.clone();
+        let mut client = Hosts::new(options.config, options.connections, tls)?.leader().await?;
+        dump::import(&mut client, &schema, catalogue, input, progress).await
     }
 
     /// Removes what the catalogue no longer declares: tables of dropped indexes, kinds that are gone. Returns the tables'

@@ -14,14 +14,14 @@ use tokio_postgres::Transaction;
 use tokio_postgres::error::SqlState;
 
 /// A step of the tables that every store has. Applied steps are never edited: their digests are compared at every opening.
-struct Step {
+pub(super) struct Step {
     /// The tables beside the kinds' own.
     store: &'static str,
     /// Said of the table of each kind that is there already; `{kind}` is its name.
     each_kind: &'static str,
 }
 
-const STEPS: &[Step] = &[
+pub(super) const STEPS: &[Step] = &[
     Step {
         store: "
     CREATE TABLE store__meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
