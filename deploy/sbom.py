@@ -1,5 +1,6 @@
-"""The bill of materials of a binary, CycloneDX 1.6 JSON: what `cargo auditable` wrote into it when it was linked, with the
-checksums of Cargo.lock and the licences that the crates state. The same binary gives the same bytes.
+"""The bill of materials of a binary, CycloneDX 1.6 JSON: what `cargo auditable` wrote into it when it was linked, less what cargo's
+resolver leaves out (the list in the binary also names crates of features that are off), with the checksums of Cargo.lock and the
+licences that the crates state. The same binary gives the same bytes.
 
 Needs cyclonedx-python-lib (conformance/supply/requirements.txt).
 """
@@ -34,6 +35,13 @@ def linked(binary):
     return json.loads(zlib.decompress(compressed))["packages"]
 
 
+def resolved(root):
+    """Names and versions that cargo builds for the program, tests' dependencies apart."""
+    tree = ("cargo", "tree", "--package", "hufu-app", "--edges", "normal,build", "--locked", "--prefix", "none", "--format", "{p}")
+    told = subprocess.run(tree, cwd=root, check=True, capture_output=True, text=True).stdout
+    return {(words[0], words[1].removeprefix("v")) for words in map(str.split, told.splitlines()) if words}
+
+
 def checksums(root):
     lock = tomllib.loads((root / "Cargo.lock").read_text())["package"]
     return {(package["name"], package["version"]): package.get("checksum") for package in lock}
@@ -62,15 +70,20 @@ def component(package, checksum, licence):
 
 def document(root, binary, binary_sha256, epoch):
     """The document's text."""
-    packages, sums, terms = linked(binary), checksums(root), licences(root)
-    made = [component(package, sums.get(at), terms.get(at)) for package in packages for at in [(package["name"], package["version"])]]
+    packages, built, sums, terms = linked(binary), resolved(root), checksums(root), licences(root)
+    names = [(package["name"], package["version"]) for package in packages]
+    if missing := built - set(names):
+        raise SystemExit(f"{binary} does not name what it was built from: {sorted(missing)}")
+    made = [component(package, sums.get(at), terms.get(at)) for package, at in zip(packages, names)]
     bom = Bom(serial_number=uuid.uuid5(NAMESPACE, binary_sha256))
     bom.metadata.timestamp = datetime.datetime.fromtimestamp(epoch, datetime.timezone.utc)
-    for package, own in zip(packages, made):
+    for package, at, own in zip(packages, names, made):
+        if at not in built:
+            continue
         if package.get("root"):
             own.hashes.add(HashType(alg=HashAlgorithm.SHA_256, content=binary_sha256))
             bom.metadata.component = own
         else:
             bom.components.add(own)
-        bom.register_dependency(own, [made[at] for at in package.get("dependencies", [])])
+        bom.register_dependency(own, [made[other] for other in package.get("dependencies", []) if names[other] in built])
     return JsonV1Dot6(bom).output_as_string(indent=1) + "\n"

@@ -5,7 +5,7 @@
 A block ```sh is run; ```console and ```text are not. The blocks of a page run in order in one bash, each command of which must
 succeed, in an empty folder, with `hufu` in the PATH, in a network of its own where every port is free, and as nobody else's
 neighbour: what a page started ends with it. A block ```text right after a block ```sh is what it prints: each of its lines must
-come, in that order, where … stands for anything.
+come, in that order, where … stands for anything. A line that begins with "! " is one that must refuse.
 
 A page that goes on from another says so in a comment, <!-- runs after: deployment.md -->: that page's blocks run before.
 """
@@ -26,7 +26,7 @@ LIMIT_SECONDS = 180
 AFTER = re.compile(r"<!-- runs after: (\S+) -->")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$\n?", re.MULTILINE | re.DOTALL)
 # Everything that was started goes with the shell: it is the first process of its world.
-WORLD = ["unshare", "--net", "--pid", "--mount", "--fork", "--kill-child=KILL", "--mount-proc"]
+WORLD = ["unshare", *(["--map-root-user"] if os.geteuid() else []), "--net", "--pid", "--mount", "--fork", "--kill-child=KILL", "--mount-proc"]
 
 
 @dataclasses.dataclass
@@ -86,6 +86,8 @@ class Shell:
 
     def run(self, commands, seconds=LIMIT_SECONDS):
         """What the commands say; with -e, bash ends at the first that fails."""
+        # Of a command after "!" bash itself takes either outcome.
+        commands = re.sub(r"(?m)^! (.*)$", r"{ ! \1; } || { echo 'this was not refused'; exit 1; }", commands)
         script = f"{commands}\nprintf '\\n%s\\n' {self.mark}\n"
         try:
             self.process.stdin.write(script.encode())

@@ -67,6 +67,11 @@ class Pages(unittest.TestCase):
         self.fails("```sh\nfalse | true\n```\n", "line 2")
         self.fails("```sh\necho $never_set\n```\n", "unbound")
 
+    def test_a_command_that_must_refuse_and_does_not_is_found(self):
+        self.fails("```sh\n! false\n! true\ntrue\n```\n", "this was not refused")
+        self.write("refuses.md", "```sh\n! false\n```\n")
+        self.run_page("refuses.md")
+
     def test_what_is_promised_and_not_printed_is_found(self):
         self.fails(FIRST.replace("echo 'and 17 more'", "echo 'and 17 fewer'"), "and … more")
         self.fails(FIRST.replace("tiger\nand … more", "and … more\ntiger"), "does not print 'tiger'")

@@ -1,5 +1,6 @@
 """The table of offices, what is written from it, and what the program itself says of them."""
 
+import json
 import pathlib
 import re
 import tomllib
@@ -46,12 +47,33 @@ class Generated(Folder):
                 self.assertRegex((plan / name / "office.toml").read_text(), rf"(?m)^#? ?\[{outside}\]")
             self.assertEqual(bool(re.search(r"(?m)^#? ?\[store\]", (plan / name / "office.toml").read_text())), office["store"], name)
 
+    @unittest.skipUnless(hufu(), "HUFU_BIN names no program")
+    def test_in_containers_every_office_has_a_name_and_listens_where_it_is_reached(self):
+        plan, operators = made_plan(self, '{office}', "0.0.0.0"), self.folder / "operators.toml"
+        self.assertIn('host = "{office}"', operators.read_text())
+        deployment = tomllib.loads((plan / "deployment.toml").read_text())
+        for name, office in table().items():
+            config = tomllib.loads((plan / name / "office.toml").read_text())
+            for listener in ("internal", "public", "metrics"):
+                if listener in config:
+                    self.assertEqual(config[listener]["listen"], f"0.0.0.0:{office[listener]}", name)
+            if name in OFFICES:
+                self.assertEqual(deployment["offices"][name]["internal"], f"{name}:{office['internal']}")
 
-def made_plan(test):
-    """A folder that `hufu init` wrote or the like by hand where there is no program."""
+
+def made_plan(test, host="offices.example", listen=None):
+    """A folder that `hufu init` wrote for two operators, or the like by hand where there is no program."""
     plan = test.folder / "plan"
     if hufu():
-        test.passes(hufu(), "init", plan, "--host", "id.example")
+        # Two operators' keys, as they are made up where nobody says who runs what.
+        test.passes(hufu(), "init", test.folder / "keys")
+        text = ""
+        for name, runs in (("operator-1", OFFICES[:5]), ("operator-2", OFFICES[5:])):
+            key = json.loads((test.folder / f"keys/operators/{name}.key.json").read_text())["x"]
+            text += f'[operators.{name}]\nkey = "{key}"\noffices = {json.dumps(runs)}\nhost = "{host}"\n'
+            text += f'listen = "{listen}"\n' if listen else ""
+        (test.folder / "operators.toml").write_text(text)
+        test.passes(hufu(), "init", plan, "--host", "id.example", "--operators", test.folder / "operators.toml")
         return plan
     for name, office in table().items():
         (plan / name).mkdir(parents=True)

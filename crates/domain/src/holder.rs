@@ -12,6 +12,10 @@ use sha2::{Digest, Sha256};
 /// Seconds a device's clock may be off (flows 4).
 const CLOCK_SKEW: i64 = 60;
 
+/// Seconds within which a vote for a statement of a device is ended by two nodes. One node's word must not bring back what a person
+/// signed last month and never heard of again; what is older than this waits for the third node, and goes if nobody committed it.
+const VOTES_END: i64 = 86_400;
+
 /// Devices of one person; each is a line that a node reads at every sign-in.
 pub const MAX_DEVICES: usize = 16;
 
@@ -80,6 +84,38 @@ pub enum Signer<'a> {
     HolderKey(&'a Octets<32>),
     /// The registrar, after document, face and phone.
     Registrar,
+}
+
+/// When a node looks at a statement, and by what right it looks at one that is not of this minute.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Timing {
+    /// As it came from its signer, at this moment.
+    Fresh(Timestamp),
+    /// As another node voted for it a while ago, at this moment: a vote must be ended, and not after a day.
+    Late(Timestamp),
+    /// As two nodes accepted it, each at its own moment: they have looked at the clock.
+    Fetched,
+}
+
+impl Timing {
+    /// The moment at which the rules about devices look.
+    fn moment(self, statement: &Statement) -> Timestamp {
+        match self {
+            Self::Fresh(now) => now,
+            Self::Late(_) | Self::Fetched => statement.t,
+        }
+    }
+
+    fn check(self, statement: &Statement, signer: Signer<'_>, recovery: &rules::Recovery) -> Result<(), Refusal> {
+        let (now, by_device) = match self {
+            Self::Fresh(now) => (now, CLOCK_SKEW),
+            Self::Late(now) => (now, VOTES_END),
+            Self::Fetched => return Ok(()),
+        };
+        // The registrar's word waits in its outbox for a node that is away; a device speaks to nodes itself.
+        let age = if signer == Signer::Registrar { recovery.delivered_within_s } else { by_device };
+        if statement.t > now + CLOCK_SKEW || now > statement.t + age { Err(Refusal::StaleTime) } else { Ok(()) }
+    }
 }
 
 /// What a statement asks of the office beyond the new common state.
@@ -250,21 +286,21 @@ impl Holder {
         statement: &Statement,
         bytes: &[u8],
         signer: Signer<'_>,
-        now: Timestamp,
+        timing: Timing,
         recovery: &rules::Recovery,
     ) -> Result<Applied, Refusal> {
         if statement.version != self.version || statement.head != self.head {
             return Err(Refusal::VersionConflict);
         }
-        // The registrar's word waits in its outbox for a node that is away; a device speaks to nodes itself.
-        let age = if signer == Signer::Registrar { recovery.delivered_within_s } else { CLOCK_SKEW };
-        if statement.t > now + CLOCK_SKEW || now > statement.t + age {
-            return Err(Refusal::StaleTime);
-        }
-        self.may(signer, &statement.change, now)?;
+        timing.check(statement, signer, recovery)?;
+        self.may(signer, &statement.change, timing.moment(statement))?;
         let mut next = self.clone();
         let effect = match &statement.change {
-            Change::Recover { device } => next.recover(device, statement.t, now, recovery)?,
+            Change::Recover { device } => {
+                // A vote that is ended late gives an old device no less time than a fresh one.
+                let now = if let Timing::Fresh(now) | Timing::Late(now) = timing { now } else { statement.t };
+                next.recover(device, statement.t, now, recovery)?
+            }
             change => next.change(change, signer, statement.t)?,
         };
         next.version += 1;

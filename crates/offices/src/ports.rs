@@ -3,13 +3,17 @@
 
 use async_trait::async_trait;
 use hufu_domain::eligibility::RegisterEntry;
-use hufu_kernel::{Bytes, EnrolmentId, Lang, Partial, Refusal};
+use hufu_kernel::{Bytes, EnrolmentId, Lang, NodeIndex, Partial, Refusal};
 use hufu_wire::api::Signed;
 use hufu_wire::api::enrolment::{
     Activate, Confirm, Confirmation, EvaluateTag, HolderReply, KeepContact, Reserve, SealedHolder, SendCode,
     StoreContact, StoreWrap, TagState,
 };
 use hufu_wire::api::holder::Forget;
+use hufu_wire::api::peer::{
+    AcceptanceReply, AskAcceptance, AskEntries, AskPromise, AskRows, AskStatements, AskSums, Entries, Level, Levelled,
+    PromiseReply, Rows, Statements, Sums,
+};
 use hufu_wire::api::platform::{AdmittedPage, ListAdmitted};
 use hufu_wire::api::recovery::{BeginRecovery, FindRow, Notify, RowFound, SealedRecovery};
 use hufu_wire::documents::DocumentNumber;
@@ -49,6 +53,25 @@ pub trait Node: Send + Sync {
     async fn find_row(&self, request: &Signed<FindRow>) -> Result<RowFound, Refusal>;
     /// Registers a known person's new device, which waits; the person is told.
     async fn recover(&self, request: &Signed<SealedRecovery>) -> Result<(), Refusal>;
+}
+
+/// A node, as the other nodes see it (flows 6). `from` is the asking node: by its certificate, where they are apart.
+#[async_trait]
+pub trait NodePeer: Send + Sync {
+    /// Accepts a statement for the next version of a row, or says what is in the way.
+    async fn accept(&self, from: NodeIndex, ask: &AskAcceptance) -> Result<AcceptanceReply, Refusal>;
+    /// Promises to take nothing below a ballot, and tells what it has accepted.
+    async fn promise(&self, from: NodeIndex, ask: &AskPromise) -> Result<PromiseReply, Refusal>;
+    /// Catches up with the asker where it is behind, and says where its row is.
+    async fn level(&self, from: NodeIndex, ask: &Level) -> Result<Levelled, Refusal>;
+    /// The statements after a version, with two nodes' words on each.
+    async fn statements(&self, from: NodeIndex, ask: &AskStatements) -> Result<Statements, Refusal>;
+    /// Sums over many rows.
+    async fn sums(&self, from: NodeIndex, ask: &AskSums) -> Result<Sums, Refusal>;
+    /// Where single rows stand.
+    async fn entries(&self, from: NodeIndex, ask: &AskEntries) -> Result<Entries, Refusal>;
+    /// Whole rows.
+    async fn rows(&self, from: NodeIndex, ask: &AskRows) -> Result<Rows, Refusal>;
 }
 
 /// Post, as the registrar and the nodes see it.

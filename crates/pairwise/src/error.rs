@@ -70,3 +70,47 @@ impl FrostError {
         Self { culprit: Some(culprit), reason }
     }
 }
+
+/// Why several parties did not make or mend a key together. Whoever is named gave something that does not fit what it gave
+/// before, or what everybody knows; nothing of it is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{fault}{}", culprit.map(|index| format!(" (party {index})")).unwrap_or_default())]
+pub struct JointError {
+    /// The party whose part is wrong, where that can be told.
+    pub culprit: Option<NodeIndex>,
+    /// What was wrong.
+    pub fault: JointFault,
+}
+
+/// What was wrong with a part of a joint construction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum JointFault {
+    /// Somebody's part is missing, or somebody is there who takes no part.
+    #[error("not the parts of exactly the parties")]
+    Parties,
+    /// What was revealed is not what was committed to.
+    #[error("what was revealed is not what was committed to")]
+    Reveal,
+    /// A part is no encoding of what it should be.
+    #[error("a part is malformed")]
+    Malformed,
+    /// The proof of knowledge of a distributed generation does not verify.
+    #[error("the proof of knowledge does not verify")]
+    Proof,
+    /// A secret share does not fit the public commitments.
+    #[error("a secret share does not fit its public commitments")]
+    Share,
+    /// Public commitments do not add up to what they must.
+    #[error("public commitments do not add up")]
+    Commitments,
+}
+
+impl JointError {
+    pub(crate) fn of(fault: JointFault) -> Self {
+        Self { culprit: None, fault }
+    }
+
+    pub(crate) fn by(culprit: NodeIndex, fault: JointFault) -> Self {
+        Self { culprit: Some(culprit), fault }
+    }
+}

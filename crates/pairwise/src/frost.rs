@@ -5,9 +5,9 @@
 //! index ‖ share ‖ group key (65 bytes, [`KeyShare`]).
 
 use crate::error::{FrostError, FrostReason};
+use crate::threshold::Adapter;
 use curve25519_dalek::scalar::{Scalar, clamp_integer};
 use frost_ed25519::keys::{IdentifierList, KeyPackage, PublicKeyPackage, SigningShare, VerifyingShare};
-use frost_ed25519::rand_core::{CryptoRng, Error as RandError, RngCore};
 use frost_ed25519::round1::{NonceCommitment, SigningCommitments, SigningNonces};
 use frost_ed25519::round2::SignatureShare;
 use frost_ed25519::{Identifier, Signature, SigningKey, SigningPackage, VerifyingKey};
@@ -16,27 +16,6 @@ use serde::{Deserialize, Serialize};
 use sha2_xmd::{Digest as _, Sha512};
 use std::collections::BTreeMap;
 use zeroize::Zeroizing;
-
-/// The kernel's generator as the older `rand_core` that frost takes.
-struct Adapter<'a>(&'a dyn Rng);
-
-impl RngCore for Adapter<'_> {
-    fn next_u32(&mut self) -> u32 {
-        u32::from_le_bytes(hufu_kernel::random(self.0))
-    }
-    fn next_u64(&mut self) -> u64 {
-        u64::from_le_bytes(hufu_kernel::random(self.0))
-    }
-    fn fill_bytes(&mut self, dest: &mut [u8]) {
-        self.0.fill(dest);
-    }
-    fn try_fill_bytes(&mut self, dest: &mut [u8]) -> Result<(), RandError> {
-        self.0.fill(dest);
-        Ok(())
-    }
-}
-
-impl CryptoRng for Adapter<'_> {}
 
 fn identifier(index: NodeIndex) -> Result<Identifier, FrostError> {
     Identifier::try_from(u16::from(index.get())).map_err(|_| FrostError::of(FrostReason::Signers))

@@ -10,7 +10,9 @@ mod blind;
 mod bls_native;
 mod bls_pure;
 mod challenge;
+mod coin;
 mod composite;
+mod dkg;
 mod dleq;
 mod error;
 mod frost;
@@ -18,12 +20,17 @@ mod group;
 mod oprf;
 mod password;
 mod pseudonym;
+mod repair;
+mod reshare;
 mod ristretto;
 mod suite;
+mod threshold;
 
 pub use blind::{BlindingFactor, blind, blinded, unblind};
 pub use challenge::{Context, challenge, request_direct, statement_context};
-pub use error::{FrostError, FrostReason, PairwiseError};
+pub use coin::{CoinFlip, CoinName, CoinRevealed, key_check_message};
+pub use dkg::{Generated, GenerationOpened, GenerationShared, SharesFor, consistent, generation};
+pub use error::{FrostError, FrostReason, JointError, JointFault, PairwiseError};
 pub use frost::{DealtGroup, GroupKey, KeyShare, Nonces, PreparedGroup, Signer, deal_group_key, deal_group_key_of};
 pub use group::Group;
 pub use oprf::{
@@ -35,7 +42,10 @@ pub use pseudonym::{
     OwnKeys, combine, commitment, element, ep, epoch_message, evaluate, evaluate_both, evaluate_both_keeping, point,
     sector_point, sub, sub_key, sum_scalars, validate_sector_id, verify_both, verify_partial,
 };
+pub use repair::{Help, HelpCommitments, Helping, help, repaired};
+pub use reshare::{moved_commitment, moved_offset, same_sum, zero_message, zero_sum};
 pub use suite::{Intl, Suite, SuiteId};
+pub use threshold::{GroupShares, SharedKey, TagShares};
 
 /// The pure-Rust adapter of suite INTL, for tests that hold both adapters equal and for wasm.
 pub use bls_pure::IntlPure;

@@ -15,6 +15,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use std::sync::Arc;
@@ -86,10 +87,53 @@ pub struct StoreCounts {
     pub flushes: u64,
 }
 
+/// How a process is doing at the moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Standing {
+    /// As `/readyz` says.
+    pub ready: bool,
+    /// When it began, Unix seconds to the minute.
+    pub since: i64,
+    /// What it has in memory, in bytes.
+    pub memory: i64,
+    /// The most it may have, in bytes; 0 if there is no bound.
+    pub memory_bound: i64,
+    /// What is left on the disk of its folder, in bytes; nothing if it is unknown.
+    pub disk_free: Option<i64>,
+}
+
+/// What is set rather than counted.
+#[derive(Debug, Default)]
+struct Gauges {
+    ready: Family<Of, Gauge>,
+    since: Family<Of, Gauge>,
+    memory: Family<Of, Gauge>,
+    memory_bound: Family<Of, Gauge>,
+    disk_free: Family<Of, Gauge>,
+}
+
+impl Gauges {
+    fn registered(registry: &mut Registry) -> Self {
+        let own = Self::default();
+        registry.register("ready", "1 if /readyz has no reasons", own.ready.clone());
+        registry.register_with_unit("start_time", "When the process began", Unit::Seconds, own.since.clone());
+        registry.register_with_unit("memory", "What the process has in memory", Unit::Bytes, own.memory.clone());
+        registry.register_with_unit(
+            "memory_bound",
+            "The most it may have; 0: no bound",
+            Unit::Bytes,
+            own.memory_bound.clone(),
+        );
+        registry.register_with_unit("disk_free", "Space left for its folder", Unit::Bytes, own.disk_free.clone());
+        own
+    }
+}
+
 /// The counters of one process.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    gauges: Gauges,
     requests: Family<Answered, Counter>,
     seconds: Family<Timed, Histogram, fn() -> Histogram>,
     refusals: Family<Refused, Counter>,
@@ -113,7 +157,8 @@ impl Default for Metrics {
         registry.register("signatures", "Signatures and shares of signatures by kind", signatures.clone());
         registry.register("store_commits", "Batches by outcome", commits.clone());
         registry.register("store_flushes", "Times that writes were made durable", flushes.clone());
-        Self { registry, requests, seconds, refusals, peer_calls, signatures, commits, flushes }
+        let gauges = Gauges::registered(&mut registry);
+        Self { registry, gauges, requests, seconds, refusals, peer_calls, signatures, commits, flushes }
     }
 }
 
@@ -126,6 +171,20 @@ impl Metrics {
     /// Counts a call of `office` to `peer`. Outcomes: answered, refused, full, unreachable, slow, garbled.
     pub fn called(&self, office: &'static str, peer: &Arc<str>, route: &'static str, outcome: &'static str) {
         self.peer_calls.get_or_create(&Called { office, peer: Arc::clone(peer), route, outcome }).inc();
+    }
+
+    /// Sets how the process is doing.
+    pub fn stands(&self, office: &'static str, standing: Standing) {
+        let set = |gauge: &Family<Of, Gauge>, to: i64| {
+            gauge.get_or_create(&Of { office }).set(to);
+        };
+        set(&self.gauges.ready, i64::from(standing.ready));
+        set(&self.gauges.since, standing.since);
+        set(&self.gauges.memory, standing.memory);
+        set(&self.gauges.memory_bound, standing.memory_bound);
+        if let Some(free) = standing.disk_free {
+            set(&self.gauges.disk_free, free);
+        }
     }
 
     /// Counts a signature, or a share of one.

@@ -155,6 +155,9 @@ async fn write(node: &Office, settled: &Settled, now: Timestamp, rng: &dyn Rng) 
         copies: Vec::new(),
         failures: 0,
         paused_until: None,
+        // The node names it at its start.
+        peers: Vec::new(),
+        vote: None,
     };
     let mut batch = Batch::new();
     batch.put(&row, Expect::Absent);

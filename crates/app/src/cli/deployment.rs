@@ -68,10 +68,11 @@ pub fn run_init(asked: Init) -> Result<ExitCode, Failure> {
         println!("\nNote: hufu.example stands for your own name; put yours into deployment.toml before anything else.");
     }
     let sandbox = if asked.sandbox { "sandbox " } else { "" };
-    if !asked.dealt {
-        println!("\nNext: hufu keys ceremony --all {folder}   (on several machines: docs/operate/deployment.md)");
+    if asked.dealt {
+        println!("\nNext: hufu {sandbox}up {folder}");
+    } else {
+        println!("\nNote: {}.", deployment::NO_CEREMONY);
     }
-    println!("{} hufu {sandbox}up {folder}", if asked.dealt { "\nNext:" } else { "Then:" });
     Ok(ExitCode::SUCCESS)
 }
 

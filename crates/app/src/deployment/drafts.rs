@@ -263,11 +263,16 @@ impl Draft {
             tables.push(Table {
                 name: "keys",
                 comment: "Where the office's keys are.",
-                lines: vec![off(
-                    "kind",
-                    "\"file\"",
-                    "file: keys.json in the data folder, sealed under machine.key there.",
-                )],
+                lines: vec![
+                    off(
+                        "kind",
+                        "\"file\"",
+                        "file: keys.json in the data folder, sealed under machine.key there. pkcs11: a token.",
+                    ),
+                    off("module", "\"/usr/lib/softhsm/libsofthsm2.so\"", "pkcs11: the library of the token's maker."),
+                    off("token", quoted(office), "pkcs11: the token's label."),
+                    off("pin_file", "\"token.pin\"", "pkcs11: the file with the token's PIN, mode 600."),
+                ],
             });
         }
         tables.extend(own_tables(office, self.root));
@@ -336,15 +341,6 @@ impl Draft {
                 comment: "The listener for operators: /livez, /readyz with reasons, /metrics. Keep it off public networks.",
                 lines: vec![on("listen", quoted(&self.listen(office, metrics)), "Address and port.")],
             },
-            Table {
-                name: "tracing",
-                comment: "Traces of this office's own work. They end at its border: no other office learns their numbers.",
-                lines: vec![off(
-                    "otlp",
-                    "\"http://127.0.0.1:4318\"",
-                    "Where spans go, OTLP over HTTP; nowhere by default.",
-                )],
-            },
         ];
         if self.root == Root::Sandbox {
             tables.push(Table {
@@ -388,7 +384,7 @@ impl Draft {
 }
 
 fn store_table(office: &str) -> Table {
-    let role = "The server, database and the office's own role, without a password. `hufu store prepare` makes schema and role.";
+    let role = "The server, database and the office's own role, without a password. docs/operate/deployment.md has the SQL for schema and role.";
     let url = match office {
         "node-1" => "\"postgres://hufu_node_1@db.internal:5432/hufu\"",
         _ => "\"postgres://hufu_office@db.internal:5432/hufu\"",

@@ -17,6 +17,7 @@ pub mod public_tls;
 pub mod requests;
 pub mod serve;
 pub mod services;
+pub mod standing;
 pub mod tour;
 pub mod up;
 pub mod users;
@@ -25,6 +26,9 @@ pub mod watch;
 pub mod world;
 pub mod world_file;
 
+/// Said where keys are missing.
+pub const NO_CEREMONY: &str = "the ceremony by which offices make their keys together is not in this version, so only a sandbox with \
+                               `hufu init DIR --sandbox --dealt` can be brought up";
 /// Says to a process that `hufu up` has started it: it ends when that does.
 pub const SUPERVISED: &str = "HUFU_SUPERVISED";
 

@@ -43,6 +43,7 @@ pub async fn start(opened: &Opened, peers: &Peers) -> Result<Arc<dyn Running>, F
             let neighbours = node::Neighbours {
                 uniqueness: peers.uniqueness().map_err(asking)?,
                 post: peers.post().map_err(asking)?,
+                peers: node::others(index, |other| peers.node_peer(other)).map_err(asking)?,
             };
             Ok(node::start(index, own, around, neighbours).await?)
         }

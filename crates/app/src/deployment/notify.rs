@@ -10,10 +10,10 @@ pub const STOPPING: &str = "STOPPING=1";
 
 /// Tells whoever started this process; without `NOTIFY_SOCKET` nobody listens.
 pub fn tell(state: &str) {
-    if let Some(socket) = std::env::var_os("NOTIFY_SOCKET").and_then(|name| name.into_string().ok()) {
-        if let Err(error) = send(&socket, state) {
-            tracing::warn!(%error, "systemd was not told {state}");
-        }
+    if let Some(socket) = std::env::var_os("NOTIFY_SOCKET").and_then(|name| name.into_string().ok())
+        && let Err(error) = send(&socket, state)
+    {
+        tracing::warn!(%error, "systemd was not told {state}");
     }
 }
 

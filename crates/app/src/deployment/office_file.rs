@@ -51,9 +51,6 @@ pub struct OfficeFile {
     pub log: Log,
     /// The operators' listener.
     pub metrics: MetricsTable,
-    /// Traces.
-    #[serde(default)]
-    pub tracing: Tracing,
     /// Registrar: the register of documents.
     #[serde(default)]
     pub register: Option<Service>,
@@ -132,6 +129,8 @@ pub enum Keeper {
     /// `keys.json` in the office's folder, sealed under `machine.key`.
     #[default]
     File,
+    /// A PKCS#11 token, such as a hardware security module.
+    Pkcs11,
 }
 
 /// Where the keys are.
@@ -141,6 +140,15 @@ pub struct KeysTable {
     /// What keeps them.
     #[serde(default)]
     pub kind: Keeper,
+    /// The library of the token's maker.
+    #[serde(default)]
+    pub module: Option<PathBuf>,
+    /// The token's label.
+    #[serde(default)]
+    pub token: Option<String>,
+    /// The file with the PIN.
+    #[serde(default)]
+    pub pin_file: Option<PathBuf>,
 }
 
 /// Bounds of one process.
@@ -189,15 +197,6 @@ pub struct MetricsTable {
     pub listen: SocketAddr,
 }
 
-/// Traces.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Tracing {
-    /// Where spans go (OTLP over HTTP).
-    #[serde(default)]
-    pub otlp: Option<String>,
-}
-
 /// A service of the world outside.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -238,7 +237,7 @@ impl OfficeFile {
             .ok_or_else(|| Failure::unreadable(path, "there is no such file; `hufu init DIR` makes one an office"))?;
         let text = String::from_utf8(bytes).map_err(|_| Failure::unreadable(path, "is not UTF-8 text"))?;
         let file = Self::parse(&text).map_err(|what| Failure::unreadable(path, what))?;
-        Ok(file.from_folder(path.parent().unwrap_or(Path::new(""))))
+        Ok(file.beside_folder(path.parent().unwrap_or(Path::new(""))))
     }
 
     /// Parses the text of a configuration.
@@ -279,6 +278,11 @@ impl OfficeFile {
                 return Err(format!("{what} is missing"));
             }
         }
+        if let Some(keys) = self.keys.as_ref().filter(|keys| keys.kind == Keeper::Pkcs11)
+            && (keys.module.is_none() || keys.token.is_none() || keys.pin_file.is_none())
+        {
+            return Err("[keys]: kind = \"pkcs11\" needs module, token and pin_file".to_owned());
+        }
         self.check_public()?;
         self.check_store()
     }
@@ -309,7 +313,7 @@ impl OfficeFile {
         }
     }
 
-    fn from_folder(mut self, folder: &Path) -> Self {
+    fn beside_folder(mut self, folder: &Path) -> Self {
         let public = self.public.as_mut().map(|public| [public.certificate.as_mut(), public.key.as_mut()]);
         let services = [&mut self.register, &mut self.face, &mut self.messages];
         let optional = [
@@ -317,6 +321,7 @@ impl OfficeFile {
             self.data.as_mut(),
             self.rules.as_mut(),
             self.store.as_mut().and_then(|store| store.password_file.as_mut()),
+            self.keys.as_mut().and_then(|keys| keys.pin_file.as_mut()),
             self.sandbox.clock.as_mut(),
         ];
         let paths = [&mut self.deployment, &mut self.trust].into_iter();

@@ -111,7 +111,7 @@ fn node(index: NodeIndex) -> Vec<KeyRequest> {
 pub fn text(office: &str) -> Result<String, String> {
     let body = toml::to_string_pretty(&of(office)).map_err(|error| error.to_string())?;
     Ok(format!(
-        "# Keys that {office} needs. `hufu keys ceremony --config office.toml` makes them, at all offices at the same time.\n\
+        "# Keys that {office} needs. A ceremony makes them, at all offices at the same time.\n\
          # made: alone (here), coin-flip (with the other holder), distributed (nobody ever has the whole key).\n\n{body}"
     ))
 }

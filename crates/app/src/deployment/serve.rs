@@ -5,7 +5,7 @@ use super::clock::FileClock;
 use super::office_file::{OfficeFile, Public, WALLET};
 use super::plan::Plan;
 use super::watch::{self, Need, Watch};
-use super::{keys, neighbours, notify, public_tls, wallet};
+use super::{keys, neighbours, notify, public_tls, standing, wallet};
 use crate::data_dir::{self, Lock};
 use crate::demo::metrics as counts;
 use crate::error_log::FileLog;
@@ -89,7 +89,7 @@ pub(super) fn public_half(deployment: &Path, trust: &Path, wanted: Root) -> Resu
         };
         return Err(Failure::unreadable(deployment, told));
     }
-    let public: Trust = document(trust, "`hufu keys ceremony` makes it")?;
+    let public: Trust = document(trust, "a ceremony of all offices makes it, a sandbox's dealer too")?;
     if public.root != plan.root || public.root_id != plan.root_id {
         return Err(Failure::unreadable(trust, "belongs to another trust root than the plan"));
     }
@@ -131,7 +131,7 @@ pub struct Opened {
 }
 
 impl Opened {
-    async fn new(asked: Asked) -> Result<Self, Failure> {
+    fn new(asked: Asked) -> Result<Self, Failure> {
         let name = asked.name()?;
         let Asked { file, root, .. } = asked;
         let (plan, trust) = public_half(&file.deployment, &file.trust, root)?;
@@ -220,7 +220,7 @@ pub async fn run(asked: Asked, stop: Stop) -> Result<(), Failure> {
     if asked.name()? == WALLET {
         return wallet::run(asked, stop).await;
     }
-    let opened = Opened::new(asked).await?;
+    let opened = Opened::new(asked)?;
     let peers = opened.peers()?;
     let watch = Arc::new(watch(opened.name(), &peers)?);
     let office = neighbours::start(&opened, &peers).await?;
@@ -246,6 +246,15 @@ pub async fn run(asked: Asked, stop: Stop) -> Result<(), Failure> {
     inside.works(Arc::clone(&office));
     let watching = Arc::clone(&watch);
     inside.run(|stop| watching.run(stop));
+    let standing = standing::Watched {
+        office: opened.name(),
+        metrics: Arc::clone(&opened.metrics),
+        ready: readiness(&office, &watch),
+        folder: opened.file.data().to_owned(),
+        memory_mib: opened.file.limits.memory_mib,
+        since: standing::Watched::now(&*opened.around.clock),
+    };
+    inside.run(|stop| standing.run(stop));
     let mut own = Stage::new();
     let listening =
         listen_at("operators", &opened.file.metrics.listen.to_string(), &mut inherited, Sharing::Alone).await?;

@@ -170,10 +170,7 @@ pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
 /// Looks at what would keep the offices from starting, and hands each its folder.
 fn prepare(options: &Options, stages: &[Vec<Office>]) -> Result<(), Failure> {
     if !options.folder.join(TRUST_FILE).exists() {
-        return Err(Failure::other(format!(
-            "{0} has no keys yet; make them with: hufu keys ceremony --all {0}",
-            options.folder.display()
-        )));
+        return Err(Failure::other(format!("{} has no keys yet: {}", options.folder.display(), super::NO_CEREMONY)));
     }
     let Some(users) = options.users else { return Ok(()) };
     Users::allowed()?;

@@ -63,7 +63,6 @@ pub struct Pkcs11Keys {
     slot: Slot,
     token: String,
     pin: AuthPin,
-    /// Kept open: a token forgets that somebody logged in when the last session is closed.
     sessions: Mutex<Vec<Session>>,
     found: Mutex<HashMap<(String, Half), ObjectHandle>>,
     shares: PathBuf,
@@ -172,7 +171,6 @@ impl Pkcs11Keys {
         }
         let session = self.module.open_rw_session(self.slot).map_err(|error| told(&error))?;
         match session.login(UserType::User, Some(&self.pin)) {
-            // Whoever logs in does so for all sessions of the process.
             Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(session),
             Err(error) => Err(told(&error)),
         }
@@ -185,7 +183,6 @@ impl Pkcs11Keys {
     /// Makes a call; once more in a new session if the old one is gone.
     fn call<T>(&self, make: impl Fn(&Session) -> Result<T, Error>) -> Result<T, Error> {
         let device = |error: KeyError| match error {
-            // Told again below; what is lost is only which function failed.
             KeyError::Device(_) => Error::Pkcs11(RvError::DeviceError, cryptoki::context::Function::OpenSession),
             _ => Error::NotSupported,
         };
@@ -193,7 +190,6 @@ impl Pkcs11Keys {
         match make(&session) {
             Err(error) if session_lost(&error) => {
                 drop(session);
-                // All of them were of the same login.
                 self.sessions.lock().unwrap_or_else(PoisonError::into_inner).clear();
                 self.found.lock().unwrap_or_else(PoisonError::into_inner).clear();
                 let session = self.session().map_err(device)?;
@@ -308,12 +304,8 @@ impl KeyStore for Pkcs11Keys {
         })?;
         match opened {
             Ok(plain) => Ok(Zeroizing::new(plain)),
-            // Tokens have several words for a tag that is not right.
             Err(Error::Pkcs11(
-                RvError::EncryptedDataInvalid
-                | RvError::EncryptedDataLenRange
-                | RvError::AeadDecryptFailed
-                | RvError::GeneralError,
+                RvError::EncryptedDataInvalid | RvError::EncryptedDataLenRange | RvError::GeneralError,
                 _,
             )) => Err(broken()),
             Err(error) => Err(told(&error)),
@@ -339,7 +331,6 @@ impl KeyStore for Pkcs11Keys {
         let Some(Attribute::EcPoint(der)) = found.first() else {
             return Err(KeyError::Missing(key.to_owned()));
         };
-        // Some tokens give the point as it is.
         let point = octet_string(der).unwrap_or(der);
         Ok(Bytes(point.to_vec()))
     }

@@ -1,6 +1,6 @@
 //! A node at work.
 
-use super::{Premises, Running, Surroundings, store_reasons, store_sweep, swept};
+use super::{Premises, Running, SWEEP_EVERY, Surroundings, store_reasons, store_sweep, swept};
 use crate::failure::Failure;
 use async_trait::async_trait;
 use axum::Router;
@@ -10,7 +10,10 @@ use hufu_offices::ports;
 use hufu_store::{Counts, Store};
 use hufu_web::peers;
 use hufu_web::reply::Edge;
+use hufu_web::serve::Stop;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Whom a node asks.
 #[derive(Clone)]
@@ -19,6 +22,27 @@ pub struct Neighbours {
     pub uniqueness: Arc<dyn ports::Uniqueness>,
     /// Post, for notices and leaving.
     pub post: Arc<dyn ports::Post>,
+    /// The other two nodes, in order.
+    pub peers: [Arc<dyn ports::NodePeer>; 2],
+}
+
+/// How often all rows are compared with the other nodes'. A node that is restored or was away is compared at its start.
+const COMPARE_EVERY: Duration = Duration::from_secs(600);
+/// After a comparison that left something open, for a peer was away.
+const COMPARE_AGAIN: Duration = Duration::from_secs(15);
+
+/// The other two nodes of one, in order.
+///
+/// # Errors
+/// What `of` answers.
+pub fn others<T, E>(index: NodeIndex, mut of: impl FnMut(NodeIndex) -> Result<T, E>) -> Result<[T; 2], E> {
+    let [one, two, three] = NodeIndex::ALL;
+    let [a, b] = match index.slot() {
+        0 => [two, three],
+        1 => [one, three],
+        _ => [one, two],
+    };
+    Ok([of(a)?, of(b)?])
 }
 
 /// The office with what keeps it going.
@@ -54,6 +78,7 @@ pub async fn start(
         rules: Arc::clone(&around.rules),
         uniqueness: neighbours.uniqueness,
         post: neighbours.post,
+        peers: neighbours.peers,
     };
     let node = Node::new(parts).map(Arc::new).map_err(|refusal| own.refused(refusal))?;
     Ok(Arc::new(RunningNode { node, name: own.office, store, clock: Arc::clone(&around.clock) }))
@@ -71,20 +96,68 @@ impl Running for RunningNode {
 
     fn internal(&self, edge: &Edge) -> Router {
         let office = Arc::clone(&self.node) as Arc<dyn ports::Node>;
-        peers::router(edge, &office, peers::node())
+        let peer = Arc::clone(&self.node) as Arc<dyn ports::NodePeer>;
+        peers::router(edge, &office, peers::node()).merge(peers::router(edge, &peer, peers::node_peer()))
     }
 
     async fn sweep(&self) {
         self.node.sweep_sessions();
         swept(self.name, self.node.sweep_pending().await);
+        swept(self.name, self.node.upkeep().await.map(|()| 0));
         swept(self.name, store_sweep(&self.store, self.clock.as_ref()).await);
     }
 
+    async fn work(self: Arc<Self>, stop: Stop) {
+        tokio::join!(self.sweeping(stop.clone()), self.comparing(stop));
+    }
+
     async fn reasons(&self) -> Vec<String> {
-        store_reasons::<Row>(&self.store).await
+        [store_reasons::<Row>(&self.store).await, self.node.reasons().await].concat()
     }
 
     fn counts(&self) -> Option<Counts> {
         Some(self.store.counts())
+    }
+}
+
+impl RunningNode {
+    async fn sweeping(&self, mut stop: Stop) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(SWEEP_EVERY) => {}
+                () = stop.stopped() => return,
+            }
+            self.sweep().await;
+        }
+    }
+
+    /// All rows against the other nodes', at the start and every few minutes: soon again where a peer was away, later where the rows
+    /// are so many that it takes long.
+    async fn comparing(&self, mut stop: Stop) {
+        loop {
+            let began = Instant::now();
+            let whole = self.compare().await;
+            let every = COMPARE_EVERY.max(began.elapsed() * 20);
+            tokio::select! {
+                () = tokio::time::sleep(if whole { every } else { COMPARE_AGAIN }) => {}
+                () = stop.stopped() => return,
+            }
+        }
+    }
+
+    /// Whether both peers answered to the end and nothing is left open.
+    async fn compare(&self) -> bool {
+        match self.node.compare().await {
+            Ok(done) => {
+                if done.fetched + done.adopted + done.left + done.open > 0 {
+                    tracing::info!(office = self.name, ?done, "rows compared with the other nodes");
+                }
+                done.peers == 2 && done.open == 0
+            }
+            Err(refusal) => {
+                tracing::warn!(office = self.name, code = refusal.code(), "rows were not compared; it is repeated");
+                false
+            }
+        }
     }
 }

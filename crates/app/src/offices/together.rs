@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::root::{NODES, SandboxRoot, TAGGERS};
 use crate::rows::Rows;
 use hufu_kernel::{KeyStore, NodeIndex};
+use hufu_offices::node::Beside;
 use hufu_offices::ports::{self, FaceDecision, IdentitySource, Sms};
 use std::sync::Arc;
 
@@ -54,24 +55,32 @@ pub async fn start(
     };
     let uniqueness = uniqueness::start(&premises("uniqueness")?, around).await?;
     let post = post::start(&premises("post")?, around, outside.sms).await?;
-    let neighbours = node::Neighbours {
-        uniqueness: Arc::clone(&uniqueness.uniqueness) as Arc<dyn ports::Uniqueness>,
-        post: Arc::clone(&post.post) as Arc<dyn ports::Post>,
+    let beside = NodeIndex::ALL.map(|_| Arc::new(Beside::default()));
+    let neighbours = |index| {
+        let peer = |other: NodeIndex| Ok::<_, Failure>(Arc::clone(&beside[other.slot()]) as Arc<dyn ports::NodePeer>);
+        Ok::<_, Failure>(node::Neighbours {
+            uniqueness: Arc::clone(&uniqueness.uniqueness) as Arc<dyn ports::Uniqueness>,
+            post: Arc::clone(&post.post) as Arc<dyn ports::Post>,
+            peers: node::others(index, peer)?,
+        })
     };
     let [one, two, three] = NodeIndex::ALL;
     let node =
-        async |index: NodeIndex| node::start(index, &premises(NODES[index.slot()])?, around, neighbours.clone()).await;
+        async |index: NodeIndex| node::start(index, &premises(NODES[index.slot()])?, around, neighbours(index)?).await;
     let tagger = |index: NodeIndex| {
         let tagger = tagger::start(&premises(TAGGERS[index.slot()])?, around)?;
         Ok::<_, Failure>(Arc::clone(&tagger.tagger) as Arc<dyn ports::Tagger>)
     };
     let nodes = [node(one).await?, node(two).await?, node(three).await?];
+    for (beside, running) in beside.iter().zip(&nodes) {
+        beside.is(&running.node);
+    }
     let neighbours = registrar::Neighbours {
         identity: outside.identity,
         face: outside.face,
         taggers: [tagger(one)?, tagger(two)?, tagger(three)?],
-        uniqueness: neighbours.uniqueness,
-        post: neighbours.post,
+        uniqueness: Arc::clone(&uniqueness.uniqueness) as Arc<dyn ports::Uniqueness>,
+        post: Arc::clone(&post.post) as Arc<dyn ports::Post>,
         nodes: nodes.each_ref().map(|running| Arc::clone(&running.node) as Arc<dyn ports::Node>),
     };
     let registrar = registrar::start(&premises("registrar")?, around, neighbours).await?;

@@ -1,13 +1,16 @@
 //! The binary and its wiring, from outside.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod apart;
 mod architecture;
 mod attacks;
 mod bench;
 mod browser;
 mod demo;
+mod deploy;
 mod documents;
 mod kill;
+mod kills;
 mod linking;
 mod metrics;
 mod old_folders;

@@ -79,7 +79,15 @@ async fn what_is_under_way_ends_well_and_nothing_new_is_taken() {
     let offices = [&addresses.registrar, &addresses.issuer, &addresses.wallet, &addresses.nodes[0]];
     for office in offices {
         let port: u16 = office.rsplit(':').next().unwrap().parse().unwrap();
-        assert!(TcpStream::connect(("127.0.0.1", port)).await.is_err(), "{office} still takes requests");
+        let mut closed = false;
+        for _ in 0..16 {
+            closed = TcpStream::connect(("127.0.0.1", port)).await.is_err();
+            if closed {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert!(closed, "{office} still takes requests");
     }
     asking.await.unwrap().unwrap();
     assert!(program.ended().await.success());

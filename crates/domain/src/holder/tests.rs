@@ -29,7 +29,7 @@ fn active(devices: Vec<Device>) -> Holder {
 
 fn say(holder: &Holder, change: Change, signer: Signer<'_>, t: Timestamp, now: Timestamp) -> Result<Applied, Refusal> {
     let statement = Statement { version: holder.version, head: holder.head, t, change };
-    holder.apply(&statement, b"bytes", signer, now, &RULES)
+    holder.apply(&statement, b"bytes", signer, Timing::Fresh(now), &RULES)
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn a_statement_for_another_state_of_the_row_is_refused() {
     let one = Octets([1; 32]);
     let applied = say(&holder, Change::Lock {}, Signer::Device(&one), NOW, NOW).unwrap().holder;
     let stale = Statement { version: holder.version, head: holder.head, t: NOW, change: Change::Unlock {} };
-    let refused = applied.apply(&stale, b"bytes", Signer::Device(&one), NOW, &RULES);
+    let refused = applied.apply(&stale, b"bytes", Signer::Device(&one), Timing::Fresh(NOW), &RULES);
     assert_eq!(refused.unwrap_err(), Refusal::VersionConflict);
 }
 
@@ -147,4 +147,46 @@ fn whether_a_device_waits_is_judged_at_the_statements_time_and_not_at_the_nodes(
     let veto = Change::Veto { credential: Octets([9; 32]) };
     let at = |now| say(&holder, veto.clone(), Signer::Device(&one), NOW, now).unwrap().holder.head;
     assert_eq!(at(NOW), at(NOW + 30), "a node that hears of it after the delay decides the same");
+}
+
+#[test]
+fn what_two_nodes_have_accepted_is_not_too_old_and_what_one_voted_for_ends_after_a_day() {
+    let one = Octets([1; 32]);
+    let holder = active(vec![device(1, None)]);
+    let statement = Statement { version: 1, head: holder.head, t: NOW, change: Change::Lock {} };
+    let at = |timing| holder.apply(&statement, b"bytes", Signer::Device(&one), timing, &RULES).map(|_| ());
+    for (timing, expected) in [
+        (Timing::Fresh(NOW + 60), Ok(())),
+        (Timing::Fresh(NOW + 61), Err(Refusal::StaleTime)),
+        (Timing::Late(NOW + 86_400), Ok(())),
+        (Timing::Late(NOW + 86_401), Err(Refusal::StaleTime)),
+        (Timing::Late(NOW - 61), Err(Refusal::StaleTime)),
+        (Timing::Fetched, Ok(())),
+    ] {
+        assert_eq!(at(timing), expected, "{timing:?}");
+    }
+}
+
+#[test]
+fn a_recovery_that_is_ended_late_leaves_the_whole_delay_and_one_that_two_accepted_stands() {
+    let holder = active(vec![device(1, None)]);
+    let until = NOW + RULES.delay_s;
+    let change = Change::Recover { device: device(9, Some(until)) };
+    let statement = Statement { version: 1, head: holder.head, t: NOW, change };
+    let at = |timing| holder.apply(&statement, b"bytes", Signer::Registrar, timing, &RULES).map(|_| ());
+    assert_eq!(at(Timing::Late(NOW)), Ok(()));
+    assert_eq!(at(Timing::Late(NOW + 1)), Err(Refusal::Malformed), "not a second less");
+    assert_eq!(at(Timing::Late(NOW + RULES.delivered_within_s + 1)), Err(Refusal::StaleTime));
+    assert_eq!(at(Timing::Fetched), Ok(()));
+}
+
+#[test]
+fn a_device_that_waited_when_it_signed_gains_nothing_by_being_late() {
+    let two = Octets([2; 32]);
+    let holder = active(vec![device(1, None), device(2, Some(NOW + 10))]);
+    let statement = Statement { version: 1, head: holder.head, t: NOW, change: Change::Lock {} };
+    for timing in [Timing::Late(NOW + 20), Timing::Fetched] {
+        let refused = holder.apply(&statement, b"bytes", Signer::Device(&two), timing, &RULES);
+        assert_eq!(refused.unwrap_err(), Refusal::VetoPeriod);
+    }
 }

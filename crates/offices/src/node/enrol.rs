@@ -33,6 +33,7 @@ const SWEPT: usize = 10_000;
 #[async_trait]
 impl ports::Node for Node {
     async fn new_holder(&self, request: &Signed<SealedHolder>) -> Result<HolderReply, Refusal> {
+        self.settled().await?;
         let sealed = open_signed(&self.trust, "registrar", request)?;
         if sealed.node != self.index {
             return Err(Refusal::OfficeRefused);
@@ -45,6 +46,7 @@ impl ports::Node for Node {
     }
 
     async fn activate(&self, request: &Activate) -> Result<(), Refusal> {
+        self.settled().await?;
         retrying(|| self.activate_once(request)).await
     }
 
@@ -82,7 +84,7 @@ impl Node {
             Ok(()) => Ok(HolderReply::Pending(self.report(enrolment_id, &row, &private)?)),
             Err(StoreError::Duplicate("number")) => Ok(HolderReply::NumberTaken),
             // A pending row of this root from an enrolment that lapsed: it makes room.
-            Err(StoreError::Duplicate("root")) => self.make_room(&row.root_index).await,
+            Err(StoreError::Duplicate("root" | "peer")) => self.make_room(enrolment_id, &row.root_index).await,
             Err(StoreError::Duplicate(_)) => Err(Refusal::Replayed),
             Err(other) => Err(other.into()),
         }
@@ -118,6 +120,8 @@ impl Node {
             copies: Vec::new(),
             failures: 0,
             paused_until: None,
+            peers: self.peer_values(&new.root_u)?,
+            vote: None,
         };
         row.commitments.take(&self.own_report(enrolment_id, &row, &private)?)?;
         Ok((row, private))
@@ -136,7 +140,7 @@ impl Node {
         self.index_of("number", number.as_bytes())
     }
 
-    async fn make_room(&self, root_index: &Octets<32>) -> Result<HolderReply, Refusal> {
+    async fn make_room(&self, enrolment_id: EnrolmentId, root_index: &Octets<32>) -> Result<HolderReply, Refusal> {
         let Some(found) = self.store.find::<Row>("root", root_index.as_slice()).await? else {
             return Err(Refusal::Busy);
         };
@@ -144,6 +148,12 @@ impl Node {
             Status::Pending { .. } => {
                 self.delete(&found).await?;
                 Err(Refusal::Busy)
+            }
+            _ if self.is_adopted(&found.record)? => {
+                // The peers were faster than the registrar's outbox: the row is there, and now has its enrolment's name.
+                let row = Row { enrolment: self.enrolment_index(enrolment_id)?, ..found.record.clone() };
+                self.put(&row, Some(&found)).await?;
+                Ok(HolderReply::Pending(self.report(enrolment_id, &row, &self.private(&row)?)?))
             }
             _ => Err(Refusal::AlreadyEnrolled),
         }

@@ -126,14 +126,17 @@ impl Node {
         Ok((found, credential))
     }
 
+    /// Refuses a holder key outside its quarter of an hour; the device it belongs to.
+    pub(super) fn within_window(&self, proof: &HolderProof) -> Result<Octets<32>, Refusal> {
+        let now = self.fresh(proof.t)?;
+        if self.gate.has_window(&proof.credential, now) { Ok(proof.credential) } else { Err(Refusal::HolderKeyRefused) }
+    }
+
     /// Finds the row by a holder key's proof over `bytes`, within its quarter of an hour.
     pub(super) async fn by_holder_key(&self, proof: &HolderProof, bytes: &[u8]) -> Result<Versioned<Row>, Refusal> {
-        let now = self.fresh(proof.t)?;
-        if !self.gate.has_window(&proof.credential, now) {
-            return Err(Refusal::HolderKeyRefused);
-        }
-        let found = self.row_of(&proof.credential).await?;
-        let device = found.record.holder.device(&proof.credential, now)?;
+        let credential = self.within_window(proof)?;
+        let found = self.row_of(&credential).await?;
+        let device = found.record.holder.device(&credential, self.clock.now())?;
         verify_holder(&device.holder_key.0, &plain_challenge(Label::Pass, bytes, proof.t), &proof.signature)?;
         Ok(found)
     }

@@ -1,8 +1,10 @@
 //! A node: device keys, pseudonyms, signatures. It knows handles; it knows no names and keeps no platform.
 
+mod change;
 mod enrol;
 mod gate;
 mod paper;
+mod peer;
 mod recover;
 mod row;
 mod sessions;
@@ -12,12 +14,13 @@ mod sub_keys;
 
 pub use enrol::sealing_aad;
 pub use paper::{PASS_TYP, VCT};
-pub use row::{Commitments, Issued, Private, Remembered, Row};
+pub use peer::{Beside, Compared, Standing, mark_restored, unmark};
+pub use row::{Commitments, HeldStatement, Issued, OpenVote, Private, Remembered, Row};
 
 use crate::ports;
 use gate::Gate;
 use hufu_domain::rules::Rules;
-use hufu_kernel::{Clock, Key, KeyStore, NodeIndex, Octets, Pair, Refusal, Rng, Subset, framed, offices};
+use hufu_kernel::{Clock, Key, KeyStore, NodeIndex, Octets, Pair, Refusal, Rng, framed, offices};
 use hufu_pairwise::{Intl, Signer, Suite};
 use hufu_store::{Batch, Expect, IdempotencyKey, MemoryOnce, Once, Schema, Store, StoreError, TrustRoot, Versioned};
 use hufu_wire::api::sign_in::RowState;
@@ -30,7 +33,7 @@ use subtle::ConstantTimeEq;
 /// The records of a node's store.
 #[must_use]
 pub fn schema(trust: TrustRoot, index: NodeIndex) -> Schema<offices::Node> {
-    Schema::new(trust).numbered(index).record::<Row>().record::<Remembered>()
+    Schema::new(trust).numbered(index).record::<Row>().record::<Remembered>().record::<Standing>()
 }
 
 /// What a node is started with.
@@ -55,6 +58,8 @@ pub struct NodeParts {
     pub uniqueness: Arc<dyn ports::Uniqueness>,
     /// Post, for leaving.
     pub post: Arc<dyn ports::Post>,
+    /// The other two nodes, in order.
+    pub peers: [Arc<dyn ports::NodePeer>; 2],
 }
 
 /// A node.
@@ -69,6 +74,7 @@ pub struct Node {
     rules: Arc<Rules>,
     uniqueness: Arc<dyn ports::Uniqueness>,
     post: Arc<dyn ports::Post>,
+    beyond: peer::Beyond,
     signer: Signer,
     group_kid: String,
     gate: Gate,
@@ -112,6 +118,7 @@ impl Node {
             rules: parts.rules,
             uniqueness: parts.uniqueness,
             post: parts.post,
+            beyond: peer::Beyond::new(parts.peers),
             signer,
             group_kid,
             gate,
@@ -190,8 +197,7 @@ impl Node {
     }
 
     fn channel_code(&self, pair: Pair, speaker: NodeIndex, digest: &Octets<32>) -> Result<Octets<32>, Refusal> {
-        let subset = Subset::ALL.into_iter().find(|subset| subset.holders() == pair.into());
-        let name = format!("peer-{}", subset.ok_or(Refusal::Malformed)?.name());
+        let name = self.peer_key(pair.other(self.index).ok_or(Refusal::Malformed)?)?;
         let message = framed(&[b"hufu-v1-state-code", &[speaker.get()], digest.as_slice()]);
         self.keys.hmac(&name, &message).map_err(|error| crate::broken(&error))
     }

@@ -3,7 +3,7 @@
 use super::Node;
 use super::row::{Issued, Private, Row};
 use hmac::{Hmac, KeyInit, Mac};
-use hufu_kernel::{Bytes, Octets, Pair, Refusal, Timestamp, b64, framed};
+use hufu_kernel::{Bytes, Handle, Octets, Pair, Refusal, Timestamp, b64, framed};
 use hufu_pairwise::{Intl, Nonces, Suite as _};
 use hufu_wire::api::holder::{BeginPass, FinishSigning, SigningOffer, SigningShares};
 use hufu_wire::jose::{self, Alg, Header, Jwk, PublicKey};
@@ -44,21 +44,24 @@ pub struct Begun {
     signing: Signing,
     nonces: Vec<Nonces>,
     own: SigningOffer,
+    /// Whose pass it is: a pass says nothing of the row, so that it can be signed on the row as it is after catching up.
+    pass: Option<(Handle, Octets<32>)>,
 }
 
 impl Node {
-    /// Builds the copies' signing inputs from this node's own row: both nodes must arrive at the same bytes.
+    /// Builds the copies' signing inputs from this node's own row: both nodes must arrive at the same bytes. `today` is the
+    /// statement's day.
     pub(super) fn certificate_copies(
         &self,
         row: &Row,
         private: &Private,
         keys: &[Bytes],
         seed: &Octets<32>,
+        today: Timestamp,
     ) -> Result<Copies, Refusal> {
         if keys.len() != self.rules.certificate.copies {
             return Err(Refusal::Malformed);
         }
-        let today = self.clock.now().day();
         let issued = Issued { until: today + self.rules.certificate.days * 86_400, places: Vec::new() };
         let mut copies = Copies { issued, signing: Signing { inputs: Vec::new(), disclosures: Vec::new() } };
         for (copy, key) in (0u32..).zip(keys) {
@@ -114,6 +117,16 @@ impl Node {
 
     /// Commits to one pair of nonces a message.
     pub(super) fn begin_signing(&self, row: &Row, pair: Pair, signing: Signing) -> Result<SigningOffer, Refusal> {
+        self.begin(row, pair, signing, None)
+    }
+
+    fn begin(
+        &self,
+        row: &Row,
+        pair: Pair,
+        signing: Signing,
+        pass: Option<Octets<32>>,
+    ) -> Result<SigningOffer, Refusal> {
         let mut nonces = Vec::with_capacity(signing.inputs.len());
         let mut commitments = Vec::with_capacity(signing.inputs.len());
         for _ in &signing.inputs {
@@ -123,7 +136,8 @@ impl Node {
         }
         let messages = Intl::hash(&framed(&signing.inputs.iter().map(String::as_bytes).collect::<Vec<_>>()));
         let offer = SigningOffer { session: Octets::default(), commitments, state: self.state(row, pair, &messages)? };
-        let begun = Begun { pair, signing, nonces, own: offer.clone() };
+        let pass = pass.map(|credential| (row.handle, credential));
+        let begun = Begun { pair, signing, nonces, own: offer.clone(), pass };
         let session = self.signings.open(begun, self.clock.now(), self.rng.as_ref())?;
         Ok(SigningOffer { session, ..offer })
     }
@@ -132,9 +146,16 @@ impl Node {
     ///
     /// # Errors
     /// [`Refusal::SessionGone`]; [`Refusal::NodesDisagree`]; [`Refusal::SignatureRefused`] for commitments that do not fit.
-    pub fn finish_signing(&self, request: &FinishSigning) -> Result<SigningShares, Refusal> {
+    pub async fn finish_signing(&self, request: &FinishSigning) -> Result<SigningShares, Refusal> {
         let begun = self.signings.take(&request.session, self.clock.now())?;
-        self.agree(&begun.own.state, &request.peer.state, begun.pair)?;
+        match (self.agree(&begun.own.state, &request.peer.state, begun.pair), &begun.pass) {
+            (Err(Refusal::NodesDisagree), Some((handle, credential))) => {
+                let found = self.level_with(handle, self.other(begun.pair)?).await?;
+                found.record.holder.device(credential, self.clock.now())?;
+                found.record.holder.usable()?;
+            }
+            (agreed, _) => agreed?,
+        }
         if request.peer.commitments.len() != begun.nonces.len() {
             return Err(Refusal::SignatureRefused);
         }
@@ -158,6 +179,7 @@ impl Node {
     /// # Errors
     /// The holder key's and the row's refusals; [`Refusal::StaleTime`] for an end further away than the rules allow.
     pub async fn begin_pass(&self, request: &BeginPass) -> Result<SigningOffer, Refusal> {
+        self.settled().await?;
         self.other(request.pair)?;
         let bytes = framed(&[b"pass", request.jti.as_slice(), &request.exp.to_be_bytes()]);
         let found = self.by_holder_key(&request.proof, &bytes).await?;
@@ -170,7 +192,7 @@ impl Node {
         let header = Header::new(Alg::EdDSA).typ(PASS_TYP).kid(&self.group_kid);
         let input = jose::signing_input(&header, &payload).map_err(|error| crate::broken(&error))?;
         let signing = Signing { inputs: vec![input], disclosures: Vec::new() };
-        self.begin_signing(&found.record, request.pair, signing)
+        self.begin(&found.record, request.pair, signing, Some(request.proof.credential))
     }
 }
 

@@ -1,8 +1,10 @@
 //! A node's row: the common state, and what only this node holds.
 
+use hufu_domain::agreement::Vote;
 use hufu_domain::holder::{Holder, Status};
 use hufu_kernel::{
-    Bytes, Element, Handle, Index, Key, Locator, Octets, Record, Sealed, Subset, Timestamp, framed, offices,
+    Bytes, Element, Handle, Head, Index, Key, Locator, Migration, Octets, Record, Sealed, Subset, Timestamp, framed,
+    offices,
 };
 use hufu_wire::network_number::NetworkNumber;
 use serde::{Deserialize, Serialize};
@@ -33,6 +35,34 @@ pub struct Row {
     /// Until when password evaluations pause.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub paused_until: Option<Timestamp>,
+    /// What finds the row by its name between this node and each peer: the peer, two bytes of the name, HMAC(node key, name). Empty in
+    /// rows of before there were peers: see [`super::Node::compare`].
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub peers: Vec<Bytes>,
+    /// What this node has bound itself to for the next version, while that is undecided.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub vote: Option<OpenVote>,
+}
+
+/// A node's vote on the next version of a row.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct OpenVote {
+    /// Ballots, and SHA-256 of the statement accepted.
+    pub ballots: Vote<Octets<32>>,
+    /// That statement.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub held: Option<HeldStatement>,
+}
+
+/// A statement that has this node's vote and is not committed.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct HeldStatement {
+    /// The statement as it came, under this node's key, bound to handle and version.
+    pub said: Sealed,
+    /// The head it leads to.
+    pub after: Head,
+    /// Values of unique indexes that it will need: what this node has accepted it can commit.
+    pub reserved: Vec<(String, Bytes)>,
 }
 
 /// One batch of copies.
@@ -74,17 +104,8 @@ pub struct Remembered {
     pub handle: Handle,
     /// The version it led to.
     pub version: u64,
-    /// [`Said`], under this node's key, bound to handle and version.
+    /// [`hufu_wire::api::peer::Carried`], under this node's key, bound to handle and version.
     pub said: Sealed,
-}
-
-/// A statement as it came.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Said {
-    /// The exact signed bytes.
-    pub statement: Bytes,
-    /// By whom.
-    pub authority: hufu_wire::api::holder::Authority,
 }
 
 /// How many statements a row remembers.
@@ -128,7 +149,10 @@ impl Record for Row {
         Index { name: "number", unique: true },
         Index { name: "status", unique: true },
         Index { name: "pending", unique: false },
+        Index { name: "peer", unique: true },
+        Index { name: "voted", unique: false },
     ];
+    const MIGRATIONS: &'static [Migration] = &[Migration::AddIndex("peer"), Migration::AddIndex("voted")];
 
     fn key(&self) -> Key {
         Key::own(self.handle.as_slice())
@@ -145,6 +169,14 @@ impl Record for Row {
         values.extend(places.map(|place| ("status", place.to_be_bytes().to_vec())));
         if let Status::Pending { expires, .. } = self.holder.status {
             values.push(("pending", expires.to_be_bytes().to_vec()));
+        }
+        values.extend(self.peers.iter().map(|name| ("peer", name.0.clone())));
+        if let Some(held) = self.vote.as_ref().and_then(|vote| vote.held.as_ref()) {
+            // In the order of handles, which is none.
+            values.push(("voted", self.handle.as_slice().to_vec()));
+            let declared =
+                |name: &String| Self::INDEXES.iter().find(|index| index.name == name).map(|index| index.name);
+            values.extend(held.reserved.iter().filter_map(|(name, value)| Some((declared(name)?, value.0.clone()))));
         }
         values
     }

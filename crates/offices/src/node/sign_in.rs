@@ -29,6 +29,7 @@ const ID_TOKEN_LIFE: i64 = 300;
 pub struct Begun {
     pair: Pair,
     consent: Consent,
+    credential: Octets<32>,
     ctx: Octets<32>,
     certified: Arc<Certified>,
     row: Row,
@@ -48,6 +49,7 @@ struct Checked {
 
 impl Node {
     async fn check_sign_in(&self, agreed: &Consent, assertion: &Assertion) -> Result<Checked, Refusal> {
+        self.settled().await?;
         let now = self.fresh(agreed.t)?;
         self.fresh(agreed.iat)?;
         let certified = self.gate.certificate(&agreed.certificate)?;
@@ -122,6 +124,7 @@ impl Node {
         let begun = Begun {
             pair: request.pair,
             consent: request.consent.clone(),
+            credential: credential_hash(&request.assertion.credential_id.0),
             ctx: Octets(checked.ctx),
             certified: checked.certified,
             row,
@@ -184,9 +187,13 @@ impl Node {
     /// [`Refusal::SessionGone`]; [`Refusal::NodesDisagree`] if the rows differ; [`Refusal::SignatureRefused`] if the peer's proof
     /// or code does not verify.
     pub async fn finish_sign_in(&self, request: &FinishSignIn) -> Result<SignInShare, Refusal> {
-        let begun = self.sign_ins.take(&request.session, self.clock.now())?;
+        let mut begun = self.sign_ins.take(&request.session, self.clock.now())?;
         let peer = &request.peer;
-        self.agree(&begun.own.state, &peer.state, begun.pair)?;
+        match self.agree(&begun.own.state, &peer.state, begun.pair) {
+            Err(Refusal::NodesDisagree) => begun.row = self.agree_anew(&begun).await?,
+            agreed => agreed?,
+        }
+        begun.row = self.with_commitments(begun.row, begun.pair).await?;
         let token = self.token(&begun, peer)?;
         let alg = begun.certified.certificate.id_token_signed_response_alg;
         let header = Header::new(alg).typ("JWT").kid(&self.kid(alg, begun.pair)?);
@@ -202,6 +209,26 @@ impl Node {
             None => self.one_key(alg, begun.pair, signing_input.as_bytes())?,
         };
         Ok(SignInShare { signing_input, share })
+    }
+
+    /// The two rows differ: the one that is behind fetches what it missed. What was evaluated in round 1 still stands if the epoch and
+    /// the keys are the same; then the sign-in goes on, on the row as it is now.
+    async fn agree_anew(&self, begun: &Begun) -> Result<Row, Refusal> {
+        let found = self.level_with(&begun.row.handle, self.other(begun.pair)?).await?.record;
+        found.holder.device(&begun.credential, self.clock.now())?;
+        found.holder.usable()?;
+        let same = found.holder.epoch == begun.row.holder.epoch && found.generation == begun.row.generation;
+        if same { Ok(found) } else { Err(Refusal::NodesDisagree) }
+    }
+
+    /// The row with the commitments that the pair's other node answers to: a node that missed their reports asks for them.
+    async fn with_commitments(&self, row: Row, pair: Pair) -> Result<Row, Refusal> {
+        let other = self.other(pair)?;
+        let held = &row.commitments;
+        let whole = pair
+            .assigned(other)
+            .all(|subset| held.pseudonym[subset.slot()].is_some() && held.epoch[subset.slot()].is_some());
+        if whole { Ok(row) } else { Ok(self.healed(&row.handle).await?.record) }
     }
 
     fn token(&self, begun: &Begun, peer: &SignInOffer) -> Result<IdToken, Refusal> {

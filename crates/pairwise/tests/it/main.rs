@@ -3,10 +3,12 @@
 mod challenges;
 mod composites;
 mod frost;
+mod joint;
 mod oprf;
 mod passwords;
 mod proofs;
 mod pseudonyms;
+mod resharing;
 mod suites;
 mod support;
 mod vectors;

@@ -84,7 +84,9 @@ impl Hosts {
         }
         match self.without.load(Ordering::Relaxed) {
             0 => (Host::Leader, Some(Host::Any)),
-            _ if self.without.fetch_add(1, Ordering::Relaxed) % LOOK_AGAIN == 0 => (Host::Leader, Some(Host::Any)),
+            _ if self.without.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOOK_AGAIN) => {
+                (Host::Leader, Some(Host::Any))
+            }
             _ => (Host::Any, None),
         }
     }

@@ -8,12 +8,14 @@
 
 mod anchor;
 mod leaf;
+mod node_peer;
 mod peer;
 mod ports;
 mod table;
 
 pub use anchor::{Doors, PeerOffice};
 pub use leaf::Leaf;
+pub use node_peer::{HttpNodePeer, node_peer};
 pub use peer::{Peer, PeerConfig, Peers};
 pub use ports::{
     HttpNode, HttpPost, HttpRegistry, HttpTagger, HttpUniqueness, node, post, registry, tagger, uniqueness,

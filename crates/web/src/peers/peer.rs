@@ -1,7 +1,7 @@
 //! Calling another office: one pooled client a peer, with an end to everything that could take for ever.
 
 use super::anchor::{Doors, client_config};
-use super::{HttpNode, HttpPost, HttpRegistry, HttpTagger, HttpUniqueness, Leaf, PeerError};
+use super::{HttpNode, HttpNodePeer, HttpPost, HttpRegistry, HttpTagger, HttpUniqueness, Leaf, PeerError};
 use crate::metrics::Metrics;
 use axum::body::Bytes;
 use axum::http::uri::Authority;
@@ -128,6 +128,15 @@ impl Peers {
     /// [`PeerError::NoAddress`].
     pub fn node(&self, index: NodeIndex) -> Result<Arc<dyn ports::Node>, PeerError> {
         Ok(Arc::new(HttpNode(self.to(node_name(index))?)))
+    }
+
+    /// A node, as the other nodes see it.
+    ///
+    /// # Errors
+    /// [`PeerError::NoAddress`].
+    pub fn node_peer(&self, index: NodeIndex) -> Result<Arc<dyn ports::NodePeer>, PeerError> {
+        let peer = self.to(node_name(index))?.with_max_answer(super::node_peer::MAX_ANSWER);
+        Ok(Arc::new(HttpNodePeer(Arc::new(peer))))
     }
 
     /// Uniqueness.

@@ -5,4 +5,5 @@
 #[path = "../../../offices/tests/it/front/fixture.rs"]
 mod fixture;
 mod front;
+mod handed_over;
 mod peers;

@@ -3,6 +3,7 @@
 
 pub mod enrolment;
 pub mod holder;
+pub mod peer;
 pub mod platform;
 pub mod recovery;
 pub mod roster;

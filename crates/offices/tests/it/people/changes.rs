@@ -191,7 +191,7 @@ async fn an_assertion_under_one_label_is_worth_nothing_under_another() {
         let assertion = hufu_wallet::Device::assert(&twin, &chal).await.unwrap();
         let request =
             SubmitStatement { statement: bytes.clone().into(), authority: Authority::Device(assertion), pair: None };
-        let answer = world.nodes[0].submit(&request).await;
+        let answer = world.nodes.at(NodeIndex::ALL[0]).submit(&request).await;
         if label == hufu_kernel::Label::Leave {
             assert!(answer.is_ok(), "the control: the right label is taken");
         } else if answer.is_ok() {

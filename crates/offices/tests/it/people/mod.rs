@@ -3,12 +3,20 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by stopping")]
 
+mod agreement;
+mod catch_up;
 mod changes;
 mod enrolment;
 mod keys;
 mod network;
+mod nodes;
+mod outages;
+mod peers_that_lie;
 mod recover;
+mod restored;
+mod schedule;
 mod sign_in;
+mod stores;
 mod world;
 
 use hufu_kernel::Refusal;
@@ -21,3 +29,8 @@ fn refused(error: WalletError) -> Refusal {
         other => panic!("{other}"),
     }
 }
+
+/// Node 1, 2, 3.
+const ONE: hufu_kernel::NodeIndex = hufu_kernel::NodeIndex::ALL[0];
+const TWO: hufu_kernel::NodeIndex = hufu_kernel::NodeIndex::ALL[1];
+const THREE: hufu_kernel::NodeIndex = hufu_kernel::NodeIndex::ALL[2];

@@ -1,8 +1,8 @@
 //! Calls between offices that fail on demand.
 
+use super::nodes::Nodes;
 use async_trait::async_trait;
 use hufu_kernel::{NodeIndex, Refusal};
-use hufu_offices::node::Node;
 use hufu_offices::ports;
 use hufu_wire::api::Signed;
 use hufu_wire::api::enrolment::{Activate, HolderReply, SealedHolder};
@@ -18,7 +18,18 @@ pub struct Faults {
     pub down: Mutex<BTreeSet<NodeIndex>>,
     /// Nodes that hear of no recovery.
     pub deaf: Mutex<BTreeSet<NodeIndex>>,
+    /// Calls between nodes that are lost: from, to, method.
+    pub lost: Mutex<Option<Lost>>,
+    /// Calls between nodes whose answers are lost.
+    pub unheard: Mutex<Option<Lost>>,
+    /// Changes what a node answers to another: from, to, method.
+    pub liar: Mutex<Option<Liar>>,
+    /// Every call between nodes.
+    pub heard: Mutex<Vec<(NodeIndex, NodeIndex, String)>>,
 }
+
+pub type Lost = Box<dyn Fn(NodeIndex, NodeIndex, &str) -> bool + Send>;
+pub type Liar = Box<dyn FnMut(NodeIndex, NodeIndex, &str, &mut serde_json::Value) + Send>;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum When {
@@ -59,36 +70,53 @@ macro_rules! faulty {
 pub(super) use faulty;
 
 /// A node as the registrar reaches it.
-pub struct Reached(pub Arc<Node>, pub Arc<Faults>);
+pub struct Reached(pub NodeIndex, pub Arc<Nodes>, pub Arc<Faults>);
 
 #[async_trait]
 impl ports::Node for Reached {
     async fn new_holder(&self, request: &Signed<SealedHolder>) -> Result<HolderReply, Refusal> {
-        self.1.up(self.0.index())?;
-        self.1.through(ports::Node::new_holder(self.0.as_ref(), request)).await
+        self.2.up(self.0)?;
+        self.2.through(ports::Node::new_holder(self.1.at(self.0).as_ref(), request)).await
     }
 
     async fn activate(&self, request: &Activate) -> Result<(), Refusal> {
-        self.1.up(self.0.index())?;
-        self.1.through(ports::Node::activate(self.0.as_ref(), request)).await
+        self.2.up(self.0)?;
+        self.2.through(ports::Node::activate(self.1.at(self.0).as_ref(), request)).await
     }
 
     async fn find_row(&self, request: &Signed<FindRow>) -> Result<RowFound, Refusal> {
-        self.1.up(self.0.index())?;
-        self.1.through(ports::Node::find_row(self.0.as_ref(), request)).await
+        self.2.up(self.0)?;
+        self.2.through(ports::Node::find_row(self.1.at(self.0).as_ref(), request)).await
     }
 
     async fn recover(&self, request: &Signed<SealedRecovery>) -> Result<(), Refusal> {
-        self.1.up(self.0.index())?;
-        if self.1.deaf.lock().unwrap().contains(&self.0.index()) {
+        self.2.up(self.0)?;
+        if self.2.deaf.lock().unwrap().contains(&self.0) {
             return Err(Refusal::NodesUnavailable);
         }
-        self.1.through(ports::Node::recover(self.0.as_ref(), request)).await
+        self.2.through(ports::Node::recover(self.1.at(self.0).as_ref(), request)).await
     }
 }
 
 impl Faults {
-    fn up(&self, index: NodeIndex) -> Result<(), Refusal> {
+    pub(super) fn on_peer_call(&self, from: NodeIndex, to: NodeIndex, method: &str) -> Result<(), Refusal> {
+        self.heard.lock().unwrap().push((from, to, method.to_owned()));
+        let lost = self.lost.lock().unwrap().as_ref().is_some_and(|lost| lost(from, to, method));
+        if lost { Err(Refusal::NodesUnavailable) } else { Ok(()) }
+    }
+
+    pub(super) fn answer_arrives(&self, from: NodeIndex, to: NodeIndex, method: &str) -> Result<(), Refusal> {
+        let lost = self.unheard.lock().unwrap().as_ref().is_some_and(|lost| lost(from, to, method));
+        if lost { Err(Refusal::NodesUnavailable) } else { Ok(()) }
+    }
+
+    /// Whether somebody lies at all.
+    pub(super) fn lie(&self, from: NodeIndex, to: NodeIndex, method: &str, answer: &mut serde_json::Value) -> bool {
+        let mut liar = self.liar.lock().unwrap();
+        liar.as_mut().map(|liar| liar(from, to, method, answer)).is_some()
+    }
+
+    pub(super) fn up(&self, index: NodeIndex) -> Result<(), Refusal> {
         if self.down.lock().unwrap().contains(&index) { Err(Refusal::NodesUnavailable) } else { Ok(()) }
     }
 }

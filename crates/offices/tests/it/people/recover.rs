@@ -243,7 +243,7 @@ async fn the_registrars_authority_is_no_door_for_wallets() {
         hufu_wire::api::Signed::make("registrar", &forged, |_| Ok::<_, hufu_wire::api::SignedError>(Octets([0; 64])))
             .unwrap();
     let request = SubmitStatement { statement, authority: Authority::Registrar(signed), pair: None };
-    assert_eq!(world.nodes[0].submit(&request).await.unwrap_err(), Refusal::OfficeRefused);
+    assert_eq!(world.nodes.at(NodeIndex::ALL[0]).submit(&request).await.unwrap_err(), Refusal::OfficeRefused);
 }
 
 #[tokio::test]
@@ -325,7 +325,7 @@ async fn five_recoveries_of_one_person_a_day_and_the_sixth_waits_for_tomorrow() 
 }
 
 /// All of them, interleaved.
-async fn futures<T>(all: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
+pub async fn futures<T>(all: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
     let mut all: Vec<_> = all.map(Box::pin).collect();
     let mut done: Vec<Option<T>> = all.iter().map(|_| None).collect();
     std::future::poll_fn(move |context| {
@@ -346,20 +346,25 @@ async fn futures<T>(all: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T
 }
 
 #[tokio::test]
-async fn a_node_that_is_ahead_alone_stops_no_objection() {
+async fn a_node_that_would_be_ahead_alone_takes_nothing_and_stops_no_objection() {
     let world = World::new(53);
     let details = world.person(1);
     let mut old = world.wallet();
     world.enrol(&mut old, &details).await.unwrap();
     let (_, step) = recover(&world, &details).await;
     assert_eq!(step, Ok(NextStep::Wait));
-    // One more statement reaches node 1 alone.
+    // One more statement reaches node 1 alone: it has nobody who accepts it too, and is as it was.
     *world.faults.down.lock().unwrap() = [NodeIndex::ALL[1], NodeIndex::ALL[2]].into();
-    world.nodes[0].submit(&world.lock_statement(&old).await).await.unwrap();
+    let before =
+        world.row_of(NodeIndex::ALL[0], &old.row(NodeIndex::ALL[0]).await.unwrap().devices[0].credential).await;
+    let lock = world.lock_statement(&old).await;
+    assert_eq!(world.nodes.at(NodeIndex::ALL[0]).submit(&lock).await.unwrap_err(), Refusal::NodesUnavailable);
+    let after = world.row_of(NodeIndex::ALL[0], &before.record.holder.devices[0].credential).await;
+    assert_eq!(after, before);
     world.faults.down.lock().unwrap().clear();
     let waiting = old.row(NodeIndex::ALL[1]).await.unwrap().devices[1].credential;
     old.veto(waiting).await.unwrap();
-    for node in [NodeIndex::ALL[1], NodeIndex::ALL[2]] {
+    for node in NodeIndex::ALL {
         assert_eq!(old.row(node).await.unwrap().devices.len(), 1);
     }
     assert!(world.sign_in(&mut old, SHOP, Pair::ALL[2]).await.is_ok());

@@ -125,7 +125,7 @@ async fn a_consent_signed_more_than_a_minute_ago_is_refused() {
     wallet.sign_in_with(&asked, &[Answer::Real], None, Pair::ALL[0]).await.unwrap();
     let body = seen.lock().unwrap().clone().unwrap();
     let replay = |world: &World| {
-        let node = Arc::clone(&world.nodes[0]);
+        let node = world.nodes.at(NodeIndex::ALL[0]);
         let request: hufu_wire::api::sign_in::BeginSignIn = serde_json::from_slice(&body).unwrap();
         async move { node.begin_sign_in(&request).await }
     };
@@ -151,7 +151,7 @@ async fn a_signing_session_serves_once() {
         session: serde_json::from_value(offers[0].1["session"].clone()).unwrap(),
         peer: serde_json::from_value(offers[1].1.clone()).unwrap(),
     };
-    assert_eq!(world.nodes[0].finish_sign_in(&again).await.unwrap_err(), Refusal::SessionGone);
+    assert_eq!(world.nodes.at(NodeIndex::ALL[0]).finish_sign_in(&again).await.unwrap_err(), Refusal::SessionGone);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use super::keys::{bytes, office};
 pub use super::network::When;
 use super::network::{Faults, Reached, faulty};
+use super::nodes::{Nodes, Wiring};
 use async_trait::async_trait;
 use hufu_domain::eligibility::{RegisterEntry, Standing};
 use hufu_domain::rules::Rules;
@@ -25,7 +26,7 @@ use hufu_wire::api::platform::{Bilingual, PlatformCertificate, Profile, Purpose}
 use hufu_wire::api::sign_in::Transaction;
 use hufu_wire::api::trust::{NodeTrust, OfficeKeys, Trust};
 use hufu_wire::documents::{DocumentNumber, DocumentType, Sex};
-use hufu_wire::jose::{Alg, Jwk, Jwks, PublicKey, RsaKey, SoftKey};
+use hufu_wire::jose::{Alg, Jwk, Jwks, PublicKey, SoftKey};
 use jiff::civil::date;
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
@@ -86,7 +87,7 @@ faulty!(FaultyUniqueness, Uniqueness {
     begin_recovery(r: &Signed<BeginRecovery>) -> Bytes;
     store_wrap(r: &Signed<StoreWrap>) -> Bytes;
     confirm(r: &Signed<Confirm>) -> Signed<Confirmation>;
-    confirmation(r: hufu_kernel::EnrolmentId) -> Option<Signed<Confirmation>>;
+    confirmation(r: &hufu_kernel::EnrolmentId) -> Option<Signed<Confirmation>>;
     forget(r: &Signed<Forget>) -> ();
 });
 faulty!(FaultyPost, Post {
@@ -103,7 +104,7 @@ pub struct World {
     pub trust: Arc<Trust>,
     pub clock: Arc<ManualClock>,
     pub rng: Arc<dyn Rng>,
-    pub nodes: [Arc<Node>; 3],
+    pub nodes: Arc<Nodes>,
     pub node_stores: [Store<hufu_kernel::offices::Node>; 3],
     pub registrar: Arc<Registrar>,
     pub faults: Arc<Faults>,
@@ -116,6 +117,7 @@ pub struct World {
     registry: Arc<SoftwareKeys>,
     front: Arc<SoftwareKeys>,
     build: Box<dyn Fn() -> Registrar>,
+    parts: Box<dyn Fn(NodeIndex, Wiring) -> NodeParts>,
 }
 
 impl World {
@@ -138,7 +140,6 @@ impl World {
             .into_iter()
             .flat_map(|kind| Subset::ALL.map(|subset| ((kind, subset), bytes::<32>(rng.as_ref()))))
             .collect();
-        let rsa = NodeIndex::ALL.map(|_| None::<RsaKey>);
         let node_keys = NodeIndex::ALL.map(|index| {
             let (private, public) = hpke::generate(rng.as_ref());
             let es256 =
@@ -206,25 +207,27 @@ impl World {
             Arc::clone(&dyn_clock),
             Arc::clone(&rules),
         ));
-        let node_stores = NodeIndex::ALL.map(|index| Store::memory(&node::schema(root, index)).unwrap());
-        let mut rsa = rsa.into_iter();
-        let nodes = NodeIndex::ALL.map(|index| {
-            Arc::new(
-                Node::new(NodeParts {
-                    index,
-                    trust: Arc::clone(&trust),
-                    keys: Arc::clone(&node_keys[index.slot()].0.keys) as _,
-                    rs256: rsa.next().flatten(),
-                    store: node_stores[index.slot()].clone(),
-                    clock: Arc::clone(&dyn_clock),
-                    rng: Arc::clone(&rng),
-                    rules: Arc::clone(&rules),
-                    uniqueness: Arc::clone(&uniqueness_office) as _,
-                    post: Arc::clone(&post_office) as _,
-                })
-                .unwrap(),
-            )
-        });
+        let parts = {
+            let keys = node_keys.each_ref().map(|(keys, _, _)| Arc::clone(&keys.keys));
+            let (trust, clock, rng, rules) =
+                (Arc::clone(&trust), Arc::clone(&dyn_clock), Arc::clone(&rng), Arc::clone(&rules));
+            let (uniqueness, post) = (Arc::clone(&uniqueness_office), Arc::clone(&post_office));
+            move |index: NodeIndex, wiring: Wiring| NodeParts {
+                index,
+                trust: Arc::clone(&trust),
+                keys: Arc::clone(&keys[index.slot()]) as _,
+                rs256: None,
+                store: wiring.store,
+                clock: Arc::clone(&clock),
+                rng: Arc::clone(&rng),
+                rules: Arc::clone(&rules),
+                uniqueness: Arc::clone(&uniqueness) as _,
+                post: Arc::clone(&post) as _,
+                peers: wiring.peers,
+            }
+        };
+        let nodes = Nodes::start(root, &faults, &parts);
+        let node_stores = nodes.stores.clone();
         let taggers = NodeIndex::ALL.map(|index| {
             let share = SoftwareKey::Share(Zeroizing::new(tags.shares[index.slot()].expose().to_vec()));
             let keys = SoftwareKeys::load([("tag-share".to_owned(), share)], Arc::clone(&rng)).unwrap();
@@ -236,7 +239,7 @@ impl World {
         let build = {
             let (trust, rng, rules, register, faults) =
                 (Arc::clone(&trust), Arc::clone(&rng), Arc::clone(&rules), Arc::clone(&register), Arc::clone(&faults));
-            let nodes = nodes.clone();
+            let nodes = Arc::clone(&nodes);
             move || {
                 Registrar::new(RegistrarParts {
                     trust: Arc::clone(&trust),
@@ -252,13 +255,14 @@ impl World {
                         .map(|t| Arc::new(FaultyTagger(Arc::clone(t), Arc::clone(&faults))) as _),
                     uniqueness: Arc::new(FaultyUniqueness(Arc::clone(&uniqueness_office), Arc::clone(&faults))),
                     post: Arc::new(FaultyPost(Arc::clone(&post_office), Arc::clone(&faults))),
-                    nodes: nodes.each_ref().map(|n| Arc::new(Reached(Arc::clone(n), Arc::clone(&faults))) as _),
+                    nodes: NodeIndex::ALL.map(|n| Arc::new(Reached(n, Arc::clone(&nodes), Arc::clone(&faults))) as _),
                 })
             }
         };
         Self {
             registrar: Arc::new(build()),
             build: Box::new(build),
+            parts: Box::new(parts),
             trust,
             clock,
             rng,
@@ -279,6 +283,12 @@ impl World {
     /// The registrar after a crash: nothing in memory is left.
     pub fn restart_registrar(&mut self) {
         self.registrar = Arc::new((self.build)());
+    }
+
+    /// A node's process ends and another begins.
+    pub fn restart_node(&self, index: NodeIndex) {
+        let wiring = self.nodes.wiring(index, &self.faults);
+        self.nodes.replace(index, Node::new((self.parts)(index, wiring)).unwrap());
     }
 
     /// A person the register knows.
@@ -334,7 +344,7 @@ impl World {
 
     pub fn network(&self) -> Network {
         Network {
-            nodes: self.nodes.clone(),
+            nodes: Arc::clone(&self.nodes),
             registrar: Arc::clone(&self.registrar),
             faults: Arc::clone(&self.faults),
             tamper: Mutex::default(),
@@ -435,8 +445,9 @@ impl World {
         self.registrar.sweep().await.unwrap();
         self.uniqueness.sweep().await.unwrap();
         self.post_store.sweep(self.clock.now(), 1000).await.unwrap();
-        for node in &self.nodes {
+        for node in self.nodes.each() {
             node.sweep_pending().await.unwrap();
+            node.upkeep().await.unwrap();
         }
         for store in &self.node_stores {
             store.sweep(self.clock.now(), 1000).await.unwrap();
@@ -485,7 +496,7 @@ type Watch = Box<dyn Fn(&str, &[u8]) + Send>;
 
 /// The offices by name; answers can be tampered with on the way.
 pub struct Network {
-    nodes: [Arc<Node>; 3],
+    nodes: Arc<Nodes>,
     registrar: Arc<Registrar>,
     faults: Arc<Faults>,
     pub tamper: Mutex<Option<Tamper>>,
@@ -534,7 +545,7 @@ impl Network {
             "/v1/sign-in/finish" => reply(node.finish_sign_in(&read(body)).await),
             "/v1/statements" => reply(node.submit(&read(body)).await),
             "/v1/reports" => reply(node.submit_reports(&read(body)).await),
-            "/v1/signing/finish" => reply(node.finish_signing(&read(body))),
+            "/v1/signing/finish" => reply(node.finish_signing(&read(body)).await),
             "/v1/pass/begin" => reply(node.begin_pass(&read(body)).await),
             "/v1/holder" => reply(node.open_holder(&read(body)).await),
             "/v1/row" => reply(node.read_row(&read(body)).await),
@@ -566,7 +577,7 @@ impl Transport for Network {
         }
         let mut reply = match to {
             Address::Node(index) if self.faults.down.lock().unwrap().contains(&index) => return Err("down".into()),
-            Address::Node(index) => self.node(&self.nodes[index.slot()], path, &body).await?,
+            Address::Node(index) => self.node(&self.nodes.at(index), path, &body).await?,
             Address::Registrar => self.office(path, &body).await?,
             Address::Front => return Err("no front here".into()),
         };

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod misbehaviour;
+mod node_peer;
 mod ports;
 mod renewal;
 mod world;

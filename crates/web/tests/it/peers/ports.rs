@@ -6,9 +6,10 @@ use axum::extract::Request;
 use axum::http::Version;
 use axum::routing::any;
 use hufu_kernel::{EnrolmentId, NodeIndex, Refusal};
-use hufu_offices::ports::{Node, Post, Tagger, Uniqueness};
+use hufu_offices::ports::{Node, Post, Registry, Tagger, Uniqueness};
 use hufu_web::peers::{self, PeerOffice, PeerRoute};
 use hufu_web::serve::{Place, Stopper, listen, serve};
+use hufu_wire::api::platform::ListAdmitted;
 use hufu_wire::api::roster::OFFICES;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +17,7 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Path and, of the offices, those that may ask. Not taken from the code: a change there has to be made here too.
-const MAY: [(&str, &[&str]); 16] = [
+const MAY: [(&str, &[&str]); 17] = [
     ("/office/v1/tagger/evaluate", &["registrar"]),
     ("/office/v1/uniqueness/reserve", &["registrar"]),
     ("/office/v1/uniqueness/begin_recovery", &["registrar"]),
@@ -33,6 +34,7 @@ const MAY: [(&str, &[&str]); 16] = [
     ("/office/v1/post/keep_contact", &["node-1", "node-2", "node-3"]),
     ("/office/v1/post/notify", &["node-1", "node-2", "node-3"]),
     ("/office/v1/post/forget", &["node-1", "node-2", "node-3"]),
+    ("/office/v1/registry/admitted", &["front"]),
 ];
 
 fn paths() -> BTreeSet<&'static str> {
@@ -40,7 +42,10 @@ fn paths() -> BTreeSet<&'static str> {
         assert!(table.iter().all(|route| !route.what.is_empty()));
         table.iter().map(|route| route.path).collect()
     }
-    [of(peers::tagger()), of(peers::uniqueness()), of(peers::node()), of(peers::post())].concat().into_iter().collect()
+    [of(peers::tagger()), of(peers::uniqueness()), of(peers::node()), of(peers::post()), of(peers::registry())]
+        .concat()
+        .into_iter()
+        .collect()
 }
 
 #[tokio::test]
@@ -104,6 +109,7 @@ async fn every_method_reaches_its_own_path() {
     let tagger: Arc<dyn Tagger> = Arc::new(peers::HttpTagger(Arc::clone(&uniqueness)));
     let node: Arc<dyn Node> = Arc::new(peers::HttpNode(Arc::clone(&uniqueness)));
     let post: Arc<dyn Post> = Arc::new(peers::HttpPost(Arc::clone(&uniqueness)));
+    let registry: Arc<dyn Registry> = Arc::new(peers::HttpRegistry(Arc::clone(&uniqueness)));
     let uniqueness: Arc<dyn Uniqueness> = Arc::new(peers::HttpUniqueness(uniqueness));
     macro_rules! ask {
         ($($port:ident . $method:ident),*) => { $({
@@ -115,6 +121,7 @@ async fn every_method_reaches_its_own_path() {
     ask!(uniqueness.forget, node.new_holder, node.find_row, node.recover, post.send_code, post.store_contact);
     ask!(post.keep_contact, post.notify, post.forget);
     let _ = uniqueness.confirmation(&EnrolmentId::from([1; 16])).await;
+    let _ = registry.admitted(&ListAdmitted { after: String::new() }).await;
     let activate = json!({ "confirmation": signed(), "reports": [] });
     let _ = node.activate(&serde_json::from_value(activate).unwrap()).await;
     let seen: BTreeSet<String> = seen.lock().unwrap().iter().cloned().collect();
@@ -129,7 +136,8 @@ fn signed() -> Value {
 #[tokio::test]
 async fn nothing_that_could_join_two_offices_logs_crosses() {
     let world = World::new();
-    let seen: Arc<Mutex<Vec<(Version, Vec<String>, Option<PeerOffice>)>>> = Arc::default();
+    type Seen = (Version, Vec<String>, Option<PeerOffice>);
+    let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
     let noting = Arc::clone(&seen);
     let routes = Router::new().route(
         "/office/v1/echo",

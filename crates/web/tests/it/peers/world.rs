@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use axum::Router;
 use hufu_kernel::{Bytes, Clock, EnrolmentId, KeyStore, ManualClock, Octets, OsRng, Partial, Refusal, Root, Timestamp};
 use hufu_offices::keys::{SoftwareKey, SoftwareKeys};
-use hufu_offices::ports::{Node, Post, Tagger, Uniqueness};
+use hufu_offices::ports::{Node, Post, Registry, Tagger, Uniqueness};
 use hufu_web::metrics::Metrics;
 use hufu_web::peers::{self, Leaf, Peer, PeerConfig, Peers};
 use hufu_web::reply::Edge;
@@ -15,6 +15,7 @@ use hufu_wire::api::enrolment::{
     StoreContact, StoreWrap, TagState,
 };
 use hufu_wire::api::holder::Forget;
+use hufu_wire::api::platform::{AdmittedPage, ListAdmitted};
 use hufu_wire::api::recovery::{BeginRecovery, FindRow, Notify, RowFound, SealedRecovery};
 use hufu_wire::api::roster::{Identity, OFFICES, Roster};
 use rcgen::{CertificateParams, DnType, Issuer, KeyPair, PKCS_ED25519, PublicKeyData, SignatureAlgorithm};
@@ -37,6 +38,7 @@ pub fn hasty() -> PeerConfig {
 }
 
 /// One office's keys; the P-256 key also as a library takes it, for certificates that are made by hand.
+#[derive(Clone)]
 pub struct Office {
     pub keys: Arc<dyn KeyStore>,
     pub tls_pkcs8: Vec<u8>,
@@ -72,7 +74,15 @@ impl World {
     }
 
     pub fn with_root(root_id: Octets<16>) -> Self {
-        let offices: BTreeMap<_, _> = OFFICES.into_iter().map(|name| (name, Office::new())).collect();
+        Self::of(root_id, OFFICES.into_iter().map(|name| (name, Office::new())).collect())
+    }
+
+    /// The same offices under another trust root.
+    pub fn under(&self, root_id: Octets<16>) -> Self {
+        Self::of(root_id, self.offices.clone())
+    }
+
+    fn of(root_id: Octets<16>, offices: BTreeMap<&'static str, Office>) -> Self {
         let identities = offices
             .iter()
             .map(|(name, office)| Identity { office: (*name).to_owned(), key: office.public(), sealing: None })
@@ -145,7 +155,8 @@ pub fn every_port(refusal: Refusal) -> Router {
     let routes = peers::router(&edge, &(Arc::new(office) as Arc<dyn Tagger>), peers::tagger())
         .merge(peers::router(&edge, &(Arc::new(office) as Arc<dyn Uniqueness>), peers::uniqueness()))
         .merge(peers::router(&edge, &(Arc::new(office) as Arc<dyn Node>), peers::node()))
-        .merge(peers::router(&edge, &(Arc::new(office) as Arc<dyn Post>), peers::post()));
+        .merge(peers::router(&edge, &(Arc::new(office) as Arc<dyn Post>), peers::post()))
+        .merge(peers::router(&edge, &(Arc::new(office) as Arc<dyn Registry>), peers::registry()));
     finished(&edge, routes)
 }
 
@@ -209,6 +220,13 @@ impl Post for Refuses {
         Err(self.0)
     }
     async fn forget(&self, _: &Signed<Forget>) -> Result<(), Refusal> {
+        Err(self.0)
+    }
+}
+
+#[async_trait]
+impl Registry for Refuses {
+    async fn admitted(&self, _: &ListAdmitted) -> Result<AdmittedPage, Refusal> {
         Err(self.0)
     }
 }

@@ -1,0 +1,87 @@
+//! What an office refuses before it serves anything, and that all go by one clock and stop together.
+
+use super::{Deployment, hufu, init, place};
+use crate::linking::platform;
+use hufu_app::deployment::clock::FileClock;
+use hufu_kernel::Pair;
+use hufu_sandbox::robot::{Visit, wish};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Starts an office that must refuse, and gives its words.
+fn refused(arguments: &[&str]) -> String {
+    let output = hufu(arguments);
+    assert!(!output.status.success(), "{arguments:?} was served");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+fn serve(folder: &Path, office: &str, of: &str) -> String {
+    let config = folder.join(of).join("office.toml");
+    refused(&["sandbox", "serve", office, "--config", config.to_str().unwrap()])
+}
+
+#[test]
+fn an_office_starts_under_its_own_name_with_its_own_keys_and_in_its_own_root_alone() {
+    let place = place();
+    let folder = init(place.path());
+    let told = serve(&folder, "node-2", "node-1");
+    assert!(told.contains("configuration of node-1, not of node-2"), "{told}");
+    let told = serve(&folder, "node", "node-1");
+    assert!(told.contains("--index"), "{told}");
+    let config = folder.join("node-1/office.toml");
+    let told = refused(&["serve", "node", "--index", "1", "--config", config.to_str().unwrap()]);
+    assert!(told.contains("sandbox's plan"), "{told}");
+
+    for file in ["keys.json", "machine.key"] {
+        std::fs::copy(folder.join("node-2").join(file), folder.join("node-1").join(file)).unwrap();
+    }
+    let told = serve(&folder, "node-1", "node-1");
+    assert!(told.contains("the keys of node-2, not of node-1"), "{told}");
+
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("[public]", "[publick]")).unwrap();
+    let told = serve(&folder, "node-1", "node-1");
+    assert!(told.contains("publick") && told.contains("line") && told.contains("`public`"), "{told}");
+}
+
+#[test]
+fn an_office_whose_key_the_others_have_not_pinned_does_not_start() {
+    let place = place();
+    let folder = init(place.path());
+    let elsewhere = super::place();
+    let other = init(elsewhere.path());
+    std::fs::copy(other.join("roster.json"), folder.join("roster.json")).unwrap();
+    let told = serve(&folder, "tagger-1", "tagger-1");
+    assert!(told.contains("another trust root"), "{told}");
+    // The same root, another office's key under this name.
+    let roster = std::fs::read_to_string(other.join("roster.json")).unwrap();
+    let id = |folder: &Path| {
+        let trust: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(folder.join("trust.json")).unwrap()).unwrap();
+        trust["root_id"].as_str().unwrap().to_owned()
+    };
+    std::fs::write(folder.join("roster.json"), roster.replace(&id(&other), &id(&folder))).unwrap();
+    let told = serve(&folder, "tagger-1", "tagger-1");
+    assert!(told.contains("is not the one that the roster pins"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_offices_go_by_one_clock_and_stop_together() {
+    let deployment = Deployment::start(&[]).await;
+    let data = deployment.folder.join("world");
+    let mut world = deployment.seen.world();
+    world.clock = Arc::new(FileClock::new(&deployment.folder.join("clock/clock.json")).unwrap());
+    let person = deployment.seen.persons()[70].clone();
+    let mut robot = world.robot().unwrap();
+    world.enrol(&mut robot, &person, "27182845").await.unwrap();
+    let moved = hufu(&["sandbox", "clock", "advance", "72h", "--data", deployment.folder.to_str().unwrap()]);
+    assert!(moved.status.success(), "{}", String::from_utf8_lossy(&moved.stderr));
+    // Front, nodes and platform check times within a minute of their own: one that had stayed behind would refuse.
+    let shop = platform(&data, "yunzhou-hall", &world);
+    for pair in Pair::ALL {
+        let visit = Visit { platform: &shop, wish: wish(&[], None), pair, password: Some("27182845") };
+        visit.run(&world, &mut robot).await.unwrap();
+    }
+    assert_eq!(deployment.processes().len(), 12);
+    deployment.stop().await;
+}

@@ -1,0 +1,108 @@
+//! A user an office: the tour over such a deployment, and that no office's user can read what is another's. Needs root.
+
+use super::{Deployment, init, place, program};
+use hufu_app::deployment::users::FIRST;
+use hufu_app::root::OFFICES;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+fn root() -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        eprintln!("skipped: it needs root to hand out users");
+    }
+    root
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::disallowed_methods, reason = "the tour is held to a time")]
+async fn the_tour_over_one_process_and_one_user_an_office_holds_every_promise_within_half_a_minute() {
+    if !root() {
+        return;
+    }
+    let place = place();
+    let folder = init(place.path());
+    let began = Instant::now();
+    let mut up = Command::new(program(place.path()));
+    up.args(["sandbox", "up", "--users", "--tour", "--json"]).arg(&folder).stdin(Stdio::null()).stderr(Stdio::null());
+    let output = up.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["ok"], true);
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+}
+
+/// Everything under the folders of offices.
+fn all_files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for office in OFFICES {
+        let mut folders = vec![folder.join(office)];
+        while let Some(at) = folders.pop() {
+            for path in std::fs::read_dir(&at).unwrap().map(|entry| entry.unwrap().path()) {
+                if path.is_dir() { folders.push(path) } else { found.push(path) }
+            }
+        }
+    }
+    found
+}
+
+/// Which of these files the user of the office at `place` can read.
+fn readable(place: usize, files: &[PathBuf]) -> Vec<PathBuf> {
+    let user = FIRST + u32::try_from(place).unwrap();
+    let mut shell = Command::new("/bin/sh");
+    shell.arg("-c").arg("for f; do head -c 1 \"$f\" >/dev/null 2>&1 && echo \"$f\"; done; true").arg("sh");
+    let output = shell.args(files).uid(user).gid(user).stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap().lines().map(PathBuf::from).collect()
+}
+
+#[expect(clippy::needless_range_loop, reason = "a place is a number of a user too")]
+#[tokio::test(flavor = "multi_thread")]
+async fn no_offices_user_can_read_a_file_of_another_and_each_reads_its_own() {
+    if !root() {
+        return;
+    }
+    let deployment = Deployment::start(&["--users"]).await;
+    let person = deployment.seen.persons()[80].clone();
+    let world = deployment.seen.world();
+    world.enrol(&mut world.robot().unwrap(), &person, "27182845").await.unwrap();
+    let files = all_files(&deployment.folder);
+    assert!(files.len() > 80, "{}", files.len());
+    for place in 0..OFFICES.len() {
+        let can = readable(place, &files);
+        let own = deployment.folder.join(OFFICES[place]);
+        assert!(can.iter().all(|path| path.starts_with(&own)), "{}: {can:?}", OFFICES[place]);
+        assert!(can.iter().any(|path| path.ends_with("machine.key")), "{} cannot read its own key", OFFICES[place]);
+    }
+    // No user can end another's process either.
+    let node = deployment.process("node-1").unwrap().as_raw_nonzero();
+    let front = FIRST + 10;
+    let mut kill = Command::new("/bin/sh");
+    let kill = kill.arg("-c").arg(format!("kill -9 {node}")).uid(front).gid(front).stderr(Stdio::null()).status();
+    assert!(!kill.unwrap().success());
+
+    // The control: a file that is left open is found.
+    let open = deployment.folder.join("post");
+    std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(open.join("machine.key"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(readable(0, &files).contains(&open.join("machine.key")));
+    deployment.stop().await;
+}
+
+#[test]
+fn users_are_handed_out_by_root_alone() {
+    let place = place();
+    let folder = init(place.path());
+    if rustix::process::geteuid().is_root() {
+        // As somebody else, root may not be assumed: the folders stay whose they are.
+        let mut up = Command::new(program(place.path()));
+        up.args(["sandbox", "up", "--users"]).arg(&folder).uid(FIRST).gid(FIRST);
+        let output = up.stdin(Stdio::null()).output().unwrap();
+        assert!(!output.status.success());
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(told.contains("needs root") || told.contains("Permission denied"), "{told}");
+    }
+}

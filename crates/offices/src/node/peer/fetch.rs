@@ -1,0 +1,186 @@
+//! A row that is behind: the statements it missed, each checked as if it came now, with the words of two nodes; and the commitments.
+
+use super::super::change::{name_of, parsed};
+use super::super::{Node, Row};
+use super::serve::{is_pending, levelled};
+use crate::{open_signed, retrying};
+use hufu_domain::holder::Timing;
+use hufu_kernel::{Element, Handle, Head, NodeIndex, Refusal, Subset};
+use hufu_store::Versioned;
+use hufu_wire::api::Signed;
+use hufu_wire::api::enrolment::Commitments as Reported;
+use hufu_wire::api::peer::{AskStatements, Carried, Level, Levelled, RowReport};
+use hufu_wire::api::trust::node_name;
+use std::collections::BTreeSet;
+
+impl Node {
+    /// Two nodes of a pair, before they sign together: whichever is behind catches up from the other. The row as both have it now.
+    ///
+    /// # Errors
+    /// [`Refusal::NodesDisagree`] while they do not; [`Refusal::UnknownDevice`] if this node has no such row.
+    pub(in super::super) async fn level_with(
+        &self,
+        handle: &Handle,
+        peer: NodeIndex,
+    ) -> Result<Versioned<Row>, Refusal> {
+        let found = self.row_at(handle).await?;
+        let theirs = self.level_of(peer, &found.record).await.map_err(|refusal| {
+            tracing::warn!(peer = peer.get(), code = refusal.code(), "a peer does not say where a row is");
+            Refusal::NodesDisagree
+        })?;
+        if theirs.version > found.record.holder.version {
+            self.catch_up(peer, handle).await.map_err(|_| Refusal::NodesDisagree)?;
+        }
+        let found = self.row_at(handle).await?;
+        if levelled(&found.record) == theirs { Ok(found) } else { Err(Refusal::NodesDisagree) }
+    }
+
+    /// Has a peer catch up with this row where it is behind; where it is then.
+    ///
+    /// # Errors
+    /// The peer's.
+    pub(super) async fn level_of(&self, peer: NodeIndex, row: &Row) -> Result<Levelled, Refusal> {
+        let name = self.row_name(peer, &self.private(row)?.root_u)?;
+        self.peer(peer).level(self.index, &Level { row: name, version: row.holder.version }).await
+    }
+
+    /// Fetches what this row missed from a peer; whether it is further now.
+    ///
+    /// # Errors
+    /// The peer's; [`Refusal::SignatureRefused`] if what it sends does not check out.
+    pub(super) async fn catch_up(&self, peer: NodeIndex, handle: &Handle) -> Result<bool, Refusal> {
+        let found = self.row_at(handle).await?;
+        let row = self.row_name(peer, &self.private(&found.record)?.root_u)?;
+        if is_pending(&found.record) {
+            return self.adopt(peer, &[row]).await.map(|adopted| adopted.taken > 0);
+        }
+        let after = found.record.holder.version;
+        let sent = self.peer(peer).statements(self.index, &AskStatements { row, after }).await?;
+        if sent.at.version <= after {
+            return Ok(false);
+        }
+        let missed = sent.at.version - after;
+        // Further than a row remembers, or from before two nodes' words were kept with it.
+        if sent.said.len() as u64 != missed || sent.said.iter().any(|said| said.accepted.is_empty()) {
+            return self.adopt(peer, &[row]).await.map(|adopted| adopted.taken > 0);
+        }
+        for said in &sent.said {
+            retrying(|| self.take_fetched(peer, handle, said)).await?;
+        }
+        if levelled(&self.row_at(handle).await?.record).version < sent.at.version {
+            return Err(self.refuse(peer, "fewer statements than it said"));
+        }
+        // Without the others' commitments the row is right and signs nothing yet; the next sign-in asks again.
+        if let Err(refusal) = self.healed(handle).await {
+            tracing::warn!(code = refusal.code(), "the peers' commitments are still to come");
+        }
+        Ok(true)
+    }
+
+    /// One statement that two nodes have accepted while this one was away.
+    async fn take_fetched(&self, peer: NodeIndex, handle: &Handle, said: &Carried) -> Result<(), Refusal> {
+        let found = self.row_at(handle).await?;
+        let row = &found.record;
+        let statement = parsed(&said.statement).map_err(|_| self.refuse(peer, "a statement that does not parse"))?;
+        // Somebody else was faster.
+        if statement.version < row.holder.version && self.has_heard(row, statement.version + 1, &said.statement).await?
+        {
+            return Ok(());
+        }
+        let prepared = self.prepare(row, said, Timing::Fetched).map_err(|refusal| {
+            tracing::error!(peer = peer.get(), code = refusal.code(), "a fetched statement is refused");
+            self.refuse(peer, "a statement that this row refuses")
+        })?;
+        if !self.two_accepted(row, said, &prepared.row.holder.head) {
+            return Err(self.refuse(peer, "a statement that no two nodes have accepted"));
+        }
+        self.carry_out(&found, &prepared, said, Timing::Fetched).await
+    }
+
+    /// Whether two different nodes say, each under its own signature, that they accepted this statement in one ballot, and that it leads
+    /// to the head this node comes to.
+    fn two_accepted(&self, row: &Row, said: &Carried, after: &Head) -> bool {
+        let name = name_of(&said.statement);
+        let words = said.accepted.iter().take(3).filter_map(|word| self.open_word(word).ok());
+        let fitting = words.filter(|word| {
+            (word.version, word.head) == (row.holder.version, row.holder.head)
+                && word.statement == name
+                && word.after == *after
+        });
+        let given: BTreeSet<(u64, NodeIndex)> = fitting.map(|word| (word.ballot, word.node)).collect();
+        given.iter().any(|(ballot, node)| given.iter().any(|(other, by)| other == ballot && by != node))
+    }
+
+    /// The row with all commitments that the peers report: after enrolment, or after a new epoch, without a wallet to carry them.
+    ///
+    /// # Errors
+    /// [`Refusal::SignatureRefused`] if two holders of one key report different ones; [`Refusal::NodesDisagree`] if some are still missing.
+    pub(in super::super) async fn healed(&self, handle: &Handle) -> Result<Versioned<Row>, Refusal> {
+        retrying(|| self.healed_once(handle)).await
+    }
+
+    async fn healed_once(&self, handle: &Handle) -> Result<Versioned<Row>, Refusal> {
+        let found = self.row_at(handle).await?;
+        let root_u = self.private(&found.record)?.root_u;
+        let mut third: Option<Reported> = None;
+        for peer in self.others() {
+            let ask = AskStatements { row: self.row_name(peer, &root_u)?, after: found.record.holder.version };
+            let Ok(sent) = self.peer(peer).statements(self.index, &ask).await else { continue };
+            // One that lies is named, and must not keep the other out.
+            let Ok(Some(told)) = self.foreign_keys(peer, &found.record, &sent.report) else { continue };
+            match &third {
+                Some(held) if *held != told => {
+                    tracing::error!("two peers report different keys of theirs; one of them is lying");
+                    return Err(Refusal::SignatureRefused);
+                }
+                _ => third = Some(told),
+            }
+        }
+        let Some(third) = third else { return Err(Refusal::NodesDisagree) };
+        let mut row = found.record.clone();
+        let slot = self.foreign().slot();
+        let put = |held: &mut [Option<Element>; 3], told: Element| held[slot] = Some(told);
+        put(&mut row.commitments.pseudonym, third.pseudonym);
+        put(&mut row.commitments.epoch, third.epoch);
+        put(&mut row.commitments.password, third.password);
+        let own = self.commitments(&self.private(&row)?, &row.holder.epoch)?;
+        for (subset, own) in own {
+            row.commitments.pseudonym[subset.slot()] = Some(own.pseudonym);
+            row.commitments.epoch[subset.slot()] = Some(own.epoch);
+            row.commitments.password[subset.slot()] = Some(own.password);
+        }
+        if row != found.record {
+            self.put(&row, Some(&found)).await?;
+        }
+        self.row_at(handle).await
+    }
+
+    /// The subset whose keys this node does not hold.
+    fn foreign(&self) -> Subset {
+        Subset::ALL.into_iter().find(|subset| !subset.held_by(self.index)).unwrap_or(Subset::S12)
+    }
+
+    /// What a peer commits to for the keys this node does not hold; nothing if its row is elsewhere.
+    fn foreign_keys(
+        &self,
+        peer: NodeIndex,
+        row: &Row,
+        report: &Signed<RowReport>,
+    ) -> Result<Option<Reported>, Refusal> {
+        let opened: RowReport = open_signed(&self.trust, node_name(peer), report)
+            .map_err(|_| self.refuse(peer, "a report that is not its own"))?;
+        if opened.node != peer {
+            return Err(self.refuse(peer, "a report that is not its own"));
+        }
+        if (opened.head, opened.generation) != (row.holder.head, row.generation) {
+            return Ok(None);
+        }
+        let own = self.commitments(&self.private(row)?, &row.holder.epoch)?;
+        for (subset, told) in &opened.commitments {
+            if own.get(subset).is_some_and(|own| own != told) {
+                return Err(self.refuse(peer, "other commitments to a shared key"));
+            }
+        }
+        Ok(opened.commitments.get(&self.foreign()).cloned())
+    }
+}

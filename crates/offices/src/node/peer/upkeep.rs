@@ -1,0 +1,103 @@
+//! What a node does every few seconds beside what it is asked: votes that nobody came back for, and peers that missed a change.
+
+use super::super::{Node, Row};
+use super::serve::is_pending;
+use hufu_kernel::{Blame, Handle, NodeIndex, Refusal};
+use hufu_store::Select;
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+/// Peers' rows to be brought up, at most; beyond it the comparison of all rows finds them.
+const OWED: usize = 100_000;
+
+/// Votes looked at in one turn.
+const VOTES: usize = 10_000;
+
+/// What is open between this node and its peers, by row, in this process.
+#[derive(Default)]
+pub(super) struct Open {
+    /// Rows this node was the first to change, and who may not have heard.
+    owed: Mutex<BTreeSet<(Handle, NodeIndex)>>,
+    /// Rows that had an open vote the last time; younger votes are in good hands.
+    voted: Mutex<BTreeSet<Handle>>,
+}
+
+impl Node {
+    /// The peers are to hear of this change, if nobody else tells them.
+    pub(super) fn owe(&self, handle: &Handle) {
+        let mut owed = self.beyond.open.owed.lock().unwrap_or_else(PoisonError::into_inner);
+        if owed.len() < OWED {
+            owed.extend(self.others().map(|peer| (*handle, peer)));
+        }
+    }
+
+    /// Ends votes that have been open for a whole turn, and brings up peers that missed a change. Every few seconds.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn upkeep(&self) -> Result<(), Refusal> {
+        if !self.is_settled().await? {
+            return Ok(());
+        }
+        let ended = self.end_votes().await;
+        self.pay().await;
+        ended
+    }
+
+    async fn pay(&self) {
+        let owed = std::mem::take(&mut *self.beyond.open.owed.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut silent = BTreeSet::new();
+        let mut later = BTreeSet::new();
+        for (handle, peer) in owed {
+            self.heal(&handle).await;
+            if silent.contains(&peer) {
+                later.insert((handle, peer));
+                continue;
+            }
+            // One that has left since owes nothing.
+            let Ok(found) = self.row_at(&handle).await else { continue };
+            match self.level_of(peer, &found.record).await {
+                Err(refusal) if refusal.text().blame == Blame::Service && refusal != Refusal::NodesDisagree => {
+                    silent.insert(peer);
+                    later.insert((handle, peer));
+                }
+                // It is where this node is, or has a reason that the comparison of all rows finds again.
+                _ => {}
+            }
+        }
+        self.beyond.open.owed.lock().unwrap_or_else(PoisonError::into_inner).extend(later);
+    }
+
+    /// Asks for the others' commitments where nobody has carried them.
+    pub(super) async fn heal(&self, handle: &Handle) {
+        let Ok(found) = self.row_at(handle).await else { return };
+        if lacks(&found.record)
+            && let Err(refusal) = self.healed(handle).await
+        {
+            tracing::debug!(code = refusal.code(), "the peers' commitments are still to come");
+        }
+    }
+
+    async fn end_votes(&self) -> Result<(), Refusal> {
+        let voted = self.store.scan_up_to::<Row>("voted", Select::all(), VOTES).await?;
+        let now: BTreeSet<Handle> = voted.into_iter().map(|found| found.record.handle).collect();
+        let before = {
+            let mut seen = self.beyond.open.voted.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *seen, now.clone())
+        };
+        for handle in now.intersection(&before) {
+            match self.end_vote(handle).await {
+                Ok(_) | Err(Refusal::UnknownDevice) => {}
+                Err(refusal) => tracing::debug!(code = refusal.code(), "a vote stays open"),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a row in use lacks somebody's commitments.
+pub(super) fn lacks(row: &Row) -> bool {
+    let held = &row.commitments;
+    let all = held.pseudonym.iter().chain(&held.epoch).chain(&held.password);
+    !is_pending(row) && all.into_iter().any(Option::is_none)
+}
