@@ -9,6 +9,9 @@ pub enum KeyError {
     /// No key of that name: the office was started with another office's keys, or before its ceremony.
     #[error("no key named {0}")]
     Missing(String),
+    /// There is a key of that name, which is not replaced.
+    #[error("there is a key named {0} already")]
+    Taken(String),
     /// The ciphertext was made under another key or other associated data, or was changed.
     #[error("sealed data does not open under {0}")]
     Open(String),

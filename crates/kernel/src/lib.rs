@@ -5,6 +5,7 @@
 mod bytes;
 mod clock;
 mod ids;
+mod key_keeper;
 mod key_store;
 mod lang;
 mod office;
@@ -17,6 +18,7 @@ mod words;
 pub use bytes::{Bytes, Octets, b64, framed, framed_into, hex, unb64};
 pub use clock::{Clock, ManualClock, ShiftedClock, SystemClock, Timestamp};
 pub use ids::{EnrolmentId, Epoch, Handle, Head, Locator, Nonce32};
+pub use key_keeper::{KeyKeeper, KeyUse, PENDING};
 pub use key_store::{KeyError, KeyStore};
 pub use lang::Lang;
 pub use office::{NodeIndex, Office, Pair, Subset, offices};

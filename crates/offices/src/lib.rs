@@ -1,8 +1,11 @@
 //! Use cases, one module an office: load, decide, commit, reply. What offices ask of each other are the traits in [`ports`].
 
+pub mod ceremony;
 mod forget;
 pub mod front;
 pub mod hpke;
+pub mod keeper;
+pub mod key_names;
 pub mod keys;
 pub mod node;
 pub mod ports;

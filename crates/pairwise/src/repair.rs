@@ -127,7 +127,7 @@ impl<K: SharedKey> Helping<K> {
     }
 }
 
-/// The lost party adds the two helpers' sums: its share's 32 bytes, checked against its public share.
+/// The lost party adds the two helpers' sums: its share's 32 bytes, checked against its public share. `shares` are the public shares.
 ///
 /// # Errors
 /// [`JointFault::Parties`]; [`JointFault::Malformed`], [`JointFault::Commitments`] or [`JointFault::Share`] naming a helper, or
@@ -136,9 +136,8 @@ pub fn repaired<K: SharedKey>(
     lost: NodeIndex,
     sums: &BTreeMap<NodeIndex, Secret<32>>,
     commitments: &BTreeMap<NodeIndex, HelpCommitments>,
-    public: &crate::GroupKey,
+    shares: &[Octets<32>; 3],
 ) -> Result<Secret<32>, JointError> {
-    let shares = &public.verifying_shares;
     if sums.len() != 2 || sums.contains_key(&lost) || !sums.keys().eq(commitments.keys()) {
         return Err(JointError::of(JointFault::Parties));
     }
@@ -159,7 +158,8 @@ pub fn repaired<K: SharedKey>(
         added.push(Sigma::deserialize(sum.expose()).map_err(|_| malformed(*helper))?);
     }
     let failed = |_| JointError::of(JointFault::Malformed);
-    let key = VerifyingKey::deserialize(public.verifying_key.as_slice()).map_err(failed)?;
+    // As in `help`: no public key is asked for.
+    let key = VerifyingKey::deserialize(shares[lost.slot()].as_slice()).map_err(failed)?;
     let package = PublicKeyPackage::<K::Suite>::new(BTreeMap::new(), key, Some(2));
     let share = repair_share_part3(&added, identifier(lost)?, &package).map_err(failed)?;
     let bytes = secret(&Zeroizing::new(share.signing_share().serialize()))?;

@@ -1,4 +1,5 @@
 //! Use cases against their attackers.
 
+mod ceremony;
 mod front;
 mod people;

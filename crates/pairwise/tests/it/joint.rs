@@ -317,11 +317,10 @@ fn repair<K: SharedKey>(
     Ok(Repair { sums, commitments })
 }
 
-fn repairs<K: SharedKey>(shares: &[Secret<32>; 3], public: &hufu_pairwise::GroupKey) {
-    let points = &public.verifying_shares;
+fn repairs<K: SharedKey>(shares: &[Secret<32>; 3], points: &[Octets<32>; 3]) {
     for lost in NodeIndex::ALL {
         let Repair { sums, commitments } = repair::<K>(shares, points, lost, None, &rng(80)).unwrap();
-        assert_eq!(repaired::<K>(lost, &sums, &commitments, public).unwrap(), shares[lost.slot()]);
+        assert_eq!(repaired::<K>(lost, &sums, &commitments, points).unwrap(), shares[lost.slot()]);
         // Nothing that travels is a share, nor one times a known number.
         assert!(sums.values().all(|sum| shares.iter().all(|share| sum != share)));
         let helpers: Vec<NodeIndex> = sums.keys().copied().collect();
@@ -330,7 +329,7 @@ fn repairs<K: SharedKey>(shares: &[Secret<32>; 3], public: &hufu_pairwise::Group
             assert_eq!(told, Err(JointError { culprit: Some(liar), fault: JointFault::Share }));
             let mut wrong = sums.clone();
             wrong.insert(liar, changed(&sums[&liar]));
-            let told = repaired::<K>(lost, &wrong, &commitments, public);
+            let told = repaired::<K>(lost, &wrong, &commitments, points);
             assert_eq!(told, Err(JointError { culprit: Some(liar), fault: JointFault::Share }));
             // A helper that helps with another share than its own.
             let mut others = shares.clone();
@@ -340,7 +339,7 @@ fn repairs<K: SharedKey>(shares: &[Secret<32>; 3], public: &hufu_pairwise::Group
         }
         let one = sums.iter().take(1).map(|(i, s)| (*i, s.clone())).collect();
         assert_eq!(
-            repaired::<K>(lost, &one, &commitments, public),
+            repaired::<K>(lost, &one, &commitments, points),
             Err(JointError { culprit: None, fault: JointFault::Parties })
         );
         assert!(help::<K>(lost, &shares[lost.slot()], lost, &rng(1)).is_err());
@@ -351,9 +350,9 @@ fn repairs<K: SharedKey>(shares: &[Secret<32>; 3], public: &hufu_pairwise::Group
 fn a_lost_share_is_mended_by_the_two_others_and_who_lies_is_named() {
     let group = honest::<GroupShares>(90);
     let shares = group.each_ref().map(|one| Secret::new(one.key_share()[1..33].try_into().unwrap()));
-    repairs::<GroupShares>(&shares, &group[0].public());
+    repairs::<GroupShares>(&shares, &group[0].public().verifying_shares);
     let tag = honest::<TagShares>(91);
-    repairs::<TagShares>(&tag.each_ref().map(Generated::tag_share), &tag[0].public());
+    repairs::<TagShares>(&tag.each_ref().map(Generated::tag_share), &tag[0].public().verifying_shares);
 }
 
 #[test]

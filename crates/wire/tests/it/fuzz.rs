@@ -2,6 +2,8 @@
 //! targets for longer.
 
 use hufu_kernel::Timestamp;
+use hufu_wire::api::ceremony::Message;
+use hufu_wire::api::order::SignedOrder;
 use hufu_wire::api::roster::{Identity, Roster};
 use hufu_wire::cose::{self, Reader};
 use hufu_wire::dpop::{Expected, normal_address, verify_proof};
@@ -96,6 +98,19 @@ fn fuzz_webauthn() {
             Registration { client_data_json: bytes.into(), ..created.clone() },
         ] {
             assert!(register(&EXPECTATION, &registration).is_err());
+        }
+    });
+}
+
+#[test]
+fn fuzz_orders_and_ceremonies() {
+    bolero::check!().for_each(|bytes: &[u8]| {
+        if let Ok(order) = SignedOrder::parse(bytes) {
+            assert_eq!(SignedOrder::parse(&serde_json::to_vec(&order).unwrap()), Ok(order));
+        }
+        if let Ok(message) = serde_json::from_slice::<Message>(bytes) {
+            let again = serde_json::to_vec(&message).unwrap();
+            assert_eq!(serde_json::from_slice::<Message>(&again).unwrap(), message);
         }
     });
 }
