@@ -2,11 +2,11 @@
 //! what one engine wrote another reads.
 
 use crate::{Catalogue, Identity, Kind, RawRow, StoreError, Version, values};
-use hufu_kernel::{Bytes, Key, Timestamp, hex};
+use hufu_kernel::{Bytes, Key, Record, Timestamp, hex};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::io::{BufRead, Write};
+use std::io::{BufRead, ErrorKind, Write};
 
 /// One line.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -39,6 +39,26 @@ pub struct Dumped {
     pub digest: String,
 }
 
+/// A row that is there after an import whatever the dump says of it, in the same transaction as all others.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Imposed {
+    kind: &'static str,
+    key: Key,
+    body: String,
+}
+
+impl Imposed {
+    /// This record, in place of what the dump has under its key.
+    ///
+    /// # Errors
+    /// [`StoreError::Misuse`] for one without a JSON form.
+    pub fn of<R: Record>(record: &R) -> Result<Self, StoreError> {
+        let body = serde_json::to_string(record)
+            .map_err(|error| StoreError::misuse(format!("{} has no JSON form: {error}", R::KIND)))?;
+        Ok(Self { kind: R::KIND, key: record.key(), body })
+    }
+}
+
 /// Called now and then with the number of rows so far.
 pub type Progress<'a> = &'a mut dyn FnMut(u64);
 
@@ -46,7 +66,11 @@ pub type Progress<'a> = &'a mut dyn FnMut(u64);
 const STRIDE: u64 = 1_000;
 
 fn failed(error: std::io::Error) -> StoreError {
-    StoreError::unavailable(error)
+    match error.kind() {
+        // What a decrypting reader says of bytes that were cut off or changed.
+        ErrorKind::InvalidData | ErrorKind::UnexpectedEof => StoreError::corrupt("the rows are cut off or were changed"),
+        _ => StoreError::unavailable(error),
+    }
 }
 
 /// Writes lines.
@@ -132,6 +156,9 @@ pub(crate) struct Reader<'a> {
     kind: Option<Kind>,
     done: Dumped,
     total: u64,
+    /// Those that the dump has not had yet.
+    imposed: Vec<Imposed>,
+    ended: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -139,9 +166,11 @@ impl<'a> Reader<'a> {
         input: &'a mut dyn BufRead,
         progress: Progress<'a>,
         catalogue: &'a Catalogue,
+        imposed: &[Imposed],
     ) -> Result<Self, StoreError> {
-        let (hash, done) = (Sha256::new(), Dumped::default());
-        let mut reader = Self { input, progress, catalogue, hash, kind: None, done, total: 0 };
+        let (hash, done, imposed) = (Sha256::new(), Dumped::default(), imposed.to_vec());
+        let mut reader =
+            Self { input, progress, catalogue, hash, kind: None, done, total: 0, imposed, ended: false };
         match reader.line()? {
             (_, Line::Store { header }) => catalogue.identity.check_header(|name| header.get(name).cloned())?,
             _ => return Err(StoreError::corrupt("this does not begin as rows of a store do")),
@@ -167,7 +196,7 @@ impl<'a> Reader<'a> {
 
     /// The next thing to write; nothing at the end, which was then as it should be.
     pub fn next(&mut self) -> Result<Option<Item>, StoreError> {
-        loop {
+        while !self.ended {
             let (before, line) = self.line()?;
             match line {
                 Line::Store { .. } => return Err(StoreError::corrupt("two stores in one")),
@@ -189,14 +218,33 @@ impl<'a> Reader<'a> {
                 }
                 Line::End { rows, commits, digest } => {
                     self.done.digest = before;
-                    if self.done != (Dumped { rows, commits, digest }) {
-                        return Err(StoreError::corrupt("the rows are not those that were written"));
-                    }
-                    (self.progress)(self.total);
-                    return Ok(None);
+                    self.end(&Dumped { rows, commits, digest })?;
                 }
             }
         }
+        self.imposed.pop().map(|row| self.imposed(row)).transpose()
+    }
+
+    /// All lines were read: they are those that were written, and nothing follows.
+    fn end(&mut self, written: &Dumped) -> Result<(), StoreError> {
+        if self.done != *written {
+            return Err(StoreError::corrupt("the rows are not those that were written"));
+        }
+        if !self.input.fill_buf().map_err(failed)?.is_empty() {
+            return Err(StoreError::corrupt("something follows the last row"));
+        }
+        (self.progress)(self.total);
+        self.ended = true;
+        Ok(())
+    }
+
+    /// A row that the dump does not have.
+    fn imposed(&self, row: Imposed) -> Result<Item, StoreError> {
+        let kind = *self.catalogue.kind(row.kind)?;
+        // The version names what wrote the row, and that is this import of this dump.
+        let name = Sha256::digest(self.done.digest.as_bytes());
+        let version = Version(i64::from_be_bytes(name[..8].try_into().unwrap_or_default()));
+        incoming(kind, RawRow { key: row.key, version, expires: None, form: kind.form(), body: row.body })
     }
 
     fn row(&mut self, kind: Kind, row: RawRow) -> Result<Item, StoreError> {
@@ -205,15 +253,23 @@ impl<'a> Reader<'a> {
         if self.total % STRIDE == 0 {
             (self.progress)(self.total);
         }
-        let settled = kind.settle(&row)?;
-        values::decode(&settled.values)?;
-        let row = RawRow { expires: settled.expires, form: kind.form(), body: settled.body, ..row };
-        Ok(Item::Row(Box::new(Incoming { kind, row, values: settled.values })))
+        let at = self.imposed.iter().position(|imposed| imposed.kind == kind.name && imposed.key == row.key);
+        match at.map(|at| self.imposed.swap_remove(at)) {
+            Some(Imposed { body, .. }) => incoming(kind, RawRow { form: kind.form(), body, ..row }),
+            None => incoming(kind, row),
+        }
     }
 
     pub fn done(self) -> Dumped {
         self.done
     }
+}
+
+fn incoming(kind: Kind, row: RawRow) -> Result<Item, StoreError> {
+    let settled = kind.settle(&row)?;
+    values::decode(&settled.values)?;
+    let row = RawRow { expires: settled.expires, form: kind.form(), body: settled.body, ..row };
+    Ok(Item::Row(Box::new(Incoming { kind, row, values: settled.values })))
 }
 
 /// A store's header as a dump has it.

@@ -15,7 +15,7 @@ pub fn of(name: &str, trust: TrustRoot) -> Result<Catalogue, Failure> {
         ("registrar", _) => hufu_offices::registrar::schema(trust).catalogue(),
         ("uniqueness", _) => hufu_offices::uniqueness::schema(trust).catalogue(),
         ("post", _) => hufu_offices::post::schema(trust).catalogue(),
-        _ => return Err(Failure::other(format!("{name} keeps no rows"))),
+        _ => return Err(super::place::nothing(name)),
     };
     catalogue.map_err(|cause| Failure::Store { office: name.to_owned(), cause })
 }

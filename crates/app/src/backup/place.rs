@@ -1,30 +1,42 @@
-//! Where the rows of one office come from and go to.
+//! Where what one office keeps comes from and goes to.
 
-use super::catalogue;
+use super::{catalogue, papers};
 use crate::deployment::neighbours;
 use crate::deployment::office_file::OfficeFile;
 use crate::failure::Failure;
 use crate::files;
-use crate::root::{OfficeFolder, STORE, STORES};
+use crate::offices::registry::Admitted;
+use crate::root::{OfficeFolder, RESTORING, STORE};
 use crate::rows::OwnRows;
-use hufu_store::{Catalogue, Dumped, Postgres, PostgresOptions, Progress, Sqlite, StoreError};
+use hufu_offices::node::Standing;
+use hufu_store::{Catalogue, Dumped, Imposed, Postgres, PostgresOptions, Progress, Sqlite, StoreError};
 use std::fs::File;
 use std::io::{BufRead, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tokio_postgres::NoTls;
 
-/// One office's rows.
-pub enum Place {
-    /// The office has none.
-    Nowhere,
-    /// In a file.
+/// The office whose certificates of platforms are files.
+const REGISTRY: &str = "registry";
+
+/// What one office keeps.
+pub struct Place {
+    office: &'static str,
+    kept: Kept,
+    /// What is there after a restore whatever the backup says: a node's word that it compares first.
+    imposed: Vec<Imposed>,
+}
+
+enum Kept {
+    /// Certificates, a file each.
+    Papers(Admitted),
+    /// Rows in a file.
     InFile {
         /// The file.
         store: PathBuf,
         /// The office's kinds.
         catalogue: Box<Catalogue>,
     },
-    /// In a schema on a server.
+    /// Rows in a schema on a server.
     OnServer {
         /// The schema.
         options: Box<PostgresOptions>,
@@ -33,13 +45,18 @@ pub enum Place {
     },
 }
 
-fn beside(store: &std::path::Path, ending: &str) -> PathBuf {
+/// An office that has nothing to back up.
+pub fn nothing(office: &str) -> Failure {
+    Failure::other(format!("{office} keeps nothing but its keys, which are in no backup (docs/operate/backup.md)"))
+}
+
+fn beside(store: &Path, ending: &str) -> PathBuf {
     let mut name = store.as_os_str().to_owned();
     name.push(ending);
     PathBuf::from(name)
 }
 
-fn gone(path: &std::path::Path) -> Result<(), Failure> {
+fn gone(path: &Path) -> Result<(), Failure> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Ok(files::at(path, Err(error))?),
         _ => Ok(()),
@@ -50,104 +67,109 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::other)
 }
 
+/// The log and its index beside a store's file.
+fn clear_log(store: &Path) -> Result<(), Failure> {
+    ["-wal", "-shm"].iter().try_for_each(|ending| gone(&beside(store, ending)))
+}
+
 impl Place {
     /// As the office's configuration says.
     ///
     /// # Errors
-    /// [`Failure`].
-    pub fn of(file: &OfficeFile, name: &str, folder: &OfficeFolder) -> Result<Self, Failure> {
-        if !STORES.contains(&name) {
-            return Ok(Self::Nowhere);
+    /// [`Failure`]; [`Failure::Other`] for an office that keeps nothing but keys.
+    pub fn of(file: &OfficeFile, office: &'static str, folder: &OfficeFolder) -> Result<Self, Failure> {
+        let catalogue = || Ok::<_, Failure>(Box::new(catalogue::of(office, folder.trust_root())?));
+        let kept = match neighbours::rows(file, office, folder)? {
+            OwnRows::None if office == REGISTRY => Kept::Papers(Admitted::of(folder.path())),
+            OwnRows::None => return Err(nothing(office)),
+            OwnRows::File => Kept::InFile { store: folder.path().join(STORE), catalogue: catalogue()? },
+            OwnRows::Server(options) => Kept::OnServer { options, catalogue: catalogue()? },
+        };
+        let mut imposed = Vec::new();
+        if office.starts_with("node-") {
+            let standing = Imposed::of(&Standing { restored: true, named_under: None });
+            imposed.push(standing.map_err(|cause| failed(office, cause))?);
         }
-        let catalogue = Box::new(catalogue::of(name, folder.trust_root())?);
-        Ok(match neighbours::rows(file, name, folder)? {
-            OwnRows::None => Self::Nowhere,
-            OwnRows::File => Self::InFile { store: folder.path().join(STORE), catalogue },
-            OwnRows::Server(options) => Self::OnServer { options, catalogue },
-        })
+        Ok(Self { office, kept, imposed })
     }
 
-    /// Whether the office keeps rows.
-    pub fn has_rows(&self) -> bool {
-        !matches!(self, Self::Nowhere)
+    /// Whether a restored office does its work only after it has compared its rows with its peers.
+    pub fn compares_first(&self) -> bool {
+        !self.imposed.is_empty()
     }
 
     fn failed(&self, cause: StoreError) -> Failure {
-        let office = match self {
-            Self::Nowhere => String::new(),
-            Self::InFile { catalogue, .. } | Self::OnServer { catalogue, .. } => catalogue.identity.office.clone(),
-        };
-        Failure::Store { office, cause }
+        failed(self.office, cause)
     }
 
-    /// Writes all rows as they stand now.
+    /// Writes all that is kept, as it stands now.
     ///
     /// # Errors
     /// [`Failure::Store`].
-    pub fn export(&self, out: &mut (dyn Write + Send), progress: Progress<'_>) -> Result<Option<Dumped>, Failure> {
-        let done = match self {
-            Self::Nowhere => return Ok(None),
-            Self::InFile { store, catalogue } => Sqlite::export(store, catalogue, out, progress),
-            Self::OnServer { options, catalogue } => {
+    pub fn export(&self, out: &mut (dyn Write + Send), progress: Progress<'_>) -> Result<Dumped, Failure> {
+        let done = match &self.kept {
+            Kept::Papers(admitted) => return papers::export(admitted, out, progress),
+            Kept::InFile { store, .. } if !store.exists() => return Err(Failure::unreadable(store, "there is no store")),
+            Kept::InFile { store, catalogue } => Sqlite::export(store, catalogue, out, progress),
+            Kept::OnServer { options, catalogue } => {
                 let options = options.as_ref().clone();
                 runtime()?.block_on(Postgres::export(options, catalogue, NoTls, out, progress))
             }
         };
-        done.map(Some).map_err(|cause| self.failed(cause))
+        done.map_err(|cause| self.failed(cause))
     }
 
-    /// Refuses if a store is there already.
+    /// Refuses if anything is there already.
     ///
     /// # Errors
     /// [`Failure::Other`].
     pub fn refuse_if_taken(&self) -> Result<(), Failure> {
-        let taken = match self {
-            Self::Nowhere => false,
-            Self::InFile { store, .. } => store.exists(),
-            Self::OnServer { options, catalogue } => {
+        let taken = match &self.kept {
+            Kept::Papers(admitted) => !admitted.names()?.is_empty(),
+            Kept::InFile { store, .. } => store.exists(),
+            Kept::OnServer { options, catalogue } => {
                 let held = Postgres::holds_rows(options.as_ref().clone(), catalogue, NoTls);
                 runtime()?.block_on(held).map_err(|cause| self.failed(cause))?
             }
         };
         if taken {
-            return Err(Failure::other("a store is there already; with --replace what is in it is lost"));
+            return Err(Failure::other(format!(
+                "{} has a store already; with --replace what is in it is lost",
+                self.office
+            )));
         }
         Ok(())
     }
 
-    /// Makes the office's store of the rows; what was there before is gone then, and stays if this fails.
+    /// Puts what was written in place of what is there; that stays if this fails.
     ///
     /// # Errors
     /// [`Failure::Store`], [`Failure::File`].
-    pub fn import(&self, input: &mut (dyn BufRead + Send), progress: Progress<'_>) -> Result<Option<Dumped>, Failure> {
-        match self {
-            Self::Nowhere => Ok(None),
-            Self::OnServer { options, catalogue } => {
+    pub fn import(&self, input: &mut (dyn BufRead + Send), progress: Progress<'_>) -> Result<Dumped, Failure> {
+        match &self.kept {
+            Kept::Papers(admitted) => papers::import(admitted, input, progress),
+            Kept::OnServer { options, catalogue } => {
                 let options = options.as_ref().clone();
-                let done = runtime()?.block_on(Postgres::import(options, catalogue, NoTls, input, progress));
-                done.map(Some).map_err(|cause| self.failed(cause))
+                let done = Postgres::import(options, catalogue, NoTls, input, progress, &self.imposed);
+                runtime()?.block_on(done).map_err(|cause| self.failed(cause))
             }
-            Self::InFile { store, catalogue } => {
-                let new = beside(store, ".restoring");
-                for ending in ["", "-wal", "-shm"] {
-                    gone(&beside(&new, ending))?;
-                }
-                let done = Sqlite::import(&new, catalogue, input, progress);
-                let clear =
-                    |path: &std::path::Path| ["-wal", "-shm"].iter().try_for_each(|end| gone(&beside(path, end)));
+            Kept::InFile { store, catalogue } => {
+                let new = beside(store, RESTORING);
+                gone(&new)?;
+                clear_log(&new)?;
+                let done = Sqlite::import(&new, catalogue, input, progress, &self.imposed);
+                clear_log(&new)?;
                 if done.is_err() {
-                    clear(&new)?;
                     gone(&new)?;
                 }
                 let done = done.map_err(|cause| self.failed(cause))?;
-                clear(&new)?;
-                // The old log must not be taken for the new file's.
-                gone(store)?;
-                clear(store)?;
+                // The old log must not be taken for the new file's. Whoever is interrupted here finds the new file beside the old
+                // one, with which the office does not start.
+                clear_log(store)?;
                 files::at(store, std::fs::rename(&new, store))?;
-                let folder = store.parent().unwrap_or(std::path::Path::new("."));
+                let folder = store.parent().unwrap_or(Path::new("."));
                 files::at(folder, File::open(folder).and_then(|folder| folder.sync_all()))?;
-                Ok(Some(done))
+                Ok(done)
             }
         }
     }
@@ -157,13 +179,17 @@ impl Place {
     /// # Errors
     /// [`Failure::Store`].
     pub fn contract(&self) -> Result<Vec<String>, Failure> {
-        let gone = match self {
-            Self::Nowhere => return Ok(Vec::new()),
-            Self::InFile { store, catalogue } => Sqlite::contract(store, catalogue),
-            Self::OnServer { options, catalogue } => {
+        let gone = match &self.kept {
+            Kept::Papers(_) => return Ok(Vec::new()),
+            Kept::InFile { store, catalogue } => Sqlite::contract(store, catalogue),
+            Kept::OnServer { options, catalogue } => {
                 runtime()?.block_on(Postgres::contract(options.as_ref().clone(), catalogue, NoTls))
             }
         };
         gone.map_err(|cause| self.failed(cause))
     }
+}
+
+fn failed(office: &str, cause: StoreError) -> Failure {
+    Failure::Store { office: office.to_owned(), cause }
 }

@@ -1,4 +1,4 @@
-//! The commands about an office's rows: backup, restore, contract.
+//! The commands about what an office keeps: backup, restore, contract.
 
 use crate::backup::{self, Report, Target};
 use crate::data_dir;
@@ -17,15 +17,12 @@ pub struct Backup {
     /// The office's configuration.
     #[arg(long, value_name = "FILE", required = true)]
     config: Option<PathBuf>,
+    /// The public half of an operator's key for backups: age1…, or a file that has it.
+    #[arg(long, value_name = "RECIPIENT", required = true)]
+    to: Option<String>,
     /// The file to make; one that is there is not touched.
-    #[arg(long, value_name = "FILE", required = true)]
-    to: Option<PathBuf>,
-    /// The public half of an operator's key for backups (age1…).
-    #[arg(long, value_name = "KEY", required = true)]
-    recipient: Option<String>,
-    /// With the office's sealed keys. `machine.key`, which opens them, is in no backup: keep a copy of it elsewhere.
-    #[arg(long)]
-    with_keys: bool,
+    #[arg(short, long, value_name = "FILE", required = true)]
+    out: Option<PathBuf>,
     /// What was done, as JSON.
     #[arg(long)]
     json: bool,
@@ -47,13 +44,13 @@ pub struct Restore {
     /// The office's configuration; the office must not be running.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// The backup.
-    #[arg(long, value_name = "FILE")]
-    from: PathBuf,
     /// The file that `hufu backup new-identity` made.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "KEYFILE")]
     identity: PathBuf,
-    /// Where a store, or keys, are there already: lose them.
+    /// The backup.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Where a store is there already: lose it.
     #[arg(long)]
     replace: bool,
     /// What was done, as JSON.
@@ -81,15 +78,13 @@ pub fn run_backup(asked: Backup) -> Result<ExitCode, Failure> {
         println!("{}", backup::new_identity(&file)?);
         return Ok(ExitCode::SUCCESS);
     }
-    let (Some(config), Some(to), Some(recipient)) = (asked.config, asked.to, asked.recipient) else {
-        return Err(Failure::other("--config, --to and --recipient are needed"));
+    let (Some(config), Some(to), Some(out)) = (asked.config, asked.to, asked.out) else {
+        return Err(Failure::other("--config, --to and --out are needed"));
     };
-    let report = backup::take(&Target::read(&config)?, &to, &recipient, asked.with_keys, &SystemClock)?;
+    let report = backup::take(&Target::read(&config)?, &to, &out, &SystemClock)?;
     told("backed up", &report, asked.json)?;
-    if report.keys && !asked.json {
-        println!(
-            "The sealed keys are in it; machine.key, which opens them, is not: without a copy of it they are lost."
-        );
+    if !asked.json {
+        println!("The office's keys are not in it.");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -99,12 +94,28 @@ pub fn run_backup(asked: Backup) -> Result<ExitCode, Failure> {
 /// # Errors
 /// [`Failure`]; the store is then as it was.
 pub fn run_restore(asked: &Restore) -> Result<ExitCode, Failure> {
-    let report = backup::restore(&Target::read(&asked.config)?, &asked.from, &asked.identity, asked.replace)?;
+    let report = backup::restore(&Target::read(&asked.config)?, &asked.file, &asked.identity, asked.replace)?;
     told("restored", &report, asked.json)?;
-    if report.keys && !asked.json {
-        println!("The sealed keys are back; put the machine.key that they were sealed under beside them.");
+    if !asked.json {
+        println!("{}", since(&report.office));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What came after the backup, and what becomes of it.
+fn since(office: &str) -> &'static str {
+    match office {
+        "registrar" => "Enrolments that were under way begin again.",
+        "uniqueness" => {
+            "Who enrolled since then is not known here and could be enrolled a second time; who left since then counts as enrolled. \
+             Nobody else knows either: see docs/operate/backup.md before it is started."
+        }
+        "post" => {
+            "Phones given since then are lost, so that those persons get no notice; phones of who left since then are here again."
+        }
+        "registry" => "Platforms admitted since then are missing and platforms withdrawn since then are admitted: repeat both.",
+        _ => "It signs nothing until it has compared every row with both other nodes, and takes what came since from them.",
+    }
 }
 
 fn told(done: &str, report: &Report, json: bool) -> Result<(), Failure> {
@@ -112,7 +123,7 @@ fn told(done: &str, report: &Report, json: bool) -> Result<(), Failure> {
         println!("{}", serde_json::to_string_pretty(report).map_err(Failure::other)?);
         return Ok(());
     }
-    let rows = report.rows.as_ref().map_or(0, |rows| rows.rows.values().sum::<u64>());
+    let rows = report.rows.rows.values().sum::<u64>();
     println!("{done} {}: {rows} rows as of {}", report.office, report.taken);
     Ok(())
 }

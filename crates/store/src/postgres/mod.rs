@@ -18,7 +18,7 @@ mod statements;
 
 use crate::prepared::Prepared;
 use crate::{
-    Catalogue, Committed, Dumped, Engine, IdempotencyKey, Identity, Progress, RawBatch, RawPage, RawRow, Scan,
+    Catalogue, Committed, Dumped, Engine, IdempotencyKey, Identity, Imposed, Progress, RawBatch, RawPage, RawRow, Scan,
     StoreError, Version,
 };
 use async_trait::async_trait;
@@ -120,7 +120,8 @@ impl Postgres {
         dump::holds_rows(&mut client, &schema, catalogue).await
     }
 
-    /// Puts rows that an engine exported in place of all that are there.
+    /// Puts rows that an engine exported in place of all that are there, with `imposed` in place of what these have there. A process
+    /// that has the store open can write nothing to it afterwards.
     ///
     /// # Errors
     /// As [`Postgres::export`]; [`StoreError::Corrupt`] if the rows are not all there, or not as they were written. What was there
@@ -131,6 +132,7 @@ impl Postgres {
         tls: T,
         input: &mut (dyn std::io::BufRead + Send),
         progress: Progress<'_>,
+        imposed: &[Imposed],
     ) -> Result<Dumped, StoreError>
     where
         T: MakeTlsConnect<Socket> + Clone + Sync + Send + 'static,
@@ -140,7 +142,7 @@ impl Postgres {
     {
         let schema = options.schema.clone();
         let mut client = Hosts::new(options.config, options.connections, tls)?.leader().await?;
-        dump::import(&mut client, &schema, catalogue, input, progress).await
+        dump::import(&mut client, &schema, catalogue, input, progress, imposed).await
     }
 
     /// Removes what the catalogue no longer declares: tables of dropped indexes, kinds that are gone. Returns the tables'

@@ -200,6 +200,15 @@ async fn head(transaction: &Transaction<'_>, catalogue: &Catalogue) -> Result<()
     Ok(catalogue.identity.check_header(value)?)
 }
 
+/// From here on nobody who has the store open writes to it.
+pub(super) async fn shut_out(transaction: &Transaction<'_>) -> Result<(), StoreError> {
+    match next_generation(transaction).await {
+        Ok(()) => Ok(()),
+        Err(Failure::Store(error)) => Err(error),
+        Err(Failure::Collision) => Err(StoreError::unavailable("others are at work on the store; stop them")),
+    }
+}
+
 /// Waits until every batch that is being written has ended, and lets no further one of a program that opened the store before.
 /// Each batch begins in `store__commit`, so a lock on that table, which any change of its definition takes, stands behind all.
 async fn next_generation(transaction: &Transaction<'_>) -> Result<(), Failure> {

@@ -16,7 +16,7 @@ mod writer;
 
 use crate::prepared::Prepared;
 use crate::{
-    Catalogue, Committed, Dumped, Engine, IdempotencyKey, Identity, Progress, RawBatch, RawPage, RawRow, Scan,
+    Catalogue, Committed, Dumped, Engine, IdempotencyKey, Identity, Imposed, Progress, RawBatch, RawPage, RawRow, Scan,
     StoreError,
 };
 use async_trait::async_trait;
@@ -94,7 +94,7 @@ impl Sqlite {
         dump::export(path, catalogue, out, progress)
     }
 
-    /// Makes a new store at `path` of rows that an engine exported. Blocks.
+    /// Makes a new store at `path` of rows that an engine exported, with `imposed` in place of what these have there. Blocks.
     ///
     /// # Errors
     /// As [`Sqlite::export`]; [`StoreError::Corrupt`] if the rows are not all there, or not as they were written. What stands at
@@ -104,8 +104,9 @@ impl Sqlite {
         catalogue: &Catalogue,
         input: &mut dyn std::io::BufRead,
         progress: Progress<'_>,
+        imposed: &[Imposed],
     ) -> Result<Dumped, StoreError> {
-        dump::import(path, catalogue, input, progress)
+        dump::import(path, catalogue, input, progress, imposed)
     }
 
     /// Removes what the catalogue no longer declares: tables of dropped indexes, kinds that are gone. Returns the tables'

@@ -5,7 +5,8 @@ use crate::migrations::{InFen, Ticket as _, WithSeat, put, release};
 use crate::postgres::OnServer;
 use crate::rows::*;
 use crate::sqlite::InFile;
-use hufu_store::{Dumped, Expect, Root, Select, StoreError};
+use hufu_kernel::Record as _;
+use hufu_store::{Dumped, Expect, Imposed, Root, Select, StoreError};
 
 async fn filled(place: &impl Place) -> Vec<u8> {
     let store = place.open(&schema()).await.unwrap();
@@ -38,8 +39,48 @@ async fn from_a_file_to_a_file() {
     travels(&InFile::new(), &InFile::new()).await;
 }
 
+/// A row that the lines have in another state, and one that they do not have.
+async fn imposes(from: &impl Place, to: &impl Place) {
+    let lines = filled(from).await;
+    let old = Account { amount: -7, names: vec!["n3".into()], ..account("3") };
+    let new = Account { names: vec!["of nobody before".into()], ..account("31") };
+    let imposed = [Imposed::of(&old).unwrap(), Imposed::of(&new).unwrap()];
+    to.import_with(&schema(), &lines, &imposed).await.unwrap();
+    let store = to.open(&schema()).await.unwrap();
+    assert_eq!(load(&store, "3").await, Some(old.clone()));
+    assert_eq!(store.find::<Account>("name", b"of nobody before").await.unwrap().unwrap().record, new);
+    assert_eq!(store.find::<Account>("name", b"n3").await.unwrap().unwrap().record, old);
+    assert_eq!(store.scan_up_to::<Account>("group_by", Select::all(), 100).await.unwrap().len(), 29, "in no group now");
+    let found = store.get::<Account>(&old.key()).await.unwrap();
+    commit(&store, |batch| batch.put(&account("3"), Expect::as_read(found.as_ref()))).await.unwrap();
+}
+
+#[tokio::test]
+async fn imposed_rows_are_there_whatever_the_lines_say() {
+    imposes(&InFile::new(), &InFile::new()).await;
+}
+
 mod postgres {
     use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn imposed_rows_are_there_whatever_the_lines_say() {
+        imposes(&InFile::new(), &OnServer::new().await).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn who_has_the_store_open_writes_nothing_more_to_what_was_put_back() {
+        let place = OnServer::new().await;
+        let lines = filled(&InFile::new()).await;
+        let open = place.node().await;
+        add(&open, &account("of before")).await;
+        place.import(&schema(), &lines).await.unwrap();
+        let refused = commit(&open, |batch| batch.put(&account("late"), Expect::Absent)).await.unwrap_err();
+        assert!(refused.to_string().contains("restarted"), "{refused}");
+        let store = place.node().await;
+        assert_eq!(load(&store, "of before").await, None);
+        add(&store, &account("late")).await;
+    }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn from_a_server_to_a_file() {
@@ -100,6 +141,7 @@ async fn any_line_that_is_missing_or_changed_is_noticed() {
         let rest = text.iter().enumerate().filter(|(at, _)| *at != without).flat_map(|(_, line)| line.iter().copied());
         refused(rest.collect()).await;
     }
+    refused([&lines[..], b"x"].concat()).await;
     for at in (0..lines.len()).step_by(lines.len() / 60) {
         refused(lines[..at].to_vec()).await;
         let mut changed = lines.clone();

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use cluster::Cluster;
 use hufu_kernel::offices::Node;
 use hufu_kernel::{Office, Record};
-use hufu_store::{Dumped, Expect, Postgres, PostgresOptions, Schema, Select, Store, StoreError};
+use hufu_store::{Dumped, Expect, Imposed, Postgres, PostgresOptions, Schema, Select, Store, StoreError};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio_postgres::NoTls;
@@ -58,9 +58,14 @@ impl Place for OnServer {
         blocking(async || Postgres::export(options, &catalogue, NoTls, out, &mut |_| {}).await)
     }
 
-    async fn import<O: Office>(&self, schema: &Schema<O>, mut lines: &[u8]) -> Result<Dumped, StoreError> {
+    async fn import_with<O: Office>(
+        &self,
+        schema: &Schema<O>,
+        mut lines: &[u8],
+        imposed: &[Imposed],
+    ) -> Result<Dumped, StoreError> {
         let (options, catalogue) = (self.options.clone(), schema.catalogue()?);
-        blocking(async || Postgres::import(options, &catalogue, NoTls, &mut lines, &mut |_| {}).await)
+        blocking(async || Postgres::import(options, &catalogue, NoTls, &mut lines, &mut |_| {}, imposed).await)
     }
 }
 
