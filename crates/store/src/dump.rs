@@ -68,7 +68,9 @@ const STRIDE: u64 = 1_000;
 fn failed(error: std::io::Error) -> StoreError {
     match error.kind() {
         // What a decrypting reader says of bytes that were cut off or changed.
-        ErrorKind::InvalidData | ErrorKind::UnexpectedEof => StoreError::corrupt("the rows are cut off or were changed"),
+        ErrorKind::InvalidData | ErrorKind::UnexpectedEof => {
+            StoreError::corrupt("the rows are cut off or were changed")
+        }
         _ => StoreError::unavailable(error),
     }
 }
@@ -111,7 +113,7 @@ impl<'a> Writer<'a> {
     pub fn row(&mut self, row: RawRow) -> Result<(), StoreError> {
         *self.done.rows.entry(self.kind.clone()).or_default() += 1;
         self.total += 1;
-        if self.total % STRIDE == 0 {
+        if self.total.is_multiple_of(STRIDE) {
             (self.progress)(self.total);
         }
         let RawRow { key, version, expires, form, body } = row;
@@ -169,8 +171,7 @@ impl<'a> Reader<'a> {
         imposed: &[Imposed],
     ) -> Result<Self, StoreError> {
         let (hash, done, imposed) = (Sha256::new(), Dumped::default(), imposed.to_vec());
-        let mut reader =
-            Self { input, progress, catalogue, hash, kind: None, done, total: 0, imposed, ended: false };
+        let mut reader = Self { input, progress, catalogue, hash, kind: None, done, total: 0, imposed, ended: false };
         match reader.line()? {
             (_, Line::Store { header }) => catalogue.identity.check_header(|name| header.get(name).cloned())?,
             _ => return Err(StoreError::corrupt("this does not begin as rows of a store do")),
@@ -250,7 +251,7 @@ impl<'a> Reader<'a> {
     fn row(&mut self, kind: Kind, row: RawRow) -> Result<Item, StoreError> {
         *self.done.rows.entry(kind.name.to_owned()).or_default() += 1;
         self.total += 1;
-        if self.total % STRIDE == 0 {
+        if self.total.is_multiple_of(STRIDE) {
             (self.progress)(self.total);
         }
         let at = self.imposed.iter().position(|imposed| imposed.kind == kind.name && imposed.key == row.key);

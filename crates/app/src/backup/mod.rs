@@ -161,13 +161,7 @@ pub fn take(target: &Target, to: &str, out: &Path, clock: &dyn Clock) -> Result<
     Ok(report)
 }
 
-fn write(
-    target: &Target,
-    file: File,
-    path: &Path,
-    recipient: &Recipient,
-    taken: Timestamp,
-) -> Result<Report, Failure> {
+fn write(target: &Target, file: File, path: &Path, recipient: &Recipient, taken: Timestamp) -> Result<Report, Failure> {
     let encryptor = age::Encryptor::with_recipients(std::iter::once(recipient as &dyn age::Recipient));
     let encryptor = encryptor.map_err(Failure::other)?;
     let mut out = files::at(path, encryptor.wrap_output(BufWriter::new(file)))?;

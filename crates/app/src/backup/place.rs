@@ -109,7 +109,9 @@ impl Place {
     pub fn export(&self, out: &mut (dyn Write + Send), progress: Progress<'_>) -> Result<Dumped, Failure> {
         let done = match &self.kept {
             Kept::Papers(admitted) => return papers::export(admitted, out, progress),
-            Kept::InFile { store, .. } if !store.exists() => return Err(Failure::unreadable(store, "there is no store")),
+            Kept::InFile { store, .. } if !store.exists() => {
+                return Err(Failure::unreadable(store, "there is no store"));
+            }
             Kept::InFile { store, catalogue } => Sqlite::export(store, catalogue, out, progress),
             Kept::OnServer { options, catalogue } => {
                 let options = options.as_ref().clone();

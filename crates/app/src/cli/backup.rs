@@ -113,8 +113,12 @@ fn since(office: &str) -> &'static str {
         "post" => {
             "Phones given since then are lost, so that those persons get no notice; phones of who left since then are here again."
         }
-        "registry" => "Platforms admitted since then are missing and platforms withdrawn since then are admitted: repeat both.",
-        _ => "It signs nothing until it has compared every row with both other nodes, and takes what came since from them.",
+        "registry" => {
+            "Platforms admitted since then are missing and platforms withdrawn since then are admitted: repeat both."
+        }
+        _ => {
+            "It signs nothing until it has compared every row with both other nodes, and takes what came since from them."
+        }
     }
 }
 

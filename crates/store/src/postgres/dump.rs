@@ -103,8 +103,7 @@ pub(super) async fn import(
         }
     }
     transaction.batch_execute(&format!("DELETE FROM \"{schema}\".store__commit")).await?;
-    let remember =
-        format!("INSERT INTO \"{schema}\".store__commit (id, fingerprint, expires_at) VALUES ($1, $2, $3)");
+    let remember = format!("INSERT INTO \"{schema}\".store__commit (id, fingerprint, expires_at) VALUES ($1, $2, $3)");
     let mut reader = Reader::new(input, progress, catalogue, imposed)?;
     while let Some(item) = reader.next()? {
         match item {

@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use hufu_kernel::offices::Node;
 use hufu_kernel::{Index, Key, Octets, Office, Record, Timestamp};
-use hufu_store::{Batch, Committed, Dumped, Expect, IdempotencyKey, Imposed, Root, Schema, Store, StoreError, TrustRoot};
+use hufu_store::{
+    Batch, Committed, Dumped, Expect, IdempotencyKey, Imposed, Root, Schema, Store, StoreError, TrustRoot,
+};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};
 
