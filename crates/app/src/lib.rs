@@ -2,6 +2,7 @@
 
 pub mod adapters;
 pub mod bench;
+pub mod ceremony;
 pub mod cli;
 pub mod counted_keys;
 pub mod data_dir;

@@ -39,7 +39,8 @@ impl HeldKey {
 
 /// Keys by name.
 pub type HeldKeys = BTreeMap<String, HeldKey>;
-type Save = Box<dyn Fn(&HeldKeys) -> Result<(), KeyError> + Send + Sync>;
+/// Told of all keys before a change counts.
+pub type Save = Box<dyn Fn(&HeldKeys) -> Result<(), KeyError> + Send + Sync>;
 
 /// Software keys that can be made, taken, handed over and destroyed.
 pub struct SoftwareKeeper {
@@ -150,6 +151,10 @@ impl KeyStore for SoftwareKeeper {
 impl KeyKeeper for SoftwareKeeper {
     fn names(&self) -> Result<Vec<String>, KeyError> {
         Ok(self.read().keys().cloned().collect())
+    }
+
+    fn usage(&self, name: &str) -> Result<KeyUse, KeyError> {
+        self.read().get(name).map(|held| held.usage).ok_or_else(|| KeyError::Missing(name.to_owned()))
     }
 
     fn generate(&self, name: &str, usage: KeyUse) -> Result<(), KeyError> {

@@ -200,11 +200,11 @@ impl Done {
 }
 
 impl Ceremony {
-    /// Begins: what this office says first is to be delivered.
+    /// Whether this office follows the order here and now. Nothing is changed.
     ///
     /// # Errors
-    /// [`CeremonyError`] if the order is not to be followed here and now, or the office's keys do not stand as they must.
-    pub fn begin(setup: Setup, now: Timestamp) -> Result<(Self, Vec<(&'static str, Delivery)>), CeremonyError> {
+    /// [`CeremonyError`].
+    pub fn may_begin(setup: &Setup, now: Timestamp) -> Result<(), CeremonyError> {
         let roster_hash = setup.roster.hash();
         let here = Here {
             root: setup.roster.root(),
@@ -221,10 +221,19 @@ impl Ceremony {
         if setup.roster.get(setup.office).is_none_or(|identity| identity.key.as_slice() != own.0.as_slice()) {
             return Err(CeremonyError::Roster(format!("it has another key for {} than this office", setup.office)));
         }
-        let parties = parties(&setup.order)?;
-        if !parties.contains(&setup.office) {
+        if !parties(&setup.order)?.contains(&setup.office) {
             return Err(CeremonyError::NoParty(setup.office.to_owned()));
         }
+        Ok(())
+    }
+
+    /// Begins: what this office says first is to be delivered. What another ceremony has left pending is destroyed.
+    ///
+    /// # Errors
+    /// As [`Ceremony::may_begin`], or if the office's keys do not stand as they must.
+    pub fn begin(setup: Setup, now: Timestamp) -> Result<(Self, Vec<(&'static str, Delivery)>), CeremonyError> {
+        Self::may_begin(&setup, now)?;
+        let parties = parties(&setup.order)?;
         own_keys::forget_pending(setup.keys.as_ref())?;
         let (private, public) = hpke::generate(setup.rng.as_ref());
         let sealing = Octets::try_from(public.0.as_slice())
