@@ -63,7 +63,7 @@ pub async fn run(options: &Options) -> Result<Ended, Failure> {
     let parties = parties(&order).map_err(Failure::other)?;
     let mut running = JoinSet::new();
     for office in &parties {
-        running.spawn(one(child(options, office, &path)?, office));
+        running.spawn(one(child(options, office, &path)?, office, *office == parties[0]));
     }
     let ended = gathered(running, parties.len()).await?;
     settled(options, &order, ended)
@@ -130,11 +130,11 @@ fn child(options: &Options, office: &'static str, order: &Path) -> Result<Comman
 type Outcome = (&'static str, Result<Ended, String>);
 
 /// Runs one office's process; it goes with its task.
-async fn one(command: Command, office: &'static str) -> Outcome {
-    (office, ran(command, office).await)
+async fn one(command: Command, office: &'static str, speaks: bool) -> Outcome {
+    (office, ran(command, speaks).await)
 }
 
-async fn ran(command: Command, office: &str) -> Result<Ended, String> {
+async fn ran(command: Command, speaks: bool) -> Result<Ended, String> {
     let mut command = tokio::process::Command::from(command);
     let mut child = command.kill_on_drop(true).spawn().map_err(|error| error.to_string())?;
     let mut ended = None;
@@ -144,7 +144,7 @@ async fn ran(command: Command, office: &str) -> Result<Ended, String> {
             match serde_json::from_str(&line) {
                 Ok(Told::Ended(told)) => ended = Some(told),
                 // One voice is enough: all are in the same round, or wait for each other.
-                Ok(Told::Round(round)) if office == OFFICES[0] || office == OFFICES[3] => println!("round {round}"),
+                Ok(Told::Round(round)) if speaks => println!("round {round}"),
                 _ => {}
             }
         }

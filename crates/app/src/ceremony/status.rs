@@ -99,11 +99,11 @@ fn numbered(name: &str) -> (&str, Option<u32>) {
 
 fn made(requested: Option<&KeyRequest>, kind: &str) -> String {
     match requested {
-        Some(KeyRequest { made: Making::CoinFlip, with, .. }) => format!("coin flip with {}", with.join(", ")),
+        Some(KeyRequest { made: Making::CoinFlip, with, .. }) => format!("by coin flip with {}", with.join(", ")),
         Some(KeyRequest { made: Making::Distributed, with, .. }) => format!("jointly with {}", with.join(", ")),
         Some(KeyRequest { made: Making::Alone, .. }) => "here".to_owned(),
-        None if kind == "z" => "coin flip of all nodes".to_owned(),
-        None if kind == "since" => "an order's time".to_owned(),
+        None if kind == "z" => "by coin flip of all nodes".to_owned(),
+        None if kind == "since" => "by an order".to_owned(),
         None => "here".to_owned(),
     }
 }

@@ -162,6 +162,8 @@ pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
         () = stop.stopped() => Ok(Ended::Well),
         Some(name) = deaths.recv() => Err(Failure::other(format!("{name} ended; its reason is above"))),
     };
+    // Nobody waits for deaths any more: offices that were told to stop by the same Ctrl-C end by themselves.
+    drop(deaths);
     for (stopper, mut processes) in running {
         stopper.stop();
         while processes.join_next().await.is_some() {}
