@@ -10,6 +10,7 @@ mod ceremony;
 mod demo;
 mod deploy;
 mod documents;
+mod drills;
 mod kill;
 mod kills;
 mod linking;

@@ -10,14 +10,13 @@ use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
 use cryptoki::session::{Session, UserType};
 use cryptoki::types::AuthPin;
 use hufu_kernel::{Bytes, KeyError, KeyKeeper, KeyStore as _, KeyUse, Sealed, framed};
+use hufu_offices::keeper::{BY_OAEP, rsa_parts};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
 
 /// The curves' object identifiers as tokens take them: prime256v1 (RFC 5480), and edwards25519 by its printable name.
 const P256: [u8; 10] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
 const ED25519: [u8; 14] = [0x13, 0x0c, b'e', b'd', b'w', b'a', b'r', b'd', b's', b'2', b'5', b'5', b'1', b'9'];
-/// The first byte of a token's wrapping key: an RSA key follows, modulus ‖ exponent, each with a 4-byte length.
-const BY_OAEP: u8 = 2;
 const RSA_BITS: u64 = 3072;
 const RSA_EXPONENT: [u8; 3] = [1, 0, 1];
 
@@ -364,17 +363,4 @@ pub fn trust(place: &Pkcs11Place, officer: &AuthPin, name: &str, wrapping_key: &
     let made = session.create_object(&template).map(drop).map_err(refused);
     session.logout().map_err(refused)?;
     made
-}
-
-/// Modulus and exponent, each with a 4-byte length before it, and nothing behind.
-fn rsa_parts(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let part = |bytes: &'_ [u8]| -> Option<usize> {
-        let length = u32::from_be_bytes(*bytes.first_chunk::<4>()?);
-        usize::try_from(length).ok()
-    };
-    let n = part(bytes)?;
-    let (n, rest) = bytes.get(4..)?.split_at_checked(n)?;
-    let e = part(rest)?;
-    let (e, rest) = rest.get(4..)?.split_at_checked(e)?;
-    (rest.is_empty() && !n.is_empty() && !e.is_empty()).then_some((n, e))
 }

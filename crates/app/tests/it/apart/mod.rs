@@ -1,6 +1,7 @@
 //! Offices that are apart, as the real binary runs them: one process an office on this machine. What needs a user an office is in
 //! [`users`] and needs root.
 
+mod attacks;
 mod down;
 mod starts;
 mod users;
@@ -48,7 +49,7 @@ pub struct Deployment {
     up: Child,
     pub folder: PathBuf,
     pub seen: Seen,
-    _place: TempDir,
+    place: Option<TempDir>,
 }
 
 impl Drop for Deployment {
@@ -63,6 +64,11 @@ impl Deployment {
     pub async fn start(more: &[&str]) -> Self {
         let place = place();
         let folder = init(place.path());
+        Self::start_in(place, folder, more).await
+    }
+
+    /// Starts what was made in `place`.
+    pub async fn start_in(place: TempDir, folder: PathBuf, more: &[&str]) -> Self {
         let ready = place.path().join("ready.json");
         let mut up = Command::new(program(place.path()));
         up.args(["sandbox", "up"]).arg(&folder).arg("--ready-file").arg(&ready).args(more);
@@ -70,7 +76,7 @@ impl Deployment {
         for _ in 0..1200 {
             let found: Option<Value> = std::fs::read(&ready).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
             if let Some(ready) = found {
-                return Self { up, folder, seen: Seen::new(ready), _place: place };
+                return Self { up, folder, seen: Seen::new(ready), place: Some(place) };
             }
             assert!(up.try_wait().unwrap().is_none(), "the deployment ended before it was ready");
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -110,6 +116,17 @@ impl Deployment {
     pub fn restore(&self, office: &str) {
         let config = self.folder.join(office).join("office.toml");
         std::fs::rename(config.with_extension("away"), config).unwrap();
+    }
+
+    /// Ends every process at once and leaves the folders.
+    pub fn keep_place(mut self) -> TempDir {
+        let place = self.place.take().unwrap();
+        let _ = self.up.kill();
+        let _ = self.up.wait();
+        while !self.processes().is_empty() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        place
     }
 
     pub async fn stop(mut self) {
