@@ -64,16 +64,15 @@ pub struct Begun {
 pub fn of(config: &Path) -> Result<Status, Failure> {
     let office = AtOffice::look(config)?;
     let is_file = office.file.keys.as_ref().is_none_or(|keys| keys.kind == Keeper::File);
-    let dealer = is_file
-        && office.file.data().join(key_file::KEYS).exists()
-        && key_file::is_dealt(office.file.data())?;
+    let dealer = is_file && office.file.data().join(key_file::KEYS).exists() && key_file::is_dealt(office.file.data())?;
     let requested = requests::of(office.name).keys;
     let mut keys = Vec::new();
     for name in office.keys.names().map_err(Failure::other)? {
         let usage = office.keys.usage(&name).map_err(Failure::other)?;
         let plain = name.strip_prefix(PENDING).unwrap_or(&name);
         let (kind, generation) = numbered(plain);
-        let made = if dealer { "by a dealer".to_owned() } else { made(requested.iter().find(|key| key.name == kind), kind) };
+        let made =
+            if dealer { "by a dealer".to_owned() } else { made(requested.iter().find(|key| key.name == kind), kind) };
         keys.push(KeyStatus { name: plain.to_owned(), usage, generation, pending: name != plain, made });
     }
     let there = |name: &str| keys.iter().any(|key| !key.pending && numbered(&key.name).0 == name);
@@ -111,10 +110,15 @@ fn made(requested: Option<&KeyRequest>, kind: &str) -> String {
 /// For people.
 #[must_use]
 pub fn text(status: &Status) -> String {
-    let mut text = format!("{} · {} root · keys in a {}\n", status.office, status.root, match status.keeper {
-        "file" => "file",
-        _ => "token",
-    });
+    let mut text = format!(
+        "{} · {} root · keys in a {}\n",
+        status.office,
+        status.root,
+        match status.keeper {
+            "file" => "file",
+            _ => "token",
+        }
+    );
     for key in &status.keys {
         let usage = format!("{:?}", key.usage).to_lowercase();
         let generation = key.generation.map(|generation| format!(", generation {generation}")).unwrap_or_default();

@@ -124,7 +124,8 @@ async fn listen(
 ) -> Result<(), Failure> {
     let internal = office.file.internal.as_ref().ok_or_else(|| Failure::other("[internal] is missing"))?;
     let mut inherited = Inherited::from_env().map_err(Failure::other)?;
-    let listening = listen_at("the other offices", &internal.listen.to_string(), &mut inherited, Sharing::Alone).await?;
+    let listening =
+        listen_at("the other offices", &internal.listen.to_string(), &mut inherited, Sharing::Alone).await?;
     let listening = listening.behind(peers.doors().map_err(Failure::other)?);
     let edge = Edge::new(office.name, &office.plan.wallet_origin, Arc::clone(&office.rng));
     let post = Post::of_parties(office.name, Arc::clone(mailbox), parties.to_vec());
@@ -139,30 +140,22 @@ pub(super) fn ended(office: &AtOffice, done: &Done) -> Result<Ended, Failure> {
     let trust = kept::arrive(office, &done.outcome)?;
     let hash = transcript::hash(&done.transcript).map_err(|error| kept::failed(&error))?;
     let outcome = match &done.outcome {
-        Outcome::Trust(_) => format!("{}: the trust root's public half is settled", done.transcript.order.order.kind.name()),
+        Outcome::Trust(_) => {
+            format!("{}: the trust root's public half is settled", done.transcript.order.order.kind.name())
+        }
         Outcome::Generation { generation, since } => {
             format!("generation {generation} of K_A, which counts from {since} on")
         }
     };
     let to_be_copied = trust.as_ref().is_some_and(|(_, in_place)| !in_place);
-    Ok(Ended {
-        outcome,
-        transcript,
-        hash: hex(hash.as_slice()),
-        trust: trust.map(|(path, _)| path),
-        to_be_copied,
-    })
+    Ok(Ended { outcome, transcript, hash: hex(hash.as_slice()), trust: trust.map(|(path, _)| path), to_be_copied })
 }
 
 /// What a person reads at the end.
 #[must_use]
 pub fn text(ended: &Ended, configured: &Path) -> String {
-    let mut text = format!(
-        "{}\ntranscript   {}\nhash         {}\n",
-        ended.outcome,
-        ended.transcript.display(),
-        ended.hash
-    );
+    let mut text =
+        format!("{}\ntranscript   {}\nhash         {}\n", ended.outcome, ended.transcript.display(), ended.hash);
     if let (Some(trust), true) = (&ended.trust, ended.to_be_copied) {
         text.push_str(&format!("Next: copy {} to {}\n", trust.display(), configured.display()));
     }

@@ -281,7 +281,10 @@ fn run_order(command: Order) -> Result<(), Failure> {
             let made = order::make(&wish, &plan, &roster, now, &OsRng)?;
             order::write(&asked.output, &made)?;
             print!("{}", order::text(&made));
-            println!("\nNext, by each of two operators: hufu keys order sign --key NAME.key.json {}", asked.output.display());
+            println!(
+                "\nNext, by each of two operators: hufu keys order sign --key NAME.key.json {}",
+                asked.output.display()
+            );
         }
         Order::Sign { key, plan, order: path } => {
             let plan = Plan::read(&plan)?;

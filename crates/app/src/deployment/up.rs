@@ -175,7 +175,8 @@ pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
 fn prepare(options: &Options, stages: &[Vec<Office>]) -> Result<(), Failure> {
     if !options.folder.join(TRUST_FILE).exists() {
         let folder = options.folder.display();
-        let told = format!("{folder} has no keys yet; make them: hufu keys ceremony --all {folder} ({})", super::FOUNDING);
+        let told =
+            format!("{folder} has no keys yet; make them: hufu keys ceremony --all {folder} ({})", super::FOUNDING);
         return Err(Failure::other(told));
     }
     let Some(users) = options.users else { return Ok(()) };

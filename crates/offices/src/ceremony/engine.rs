@@ -76,7 +76,7 @@ pub(super) enum Protocol {
 }
 
 pub(super) enum Turn {
-    Say(Protocol, Words),
+    Say(Box<Protocol>, Words),
     Done(Outcome),
 }
 
@@ -150,6 +150,9 @@ fn premises(setup: &Setup) -> Octets<32> {
     Octets(Sha256::digest(bytes).into())
 }
 
+/// Deliveries, with the office that each is for.
+pub type Deliveries = Vec<(&'static str, Delivery)>;
+
 /// A ceremony at one office.
 pub struct Ceremony {
     cx: Context,
@@ -175,7 +178,7 @@ pub enum Step {
     /// Others have not been heard yet.
     Waiting,
     /// These are to be delivered.
-    Say(Vec<(&'static str, Delivery)>),
+    Say(Deliveries),
     /// It is over.
     Done(Box<Done>),
 }
@@ -231,7 +234,7 @@ impl Ceremony {
     ///
     /// # Errors
     /// As [`Ceremony::may_begin`], or if the office's keys do not stand as they must.
-    pub fn begin(setup: Setup, now: Timestamp) -> Result<(Self, Vec<(&'static str, Delivery)>), CeremonyError> {
+    pub fn begin(setup: Setup, now: Timestamp) -> Result<(Self, Deliveries), CeremonyError> {
         Self::may_begin(&setup, now)?;
         let parties = parties(&setup.order)?;
         own_keys::forget_pending(setup.keys.as_ref())?;
@@ -292,7 +295,7 @@ impl Ceremony {
     }
 
     /// Signs this round's words, keeps them as heard, and seals each office's part to it.
-    fn say(&mut self, words: Words) -> Result<Vec<(&'static str, Delivery)>, CeremonyError> {
+    fn say(&mut self, words: Words) -> Result<Deliveries, CeremonyError> {
         let own = self.cx.setup.office;
         let mut parts = BTreeMap::new();
         for (to, secrets) in &words.secrets {
@@ -371,7 +374,7 @@ impl Ceremony {
                     return Ok(Step::Done(Box::new(Done { outcome, transcript })));
                 }
                 Turn::Say(protocol, words) => {
-                    self.protocol = Some(protocol);
+                    self.protocol = Some(*protocol);
                     self.round += 1;
                     said.extend(self.say(words)?);
                 }

@@ -1,6 +1,6 @@
 //! How what is said in a ceremony gets to the others: a transport that may fail and be repeated, and the loop around it.
 
-use super::{Ceremony, CeremonyError, Done, Step};
+use super::{Ceremony, CeremonyError, Deliveries, Done, Step};
 use async_trait::async_trait;
 use hufu_kernel::Octets;
 use hufu_wire::api::ceremony::{Arrived, Delivery};
@@ -58,7 +58,7 @@ pub enum Progress {
 /// [`CeremonyError`]; [`CeremonyError::Silent`] names whom nothing was heard from in time.
 pub async fn run(
     mut ceremony: Ceremony,
-    first: Vec<(&'static str, Delivery)>,
+    first: Deliveries,
     courier: &dyn Courier,
     patience: Patience,
     mut told: impl FnMut(Progress) + Send,

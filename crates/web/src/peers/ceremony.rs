@@ -81,7 +81,7 @@ enum Kept {
     /// In this process, which listens.
     Here(Arc<Mailbox>),
     /// In the process that serves the office, which is asked under the office's own name.
-    Serving(Peer),
+    Serving(Arc<Peer>),
 }
 
 /// Carries a ceremony's words between offices that prove their names.
@@ -111,7 +111,7 @@ impl PeerCourier {
     /// [`super::PeerError::NoAddress`], also where the office's own address is not among the peers'.
     pub fn beside(peers: &Peers, own: &str, parties: &[&'static str]) -> Result<Self, super::PeerError> {
         let serving = peers.to(own)?.with_max_answer(MAX_INBOX);
-        Ok(Self { others: others(peers, own, parties)?, own: Kept::Serving(serving) })
+        Ok(Self { others: others(peers, own, parties)?, own: Kept::Serving(Arc::new(serving)) })
     }
 }
 

@@ -240,7 +240,8 @@ impl KeyKeeper for Pkcs11Keys {
         match usage {
             KeyUse::Hmac => {
                 let template =
-                    [hmac_template(name, Leaves::WrappedUnderTrusted), vec![Attribute::Value(secret.to_vec())]].concat();
+                    [hmac_template(name, Leaves::WrappedUnderTrusted), vec![Attribute::Value(secret.to_vec())]]
+                        .concat();
                 let made = self.call(|session| {
                     if self.holds(session, name)? {
                         return Ok(false);
@@ -343,9 +344,8 @@ impl KeyKeeper for Pkcs11Keys {
 pub fn trust(place: &Pkcs11Place, officer: &AuthPin, name: &str, wrapping_key: &Bytes) -> Result<(), Failure> {
     let refused = |error: Error| Failure::other(format!("the token {} refuses: {error}", place.token));
     let parts = wrapping_key.0.split_first().filter(|(method, _)| **method == BY_OAEP);
-    let (n, e) = parts
-        .and_then(|(_, key)| rsa_parts(key))
-        .ok_or_else(|| Failure::other("that is no token's wrapping key"))?;
+    let (n, e) =
+        parts.and_then(|(_, key)| rsa_parts(key)).ok_or_else(|| Failure::other("that is no token's wrapping key"))?;
     let module = module(&place.module)?;
     let session = module.open_rw_session(slot_of(&module, place)?).map_err(refused)?;
     session.login(UserType::So, Some(officer)).map_err(refused)?;

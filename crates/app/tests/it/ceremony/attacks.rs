@@ -61,7 +61,8 @@ fn a_roster_has_every_office_once_and_of_one_root() {
     let planned = Planned::new(false);
     planned.identified();
     let plan = planned.path("deployment.toml");
-    let identities: Vec<String> = OFFICES.iter().map(|office| planned.path(&format!("{office}/identity.json"))).collect();
+    let identities: Vec<String> =
+        OFFICES.iter().map(|office| planned.path(&format!("{office}/identity.json"))).collect();
     let roster = |identities: &[&str]| {
         let out = planned.path("other-roster.json");
         refused(&[&["keys", "roster", "--plan", &plan, "-o", &out], identities].concat())
@@ -125,9 +126,8 @@ fn an_office_that_missed_the_end_goes_by_anothers_transcript_and_by_no_other() {
     changed["messages"].as_array_mut().unwrap().pop();
     let other = planned.path("changed.json");
     std::fs::write(&other, changed.to_string()).unwrap();
-    let finish = |transcript: &str| {
-        ["keys", "finish", "--config", &planned.config("node-1"), transcript].map(str::to_owned)
-    };
+    let finish =
+        |transcript: &str| ["keys", "finish", "--config", &planned.config("node-1"), transcript].map(str::to_owned);
     let words = |finish: &[String; 5]| super::refused(&finish.iter().map(String::as_str).collect::<Vec<_>>());
     assert!(words(&finish(&other)).contains("not whole"));
     let elsewhere = Planned::founded(false);

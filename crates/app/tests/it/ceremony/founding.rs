@@ -18,7 +18,8 @@ fn a_sandbox_whose_offices_made_their_keys_together_holds_every_promise_of_the_t
     let told = planned.ceremony(&[]);
     assert!(told.contains("round 4") && told.contains("hash  "), "{told}");
     // Everybody keeps the same transcript, and nothing in it is a key.
-    let transcripts = files(&planned.folder, ".json").into_iter().filter(|path| path.to_string_lossy().contains("found-"));
+    let transcripts =
+        files(&planned.folder, ".json").into_iter().filter(|path| path.to_string_lossy().contains("found-"));
     let texts: Vec<String> = transcripts.map(|path| std::fs::read_to_string(path).unwrap()).collect();
     assert_eq!((texts.len(), texts.iter().collect::<BTreeSet<_>>().len()), (11, 1));
     let transcript: Transcript = serde_json::from_str(&texts[0]).unwrap();

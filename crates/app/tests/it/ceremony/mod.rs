@@ -2,6 +2,7 @@
 
 mod attacks;
 mod founding;
+mod restore;
 
 use crate::apart::hufu;
 use serde_json::Value;
@@ -74,7 +75,8 @@ impl Planned {
     /// An order, signed by so many of the two operators.
     pub fn order(&self, wish: &[&str], signatures: usize) -> String {
         let (plan, roster) = (self.path("deployment.toml"), self.path("roster.json"));
-        let order = self.path(&format!("order-{}.json", hufu_kernel::hex(&hufu_kernel::random::<4>(&hufu_kernel::OsRng))));
+        let order =
+            self.path(&format!("order-{}.json", hufu_kernel::hex(&hufu_kernel::random::<4>(&hufu_kernel::OsRng))));
         done(&[&["keys", "order", "new"], wish, &["--plan", &plan, "--roster", &roster, "-o", &order]].concat());
         for operator in ["operator-1", "operator-2"].iter().take(signatures) {
             let key = self.path(&format!("operators/{operator}.key.json"));
@@ -87,7 +89,16 @@ impl Planned {
     pub fn take_part(&self, order: &str, patience: &str, offices: &[&'static str]) -> Vec<(&'static str, Child)> {
         let one = |office: &&'static str| {
             let mut command = Command::new(env!("CARGO_BIN_EXE_hufu"));
-            command.args(["keys", "ceremony", "--config", &self.config(office), "--order", order, "--patience", patience]);
+            command.args([
+                "keys",
+                "ceremony",
+                "--config",
+                &self.config(office),
+                "--order",
+                order,
+                "--patience",
+                patience,
+            ]);
             let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
             (*office, command.spawn().unwrap())
         };

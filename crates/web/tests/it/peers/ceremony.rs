@@ -15,17 +15,11 @@ const INBOX: &str = "/office/v1/ceremony/inbox";
 const CEREMONY: Octets<32> = Octets([7; 32]);
 
 fn word(world: &World, office: &str) -> Delivery {
-    let message = Message {
-        ceremony: CEREMONY,
-        round: 1,
-        heard: Octets([0; 32]),
-        said: Said::Parts,
-        sealed: BTreeMap::new(),
-    };
+    let message =
+        Message { ceremony: CEREMONY, round: 1, heard: Octets([0; 32]), said: Said::Parts, sealed: BTreeMap::new() };
     let keys = &world.offices[office].keys;
-    let message = Signed::make(office, &message, |bytes| {
-        keys.sign_ed25519("office", bytes).map_err(|_| SignedError::Signature)
-    });
+    let message =
+        Signed::make(office, &message, |bytes| keys.sign_ed25519("office", bytes).map_err(|_| SignedError::Signature));
     Delivery { message: message.unwrap(), part: None }
 }
 
