@@ -22,7 +22,7 @@ use http_body_util::Limited;
 use hufu_kernel::{Clock, NodeIndex, OsRng, Refusal, Rng, Root, SystemClock};
 use hufu_web::health::{self, Probe};
 use hufu_web::metrics::Metrics;
-use hufu_web::peers::{self, Leaf, PeerConfig, Peers};
+use hufu_web::peers::{self, Leaf, PeerConfig, Peers, ceremony};
 use hufu_web::reply::Edge;
 use hufu_web::serve::{Inherited, Listening, Sharing, listen_at};
 use hufu_web::serve::{Stop, finished};
@@ -107,7 +107,7 @@ pub(super) fn public_half(deployment: &Path, trust: &Path, wanted: Root) -> Resu
 }
 
 /// The clock that a file names, or the machine's. A production office goes by the machine's.
-pub(super) fn clock(file: Option<&Path>, root: Root) -> Result<Arc<dyn Clock>, Failure> {
+pub(crate) fn clock(file: Option<&Path>, root: Root) -> Result<Arc<dyn Clock>, Failure> {
     match (file, root) {
         (None, _) => Ok(Arc::new(SystemClock)),
         (Some(path), Root::Sandbox) => Ok(Arc::new(FileClock::new(path)?)),
@@ -181,7 +181,7 @@ impl Opened {
     }
 }
 
-fn roster(file: &OfficeFile, plan: &Plan) -> Result<Roster, Failure> {
+pub(crate) fn roster(file: &OfficeFile, plan: &Plan) -> Result<Roster, Failure> {
     let path = file.roster.as_deref().unwrap_or(Path::new(super::ROSTER));
     let roster: Roster = document(path, "`hufu keys roster` makes it of all offices' identities")?;
     if roster.root() != plan.root || *roster.root_id() != plan.root_id {
@@ -241,6 +241,9 @@ pub async fn run(asked: Asked, stop: Stop) -> Result<(), Failure> {
             listen_at("the other offices", &internal.listen.to_string(), &mut inherited, Sharing::Alone).await?;
         let listening = listening.with_limit(limits.connections).behind(peers.doors().map_err(Failure::other)?);
         let routes = office.internal(&edge).merge(peers::router(&edge, &Arc::new(()), watch::table()));
+        // A ceremony's process has no listener of its own while the office is served: it fetches here what comes for it.
+        let post = ceremony::Post::new(opened.name(), Arc::default());
+        let routes = routes.merge(peers::router(&edge, &post, ceremony::ceremony()));
         inside.serve(listening, finished(&edge, routes));
     }
     inside.works(Arc::clone(&office));
