@@ -273,6 +273,8 @@ impl Server {
         let mut stopping = false;
         loop {
             let before = asked.begun();
+            // Whoever connects has a question, and asks it as soon as headers have to be there.
+            let patience = if before == 0 { self.patience.headers } else { self.patience.idle };
             tokio::select! {
                 ended = connection.as_mut() => {
                     if let Err(error) = ended {
@@ -284,7 +286,7 @@ impl Server {
                     stopping = true;
                     connection.as_mut().graceful_shutdown();
                 }
-                () = tokio::time::sleep(self.patience.idle) => {
+                () = tokio::time::sleep(patience) => {
                     if asked.nothing_since(before) {
                         tracing::debug!("an idle connection was cut");
                         break;
@@ -512,6 +514,68 @@ mod tests {
         let ask = b"GET /slow HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
         assert!(told(&mut connected(port).await, ask).await.ends_with("done"));
         stopper.stop();
+    }
+
+    /// One connection over HTTP/2 as the port serves it after TLS; what ends when it does; and the client's end of it.
+    async fn over_http2(idle: Duration) -> (tokio::task::JoinHandle<()>, tokio::io::DuplexStream, Stopper) {
+        let (near, far) = tokio::io::duplex(65_536);
+        let (stopper, stop) = Stopper::new();
+        let patience = Patience { idle, ..HASTY };
+        let (open, _) = mpsc::channel(1);
+        let server = Server { http: Http::new(patience), speaks: Speaks::Plain, app: app(), patience, open };
+        (tokio::spawn(server.answer(far, true, None, stop)), near, stopper)
+    }
+
+    async fn ends(serving: tokio::task::JoinHandle<()>) {
+        tokio::time::timeout(Duration::from_secs(3), serving).await.expect("still open").unwrap();
+    }
+
+    /// A client that answers every ping, and what it asks with.
+    async fn lively(near: tokio::io::DuplexStream) -> hyper::client::conn::http2::SendRequest<http_body_util::Empty<axum::body::Bytes>> {
+        let (sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(near)).await.unwrap();
+        tokio::spawn(connection);
+        sender
+    }
+
+    async fn asked(
+        sender: &mut hyper::client::conn::http2::SendRequest<http_body_util::Empty<axum::body::Bytes>>,
+        path: &str,
+    ) -> axum::http::StatusCode {
+        let request = Request::get(format!("http://x{path}")).body(http_body_util::Empty::new()).unwrap();
+        sender.send_request(request).await.unwrap().status()
+    }
+
+    #[tokio::test]
+    async fn over_http2_too_the_silent_and_the_idle_are_cut_off_be_they_ever_so_alive() {
+        // Not even the first bytes.
+        let (serving, near, _stopper) = over_http2(Duration::from_millis(300)).await;
+        ends(serving).await;
+        drop(near);
+        // All that makes a connection, and no question.
+        let (serving, near, _stopper) = over_http2(Duration::from_millis(300)).await;
+        let _sender = lively(near).await;
+        ends(serving).await;
+        // Questions, and then none. The slow one takes longer than a connection may idle.
+        let (serving, near, _stopper) = over_http2(Duration::from_millis(100)).await;
+        let mut sender = lively(near).await;
+        assert_eq!(asked(&mut sender, "/own").await, 200);
+        assert_eq!(asked(&mut sender, "/slow").await, 200);
+        assert!(!serving.is_finished());
+        ends(serving).await;
+    }
+
+    #[tokio::test]
+    async fn over_http2_too_what_is_under_way_at_the_stop_is_finished() {
+        let (serving, near, stopper) = over_http2(Duration::from_secs(60)).await;
+        let mut sender = lively(near).await;
+        assert_eq!(asked(&mut sender, "/own").await, 200);
+        let (status, ()) = tokio::join!(asked(&mut sender, "/slow"), async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            stopper.stop();
+        });
+        assert_eq!(status, 200);
+        ends(serving).await;
     }
 
     /// What a restart without a gap rests on: two processes with one socket, the first of which stops.
