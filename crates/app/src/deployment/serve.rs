@@ -5,7 +5,7 @@ use super::clock::FileClock;
 use super::office_file::{OfficeFile, Public, WALLET};
 use super::plan::Plan;
 use super::watch::{self, Need, Watch};
-use super::{keys, neighbours, notify, public_tls, standing, wallet};
+use super::{keys, neighbours, notify, public_tls, standing, state, wallet};
 use crate::data_dir::{self, Lock};
 use crate::demo::metrics as counts;
 use crate::error_log::FileLog;
@@ -240,7 +240,9 @@ pub async fn run(asked: Asked, stop: Stop) -> Result<(), Failure> {
         let listening =
             listen_at("the other offices", &internal.listen.to_string(), &mut inherited, Sharing::Alone).await?;
         let listening = listening.with_limit(limits.connections).behind(peers.doors().map_err(Failure::other)?);
-        let routes = office.internal(&edge).merge(peers::router(&edge, &Arc::new(()), watch::table()));
+        let own = peers::router(&edge, &Arc::new(()), watch::table());
+        let own = own.merge(peers::router(&edge, &opened.around.clock, state::table()));
+        let routes = office.internal(&edge).merge(own);
         inside.serve(listening, finished(&edge, routes));
     }
     inside.works(Arc::clone(&office));

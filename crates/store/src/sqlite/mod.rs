@@ -7,6 +7,7 @@
 //! Privacy at rest: rows stand in their table by a hash of their key, so the file keeps no order of arrival; `secure_delete`
 //! overwrites what is deleted, and every sweep empties the write-ahead log.
 
+mod examine;
 mod reader;
 mod schema;
 mod settle;
@@ -74,6 +75,15 @@ impl Sqlite {
         let writer = Writer::start(desk)?;
         let readers = Readers::start(path, &statements, options.readers)?;
         Ok(Self { catalogue, writer, readers })
+    }
+
+    /// Looks whether the file at `path` is the store of `wanted` and whole; changes nothing in it, and may be called while a process
+    /// works on it. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError::WrongStore`], [`StoreError::Corrupt`], [`StoreError::Unavailable`].
+    pub fn examine(path: &Path, wanted: &Identity) -> Result<(), StoreError> {
+        examine::examine(path, wanted)
     }
 
     /// Removes what the catalogue no longer declares: tables of dropped indexes, kinds that are gone. Returns the tables'

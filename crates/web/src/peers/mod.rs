@@ -8,6 +8,7 @@
 
 mod anchor;
 mod leaf;
+mod look;
 mod node_peer;
 mod peer;
 mod ports;

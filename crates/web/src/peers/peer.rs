@@ -100,6 +100,10 @@ impl Peers {
         Doors::new(&self.own, &self.roster)
     }
 
+    pub(super) fn own(&self) -> &Arc<Leaf> {
+        &self.own
+    }
+
     /// What the offices have pinned.
     #[must_use]
     pub fn roster(&self) -> &Roster {
@@ -254,6 +258,12 @@ impl Peer {
     #[must_use]
     pub fn office(&self) -> &str {
         &self.office
+    }
+
+    /// Where it is: `host:port`.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.authority.as_str()
     }
 
     /// The same peer over the same connections, for answers up to `bytes` long: pages of rows.
