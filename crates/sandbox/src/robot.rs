@@ -88,13 +88,35 @@ impl World {
     /// # Errors
     /// The step's refusal.
     pub async fn enrol(&self, robot: &mut Robot, person: &Person, password: &str) -> Result<(), WalletError> {
-        let details = self.details(person);
-        robot.start(&details).await?;
+        self.prove(robot, person).await?;
+        self.finish_enrolment(robot, person, password).await
+    }
+
+    /// The part of enrolment that comes before the device: document, face and phone.
+    ///
+    /// # Errors
+    /// As [`World::enrol`].
+    pub async fn prove(&self, robot: &mut Robot, person: &Person) -> Result<(), WalletError> {
+        robot.start(&self.details(person)).await?;
         robot.face(b"pass").await?;
         robot.phone(person.phone.as_str(), Lang::En).await?;
         let code =
             self.code(person).await.map_err(|cause| WalletError::Unreachable { office: "the phone".into(), cause })?;
         robot.code(&code).await?;
+        Ok(())
+    }
+
+    /// The rest of enrolment: device, password, confirmation. Where an office did not answer it is begun again.
+    ///
+    /// # Errors
+    /// As [`World::enrol`].
+    pub async fn finish_enrolment(
+        &self,
+        robot: &mut Robot,
+        person: &Person,
+        password: &str,
+    ) -> Result<(), WalletError> {
+        let details = self.details(person);
         let registered = robot.register_device().await?;
         let pair = pair_of(&registered.view.nodes).ok_or(WalletError::State("fewer than two nodes"))?;
         let ready = robot.secure(&registered.view, password, &details, pair).await?;

@@ -3,7 +3,7 @@
 use super::cores::Cores;
 use super::processes::Program;
 use super::report::Measured;
-use super::running::Running;
+use super::running::{Running, Site};
 use super::{Options, signer};
 use crate::demo::platforms::Invented;
 use crate::failure::Failure;
@@ -30,6 +30,8 @@ use std::time::Duration;
 pub const FRONT: &str = "front";
 /// Row 2 at the service.
 pub const WHOLE_PATH: &str = "whole-path";
+/// Row 2 at the same service with its offices apart.
+pub const APART: &str = "apart";
 /// The peer.
 pub const PEER: &str = "peer";
 /// The floor of row 1.
@@ -38,7 +40,7 @@ pub const FLOOR: &str = "floor";
 pub const WHOLE_FLOOR: &str = "whole-floor";
 
 /// All of them, in the order of a round.
-pub const NAMES: [&str; 5] = [FRONT, WHOLE_PATH, PEER, FLOOR, WHOLE_FLOOR];
+pub const NAMES: [&str; 6] = [FRONT, WHOLE_PATH, APART, PEER, FLOOR, WHOLE_FLOOR];
 
 type Round<'a> = Pin<Box<dyn Future<Output = Result<(Sample, Duration), Failure>> + 'a>>;
 
@@ -102,17 +104,21 @@ fn whole(expected: f64) -> usize {
 /// [`Failure`].
 pub fn of<'a>(
     running: &'a Running,
-    devices: Vec<SoftDevice>,
+    [devices, devices_apart]: [Vec<SoftDevice>; 2],
     seed: &[u8; 32],
     (persons, bound): (usize, Option<Cores>),
     rng: &Arc<dyn Rng>,
 ) -> Result<Vec<Box<dyn Track + 'a>>, Failure> {
-    let service = Rc::new(service(running, devices, rng)?);
+    let service = Rc::new(service(&running.site, devices, rng)?);
     let bare = Bare { service: Rc::clone(&service), sign: signer::start(seed, bound)? };
     let mut lanes: Vec<Box<dyn Track + 'a>> =
         vec![At::new(FRONT, bare, &running.hufu), At::new(WHOLE_PATH, Whole { service }, &running.hufu)];
+    if let Some(apart) = &running.apart {
+        let service = Rc::new(self::service(&apart.site, devices_apart, rng)?);
+        lanes.push(At::new(APART, Whole { service }, &apart.program));
+    }
     if let Some((program, announced)) = &running.peer {
-        let clients = running.invented()?.into_iter().map(|platform| at_peer(platform, announced));
+        let clients = running.site.invented()?.into_iter().map(|platform| at_peer(platform, announced));
         let platforms = platforms(clients.collect::<Result<_, _>>()?, rng);
         lanes.push(At::new(PEER, PeerLane { announced: announced.clone(), platforms, persons }, program));
     }
@@ -128,20 +134,20 @@ fn platforms(all: Vec<RelyingParty>, rng: &Arc<dyn Rng>) -> Platforms {
     Platforms { all, clock: Arc::new(SystemClock), rng: Arc::clone(rng) }
 }
 
-fn service(running: &Running, devices: Vec<SoftDevice>, rng: &Arc<dyn Rng>) -> Result<Service, Failure> {
-    let trust = Arc::new(running.trust()?);
+fn service(site: &Site, devices: Vec<SoftDevice>, rng: &Arc<dyn Rng>) -> Result<Service, Failure> {
+    let trust = Arc::new(site.trust()?);
     let world = World {
-        addresses: running.addresses().clone(),
+        addresses: site.addresses.clone(),
         trust: Arc::clone(&trust),
         clock: Arc::new(SystemClock),
         rng: Arc::clone(rng),
         notice_version: NOTICE_VERSION.to_owned(),
     };
-    let invented = running.invented()?;
+    let invented = site.invented()?;
     let certificates = invented.iter().map(|platform| platform.certificate.clone()).collect();
     let clients = invented.into_iter().map(|platform| platform.client(&world));
     Ok(Service {
-        addresses: running.addresses().clone(),
+        addresses: site.addresses.clone(),
         platforms: platforms(clients.collect::<Result<_, _>>()?, rng),
         certificates,
         devices,

@@ -3,6 +3,7 @@
 //! Everything that is measured is a process of its own on one core: the service is `hufu demo` as it is shipped, over a trust
 //! root whose whole group key the driver has. The driver (`hufu_sandbox::load`) runs in this process, on another core.
 
+mod apart;
 pub mod cores;
 mod lanes;
 pub mod people;
@@ -27,6 +28,11 @@ use zeroize::Zeroizing;
 /// What the service logs while it is measured.
 const LOGGING: &str = "info, JSON, to a file";
 
+/// The same for every program of ours.
+fn logged() -> [&'static str; 3] {
+    ["--log", "info", "--log-json"]
+}
+
 /// How `hufu bench sign-in` is run.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Options {
@@ -46,6 +52,13 @@ pub struct Options {
     pub only: Vec<String>,
     /// Only show that everything works.
     pub quick: bool,
+}
+
+impl Options {
+    /// Whether a lane is to be run.
+    fn wants(&self, lane: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|name| name == lane)
+    }
 }
 
 /// Where the peer is.
@@ -104,10 +117,17 @@ pub fn sign_in(options: &Options) -> Result<Report, Failure> {
     let seed = Zeroizing::new(random::<32>(rng.as_ref()));
     eprintln!("A trust root of its own, and {} persons at three nodes …", options.persons);
     let devices = settle(&scratch, &seed, options.persons, &rng)?;
+    let (apart, devices_apart) = if options.wants(lanes::APART) {
+        eprintln!("The same with its offices apart …");
+        let (apart, devices) = apart::Apart::settle(&scratch, options.persons, &rng)?;
+        (Some(apart), devices)
+    } else {
+        (None, Vec::new())
+    };
     let bound = cores::choose();
-    let running = Running::start(options, &scratch, bound)?;
-    let mut lanes = lanes::of(&running, devices, &seed, (options.persons, bound), &rng)?;
-    lanes.retain(|lane| options.only.is_empty() || options.only.iter().any(|name| name == lane.name()));
+    let running = Running::start(options, &scratch, apart.as_ref(), bound)?;
+    let mut lanes = lanes::of(&running, [devices, devices_apart], &seed, (options.persons, bound), &rng)?;
+    lanes.retain(|lane| options.wants(lane.name()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::other)?;
     let local = tokio::task::LocalSet::new();
     let measured = runtime.block_on(local.run_until(async {
@@ -122,7 +142,7 @@ pub fn sign_in(options: &Options) -> Result<Report, Failure> {
         peer: running.peer.as_ref().map(|(_, peer)| format!("{} {} on Node.js {}", peer.name, peer.version, peer.node)),
         persons: options.persons,
         // Registered; the two of profile `basic` do not sign in here.
-        platforms: running.invented()?.len() + platforms::ORDINARY.len(),
+        platforms: running.site.invented()?.len() + platforms::ORDINARY.len(),
         rounds: options.rounds,
         seconds: options.seconds,
         users: options.users,
@@ -143,7 +163,8 @@ fn settle(scratch: &Scratch, seed: &[u8; 32], persons: usize, rng: &Arc<dyn Rng>
     let root =
         root::found_around(&scratch.data(), &root::deal::deal_around(group, rng.as_ref())?, &clock, rng.as_ref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().build().map_err(Failure::other)?;
-    runtime.block_on(people::settle(&root, persons, clock.now(), rng))
+    let nodes = root::NODES.map(|name| root.office(name));
+    runtime.block_on(people::settle(nodes, persons, clock.now(), rng))
 }
 
 #[expect(clippy::disallowed_methods, reason = "a bench measures")]

@@ -2,7 +2,7 @@
 //! stretched password and a dozen durable writes, would take longer than what is measured.
 
 use crate::failure::Failure;
-use crate::root::{NODES, SandboxRoot};
+use crate::root::OfficeFolder;
 use hufu_domain::holder::{Holder, credential_hash};
 use hufu_kernel::{
     AgeBand, EnrolmentId, Epoch, Handle, KeyStore, Locator, NodeIndex, Octets, Refusal, Rng, Subset, Timestamp, framed,
@@ -44,13 +44,13 @@ struct Settled {
 /// # Errors
 /// [`Failure`] of a key or a store.
 pub async fn settle(
-    root: &SandboxRoot,
+    nodes: [OfficeFolder; 3],
     count: usize,
     now: Timestamp,
     rng: &Arc<dyn Rng>,
 ) -> Result<Vec<SoftDevice>, Failure> {
     let open = |index: NodeIndex| {
-        let folder = root.office(NODES[index.slot()]);
+        let folder = &nodes[index.slot()];
         let store = folder.store(&node::schema(folder.trust_root(), index))?;
         Ok::<_, Failure>(Arc::new(Office { keys: folder.keys(rng)?, store }))
     };

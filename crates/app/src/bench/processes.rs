@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::de::DeserializeOwned;
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -100,16 +100,14 @@ impl Program {
         Err(Failure::other(format!("{name} is not ready after {} s", READY_WITHIN.as_secs())))
     }
 
-    /// What it has used; all zero where the system does not say.
+    /// What it and the processes it began have used; all zero where the system does not say.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        let own = PathBuf::from("/proc").join(self.child.id().to_string());
-        let read = |file: &str| std::fs::read_to_string(own.join(file)).unwrap_or_default();
-        Usage {
-            cpu: cpu(&read("stat")),
-            rss_kib: kib(&read("status"), "VmRSS:"),
-            peak_kib: kib(&read("status"), "VmHWM:"),
-        }
+        family(self.child.id()).into_iter().map(of_process).fold(Usage::default(), |sum, one| Usage {
+            cpu: sum.cpu + one.cpu,
+            rss_kib: sum.rss_kib + one.rss_kib,
+            peak_kib: sum.peak_kib + one.peak_kib,
+        })
     }
 
     fn stop(&mut self) -> std::io::Result<()> {
@@ -137,6 +135,22 @@ impl Drop for Program {
             eprintln!("{} (process {}) could not be ended: {cause}", self.name, self.child.id());
         }
     }
+}
+
+/// A process and those that it began. An office begins none of its own.
+fn family(pid: u32) -> Vec<u32> {
+    let mut family = vec![pid];
+    // Any of its threads may have begun one.
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+        let children = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+        family.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+    }
+    family
+}
+
+fn of_process(pid: u32) -> Usage {
+    let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    Usage { cpu: cpu(&read("stat")), rss_kib: kib(&read("status"), "VmRSS:"), peak_kib: kib(&read("status"), "VmHWM:") }
 }
 
 /// User and system time of `/proc/PID/stat` (proc(5)): fields 14 and 15, in hundredths of a second on every Linux in use.

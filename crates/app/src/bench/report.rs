@@ -31,6 +31,10 @@ pub struct Report {
     pub full_path_cpu_ratio: Option<f64>,
     /// Row 2 over its floor.
     pub full_path_floor_share: Option<f64>,
+    /// Sign-ins a second over the whole trust path where every office is a process of its own.
+    pub apart_flows_per_s: Option<f64>,
+    /// The same over row 2, all offices in one process, on the same core.
+    pub apart_ratio: Option<f64>,
     /// The service's memory.
     pub rss_mib: Memory,
     /// Each lane.
@@ -46,6 +50,8 @@ pub struct Memory {
     pub at_rest: f64,
     /// The most it ever had.
     pub under_load: f64,
+    /// Of all processes together where every office is one, after the last sign-in; pages that they share count for each.
+    pub apart_under_load: Option<f64>,
     /// The peer's, at rest.
     pub peer_at_rest: Option<f64>,
     /// The peer's most.
@@ -212,6 +218,11 @@ impl Report {
         );
         let _ = writeln!(out, "front over floor       {}   (bar: 0.5)", ratio(self.floor_share, ""));
         let _ = writeln!(out, "whole path over floor  {}   (bar: 0.5)", ratio(self.full_path_floor_share, ""));
+        let _ = writeln!(
+            out,
+            "offices apart          {} of one process's whole path   (bar: 0.5)",
+            ratio(self.apart_ratio, "")
+        );
         let Memory { at_rest, under_load, .. } = self.rss_mib;
         let _ = writeln!(
             out,

@@ -1,7 +1,8 @@
 //! The programs of one run.
 
+use super::apart::{Apart, RunningApart};
 use super::cores::Cores;
-use super::lanes::{FLOOR, FRONT, PEER, WHOLE_FLOOR, WHOLE_PATH};
+use super::lanes::{APART, FLOOR, FRONT, PEER, WHOLE_FLOOR, WHOLE_PATH};
 use super::processes::{Program, Usage};
 use super::report::{Conditions, LaneReport, Measured, Memory, Report, round};
 use super::{Options, Peer, Scratch};
@@ -21,17 +22,26 @@ use std::time::Duration;
 /// The programs of a run, all on the service's core.
 pub struct Running {
     pub hufu: Program,
-    ready: Ready,
+    pub site: Site,
+    pub apart: Option<RunningApart>,
     at_rest: Usage,
     pub peer: Option<(Program, Announced)>,
     peer_at_rest: Usage,
     pub floor: Option<(Program, Floor)>,
-    data: PathBuf,
 }
 
-/// What the demo's ready file says, as far as it is needed here.
+/// One service as it answers, and the platforms that it admitted.
+pub struct Site {
+    /// Where it answers.
+    pub addresses: Addresses,
+    trust: PathBuf,
+    data: PathBuf,
+    served: Vec<Served>,
+}
+
+/// What the ready file says, as far as it is needed here.
 #[derive(Deserialize)]
-struct Ready {
+pub struct Ready {
     #[serde(flatten)]
     addresses: Addresses,
     platforms: Vec<Served>,
@@ -51,9 +61,30 @@ pub struct Floor {
 }
 
 impl Ready {
-    fn invented(&self, data: &Path) -> Result<Vec<Invented>, Failure> {
-        let served = self.platforms.iter().map(|one| (one.client_id.clone(), one.url.clone()));
-        let all = platforms::invented(data, SystemClock.now(), &OsRng, &served.collect())?;
+    /// The service, whose platforms' keys are in `data`.
+    pub fn site(self, data: &Path) -> Site {
+        Site { addresses: self.addresses, trust: self.trust, data: data.to_owned(), served: self.platforms }
+    }
+}
+
+impl Site {
+    /// The public half of the trust root with this run's addresses.
+    ///
+    /// # Errors
+    /// [`Failure::Unreadable`].
+    pub fn trust(&self) -> Result<Trust, Failure> {
+        let bytes = crate::files::read(&self.trust)?;
+        let bytes = bytes.ok_or_else(|| Failure::unreadable(&self.trust, "missing"))?;
+        serde_json::from_slice(&bytes).map_err(|error| Failure::unreadable(&self.trust, error))
+    }
+
+    /// The 81 platforms as the service admitted them.
+    ///
+    /// # Errors
+    /// [`Failure::Unreadable`].
+    pub fn invented(&self) -> Result<Vec<Invented>, Failure> {
+        let served = self.served.iter().map(|one| (one.client_id.clone(), one.url.clone()));
+        let all = platforms::invented(&self.data, SystemClock.now(), &OsRng, &served.collect())?;
         // The two of profile `basic` take fewer steps: all are registered, and those of FAPI 2.0 sign in.
         Ok(all.into_iter().filter(|platform| platform.secret.is_none()).collect())
     }
@@ -64,10 +95,17 @@ impl Running {
     ///
     /// # Errors
     /// [`Failure`] naming the program.
-    pub fn start(options: &Options, scratch: &Scratch, bound: Option<Cores>) -> Result<Self, Failure> {
+    pub fn start(
+        options: &Options,
+        scratch: &Scratch,
+        apart: Option<&Apart>,
+        bound: Option<Cores>,
+    ) -> Result<Self, Failure> {
         let own = std::env::current_exe().map_err(Failure::other)?;
         let (hufu, ready) = start_hufu(&own, scratch, bound)?;
         let at_rest = hufu.usage();
+        let site = ready.site(&scratch.data());
+        let apart = apart.map(|apart| apart.start(&own, scratch, bound)).transpose()?;
         let floor = options.floor.clone().or_else(|| Some(own.parent()?.join("examples/floor")));
         let floor = match floor.filter(|path| path.is_file()) {
             Some(path) => Some(Program::announced("the floor", Command::new(path), bound)?),
@@ -76,34 +114,10 @@ impl Running {
                 None
             }
         };
-        let data = scratch.data();
-        let peer = options.peer.as_ref().map(|peer| start_peer(peer, &ready.invented(&data)?, &scratch.0, bound));
+        let peer = options.peer.as_ref().map(|peer| start_peer(peer, &site.invented()?, &scratch.0, bound));
         let peer = peer.transpose()?;
         let peer_at_rest = peer.as_ref().map(|(program, _)| program.usage()).unwrap_or_default();
-        Ok(Self { hufu, ready, at_rest, peer, peer_at_rest, floor, data })
-    }
-
-    /// Where the service answers.
-    pub fn addresses(&self) -> &Addresses {
-        &self.ready.addresses
-    }
-
-    /// The public half of the trust root with this run's addresses.
-    ///
-    /// # Errors
-    /// [`Failure::Unreadable`].
-    pub fn trust(&self) -> Result<Trust, Failure> {
-        let bytes = crate::files::read(&self.ready.trust)?;
-        let bytes = bytes.ok_or_else(|| Failure::unreadable(&self.ready.trust, "missing"))?;
-        serde_json::from_slice(&bytes).map_err(|error| Failure::unreadable(&self.ready.trust, error))
-    }
-
-    /// The 81 platforms as the service admitted them.
-    ///
-    /// # Errors
-    /// [`Failure::Unreadable`].
-    pub fn invented(&self) -> Result<Vec<Invented>, Failure> {
-        self.ready.invented(&self.data)
+        Ok(Self { hufu, site, apart, at_rest, peer, peer_at_rest, floor })
     }
 
     /// The document.
@@ -128,9 +142,12 @@ impl Running {
             full_path_ratio: ratio(WHOLE_PATH, PEER),
             full_path_cpu_ratio: cpu_ratio(WHOLE_PATH, PEER),
             full_path_floor_share: ratio(WHOLE_PATH, WHOLE_FLOOR),
+            apart_flows_per_s: rate(APART),
+            apart_ratio: ratio(APART, WHOLE_PATH),
             rss_mib: Memory {
                 at_rest: mib(self.at_rest.rss_kib),
                 under_load: mib(self.hufu.usage().peak_kib),
+                apart_under_load: self.apart.as_ref().map(|apart| mib(apart.program.usage().rss_kib)),
                 peer_at_rest: peer.map(|_| mib(self.peer_at_rest.rss_kib)),
                 peer_under_load: peer.map(|usage| mib(usage.peak_kib)),
             },
@@ -145,7 +162,7 @@ fn start_hufu(own: &Path, scratch: &Scratch, bound: Option<Cores>) -> Result<(Pr
     let log = scratch.0.join("hufu.log");
     let log = crate::files::at(&log, std::fs::File::create(&log))?;
     let mut command = Command::new(own);
-    command.args(["demo", "--port", "0", "--log", "info", "--log-json", "--data"]).arg(scratch.data());
+    command.args(["demo", "--port", "0", "--data"]).arg(scratch.data()).args(super::logged());
     command.arg("--ready-file").arg(&ready).env_remove("RUST_LOG").stdout(Stdio::null()).stderr(log);
     Program::ready("hufu demo", command, bound, &ready)
 }

@@ -27,8 +27,11 @@ fn a_smoke_run_signs_people_in_on_every_lane_and_leaves_nothing_behind() {
 
     let floor = Path::new(env!("CARGO_BIN_EXE_hufu")).parent().unwrap().join("examples/floor").is_file();
     let lanes: Vec<&Value> = document["lanes"].as_array().unwrap().iter().collect();
-    let expected: &[&str] =
-        if floor { &["front", "whole-path", "floor", "whole-floor"] } else { &["front", "whole-path"] };
+    let expected: &[&str] = if floor {
+        &["front", "whole-path", "apart", "floor", "whole-floor"]
+    } else {
+        &["front", "whole-path", "apart"]
+    };
     assert_eq!(lanes.iter().map(|lane| lane["lane"].as_str().unwrap()).collect::<Vec<_>>(), expected);
     for lane in &lanes {
         // Each of 16 users completed one sign-in at least, checked to the last signature.
@@ -41,7 +44,10 @@ fn a_smoke_run_signs_people_in_on_every_lane_and_leaves_nothing_behind() {
         assert_eq!(document.get(ratio), Some(&Value::Null), "{ratio}: there is no peer");
     }
     assert_eq!(document["floor_share"].is_number(), floor);
+    assert!(number(&document["apart_ratio"]) > 0.0);
     let memory = &document["rss_mib"];
+    // Eleven processes have more than one has.
+    assert!(number(&memory["apart_under_load"]) > number(&memory["at_rest"]));
     assert!(number(&memory["at_rest"]) > 1.0 && number(&memory["under_load"]) >= number(&memory["at_rest"]));
     assert_eq!((number(&document["run"]["persons"]), number(&document["run"]["platforms"])), (60.0, 81.0));
     assert_eq!(document["run"]["quick"], true);

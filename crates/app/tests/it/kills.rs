@@ -12,6 +12,7 @@ use hufu_sandbox::persons::Person;
 use hufu_sandbox::robot::{Robot, Visit, World, wish};
 use hufu_wallet::WalletError;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -217,20 +218,30 @@ struct Load {
     platform: RelyingParty,
     over: AtomicBool,
     counts: Counts,
+    /// Why people could not be enrolled, and how often.
+    why: Mutex<BTreeMap<String, usize>>,
 }
 
 impl Load {
     /// One enrols after the other, and then lives: signs in, ends sessions, takes new numbers, and at last locks.
     async fn lives(&self, people: Vec<Person>, seed: u64) -> (Vec<Known>, Vec<(Person, Robot)>) {
         let rng = SeededRng::new(seed);
-        let (mut known, mut half) = (Vec::new(), Vec::new());
-        for person in people {
-            if self.over.load(Ordering::Relaxed) {
-                break;
-            }
+        let (mut known, mut half): (Vec<Known>, _) = (Vec::new(), Vec::new());
+        let mut people = people.into_iter();
+        while !self.over.load(Ordering::Relaxed) {
+            let Some(person) = people.next() else {
+                // Everybody is enrolled or was refused: whoever is there lives on.
+                let [who, choice] = random::<2>(&rng);
+                let at = usize::from(who) % known.len().max(1);
+                match known.get_mut(at) {
+                    Some(one) => self.act(one, choice).await,
+                    None => sleep(Duration::from_millis(50)).await,
+                }
+                continue;
+            };
             let mut robot = self.world.robot().unwrap();
-            if self.world.enrol(&mut robot, &person, PASSWORD).await.is_err() {
-                self.counts.refused.fetch_add(1, Ordering::Relaxed);
+            if let Err(error) = self.enrol(&mut robot, &person).await {
+                *self.why.lock().unwrap().entry(error.to_string()).or_default() += 1;
                 half.push((person, robot));
                 continue;
             }
@@ -242,6 +253,27 @@ impl Load {
             known.push(one);
         }
         (known, half)
+    }
+
+    /// As people do it: whoever met an error tries again where they are, and gives up at last.
+    async fn enrol(&self, robot: &mut Robot, person: &Person) -> Result<(), WalletError> {
+        let mut proven = false;
+        for left in (0..12).rev() {
+            let tried = match proven {
+                false => self.world.prove(robot, person).await.map(|()| proven = true),
+                true => self.world.finish_enrolment(robot, person, PASSWORD).await,
+            };
+            match tried {
+                Ok(()) if robot.state.number.is_some() => break,
+                Ok(()) => {}
+                Err(error) if left == 0 => return Err(error),
+                Err(_) => {
+                    self.counts.refused.fetch_add(1, Ordering::Relaxed);
+                    sleep(Duration::from_millis(150)).await;
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn act(&self, one: &mut Known, choice: u8) {
@@ -301,7 +333,7 @@ async fn killing(deployment: &Deployment, load: &Load, kills: usize, rng: &dyn R
         if both {
             deployment.ready(other).await;
         }
-        sleep(Duration::from_millis(u64::from(how_long(pause)))).await;
+        sleep(how_long(pause)).await;
         if (done + 1) % 100 == 0 {
             println!("{} of {kills} …", done + 1);
         }
@@ -310,8 +342,9 @@ async fn killing(deployment: &Deployment, load: &Load, kills: usize, rng: &dyn R
     (killed, cut)
 }
 
-fn how_long(pause: u8) -> u8 {
-    pause / 2
+/// Mostly short, so that the next one comes while offices catch up; at times long enough to do something in peace.
+fn how_long(pause: u8) -> Duration {
+    Duration::from_millis(u64::from(pause) * u64::from(pause) / 128)
 }
 
 /// Until the nodes agree on everybody who is known, they may be catching up.
@@ -353,8 +386,13 @@ async fn kills_and_power_cuts_over_a_whole_deployment_lose_nothing_acknowledged(
     for (at, person) in adults.enumerate() {
         if at % 2 == 0 { even.push(person) } else { odd.push(person) }
     }
-    let load =
-        Load { world: world.clone(), platform: platform(()), over: AtomicBool::new(false), counts: Counts::default() };
+    let load = Load {
+        world: world.clone(),
+        platform: platform(()),
+        over: AtomicBool::new(false),
+        counts: Counts::default(),
+        why: Mutex::default(),
+    };
     let rng = SeededRng::new(seed);
     let ((killed, cut), first, second) =
         tokio::join!(killing(&deployment, &load, kills, &rng), load.lives(even, seed ^ 1), load.lives(odd, seed ^ 2));
@@ -366,6 +404,9 @@ async fn kills_and_power_cuts_over_a_whole_deployment_lose_nothing_acknowledged(
         count(&load.counts.signed_in),
         count(&load.counts.refused)
     );
+    for (why, times) in load.why.lock().unwrap().iter() {
+        println!("{times} enrolments ended with: {why}");
+    }
     let platform = platform(());
     let mut enrolled = 0;
     for mut one in first.0.into_iter().chain(second.0) {
@@ -386,7 +427,8 @@ async fn kills_and_power_cuts_over_a_whole_deployment_lose_nothing_acknowledged(
         let again = world.enrol(&mut world.robot().unwrap(), &one.person, PASSWORD).await;
         assert!(matches!(again, Err(WalletError::Refused(Refusal::AlreadyEnrolled))), "a second identity: {again:?}");
     }
-    assert!(enrolled > 0, "nobody enrolled: the load was none");
+    let told = || std::fs::read_to_string(deployment.folder.join("registrar.log")).unwrap_or_default();
+    assert!(enrolled > 0, "nobody enrolled: the load was none\n{}", told());
     // Whoever met an error is nobody, or becomes somebody whole by beginning again with a new device.
     for (person, _) in first.1.into_iter().chain(second.1).take(10) {
         let mut robot = world.robot().unwrap();

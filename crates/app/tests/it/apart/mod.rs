@@ -1,6 +1,7 @@
 //! Offices that are apart, as the real binary runs them: one process an office on this machine. What needs a user an office is in
 //! [`users`] and needs root.
 
+mod attacks;
 mod down;
 mod starts;
 mod users;

@@ -9,20 +9,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-fn root() -> bool {
-    let root = rustix::process::geteuid().is_root();
-    if !root {
-        eprintln!("skipped: it needs root to hand out users");
-    }
-    root
+fn need_root() {
+    assert!(rustix::process::geteuid().is_root(), "this needs root, which hands out users: sudo ./test apart");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::disallowed_methods, reason = "the tour is held to a time")]
 async fn the_tour_over_one_process_and_one_user_an_office_holds_every_promise_within_half_a_minute() {
-    if !root() {
-        return;
-    }
+    need_root();
     let place = place();
     let folder = init(place.path());
     let began = Instant::now();
@@ -62,9 +56,7 @@ fn readable(place: usize, files: &[PathBuf]) -> Vec<PathBuf> {
 #[expect(clippy::needless_range_loop, reason = "a place is a number of a user too")]
 #[tokio::test(flavor = "multi_thread")]
 async fn no_offices_user_can_read_a_file_of_another_and_each_reads_its_own() {
-    if !root() {
-        return;
-    }
+    need_root();
     let deployment = Deployment::start(&["--users"]).await;
     let person = deployment.seen.persons()[80].clone();
     let world = deployment.seen.world();
@@ -96,13 +88,12 @@ async fn no_offices_user_can_read_a_file_of_another_and_each_reads_its_own() {
 fn users_are_handed_out_by_root_alone() {
     let place = place();
     let folder = init(place.path());
-    if rustix::process::geteuid().is_root() {
-        // As somebody else, root may not be assumed: the folders stay whose they are.
-        let mut up = Command::new(program(place.path()));
-        up.args(["sandbox", "up", "--users"]).arg(&folder).uid(FIRST).gid(FIRST);
-        let output = up.stdin(Stdio::null()).output().unwrap();
-        assert!(!output.status.success());
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert!(told.contains("needs root") || told.contains("Permission denied"), "{told}");
-    }
+    need_root();
+    // As somebody else, root may not be assumed: the folders stay whose they are.
+    let mut up = Command::new(program(place.path()));
+    up.args(["sandbox", "up", "--users"]).arg(&folder).uid(FIRST).gid(FIRST);
+    let output = up.stdin(Stdio::null()).output().unwrap();
+    assert!(!output.status.success());
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("needs root") || told.contains("Permission denied"), "{told}");
 }
