@@ -102,8 +102,13 @@ pub fn platforms(site: &Site) -> Vec<Finding> {
     for name in &names {
         let what = format!("platform {name}");
         let certificate = admitted.read(name).ok().flatten();
-        match certificate.and_then(|jws| registry::read(&pinned.key, &jws).ok()) {
-            None => found.push(Finding::bad(what, "its certificate is not one of this registry's key", mend(name))),
+        match certificate.and_then(|jws| registry::read(&pinned.key, &jws).ok()).filter(|read| read.client_id == *name)
+        {
+            None => found.push(Finding::bad(
+                what,
+                "its certificate is not this platform's under this registry's key",
+                mend(name),
+            )),
             Some(certificate) => found.extend(ending(&what, now, certificate.exp, &mend(name))),
         }
     }

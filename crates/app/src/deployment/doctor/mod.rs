@@ -80,7 +80,7 @@ async fn examine(mut report: Report, (site, faults): (Option<Site>, Vec<Finding>
     let seen = neighbours::look(&site).await;
     told(&mut report, "offices", &seen.sound, seen.reached);
     told(&mut report, "clocks", "no more than five seconds apart", seen.clocks);
-    told(&mut report, "versions", &format!("all run {}", report.version), seen.versions);
+    told(&mut report, "versions", &format!("all run {}", env!("CARGO_PKG_VERSION")), seen.versions);
     report
 }
 

@@ -2,6 +2,7 @@
 //! [`users`] and needs root.
 
 mod attacks;
+mod doctor;
 mod down;
 mod starts;
 mod users;
@@ -38,8 +39,14 @@ pub fn hufu(arguments: &[&str]) -> Output {
 
 /// A sandbox with keys in `place`.
 pub fn init(place: &Path) -> PathBuf {
+    init_with(place, &[])
+}
+
+pub fn init_with(place: &Path, more: &[&str]) -> PathBuf {
     let folder = place.join("root");
-    let made = hufu(&["init", folder.to_str().unwrap(), "--sandbox", "--dealt", "--port", "0"]);
+    let mut arguments = vec!["init", folder.to_str().unwrap(), "--sandbox", "--dealt", "--port", "0"];
+    arguments.extend(more);
+    let made = hufu(&arguments);
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     folder
 }
@@ -64,6 +71,10 @@ impl Deployment {
     pub async fn start(more: &[&str]) -> Self {
         let place = place();
         let folder = init(place.path());
+        Self::start_in(place, folder, more).await
+    }
+
+    pub async fn start_in(place: TempDir, folder: PathBuf, more: &[&str]) -> Self {
         let ready = place.path().join("ready.json");
         let mut up = Command::new(program(place.path()));
         up.args(["sandbox", "up"]).arg(&folder).arg("--ready-file").arg(&ready).args(more);
