@@ -328,7 +328,8 @@ impl OfficeFile {
         let paths = paths.chain(optional.into_iter().chain(public.into_iter().flatten()).flatten());
         let paths = paths.chain(services.into_iter().filter_map(|service| service.as_mut()?.ca.as_mut()));
         for path in paths {
-            *path = folder.join(&*path);
+            // Without the dots in the middle, for messages.
+            *path = folder.join(&*path).components().collect();
         }
         self
     }

@@ -190,9 +190,15 @@ fn make_stores(folder: &Path, plan: &Plan) {
         let own = own(name);
         own.store(&hufu_offices::node::schema(own.trust_root(), index)).unwrap();
     }
+    // The last connection that closes brings the log into the file.
+    let settled = |name: &str| {
+        let store = rusqlite::Connection::open(folder.join(name).join("store.sqlite")).unwrap();
+        store.pragma_update_and_check(None, "wal_checkpoint", "TRUNCATE", |_| Ok(())).unwrap();
+    };
     let (uniqueness, post) = (own("uniqueness"), own("post"));
     uniqueness.store(&hufu_offices::uniqueness::schema(uniqueness.trust_root())).unwrap();
     post.store(&hufu_offices::post::schema(post.trust_root())).unwrap();
+    ["node-1", "node-2", "node-3", "uniqueness", "post"].into_iter().for_each(settled);
 }
 
 #[tokio::test(flavor = "multi_thread")]
