@@ -1,5 +1,6 @@
 //! The command line.
 
+mod backup;
 mod deployment;
 
 use crate::bench;
@@ -42,6 +43,15 @@ enum Command {
     Serve(deployment::Serve),
     /// Run every office of a production deployment on this machine, one process an office.
     Up(deployment::Up),
+    /// Save an office's rows, as they stand now, in a file that only an operator's key opens; the office may be at work.
+    Backup(Box<backup::Backup>),
+    /// Put a backup back; the office must not be running.
+    Restore(backup::Restore),
+    /// Work on an office's store.
+    Store {
+        #[command(subcommand)]
+        command: backup::StoreCommand,
+    },
     /// Make a platform of your own; admit platforms at the registry, or withdraw them.
     Platform {
         #[command(subcommand)]
@@ -297,6 +307,9 @@ fn run_logged(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Serve(asked) => deployment::run_serve(asked, Root::Production),
         Command::Up(asked) => deployment::run_up(asked, Root::Production),
+        Command::Backup(asked) => backup::run_backup(*asked),
+        Command::Restore(asked) => backup::run_restore(&asked),
+        Command::Store { command } => backup::run_store(&command),
         Command::Demo(demo) => {
             if let Some(DemoCommand::Reset { data, store }) = &demo.command {
                 return reset(data, store.store.as_ref());

@@ -22,7 +22,7 @@ pub enum Failure {
     #[error("there is no sandbox in {}; `hufu demo` makes one", .0.display())]
     NoSandbox(PathBuf),
     /// Another process uses it.
-    #[error("a demo is already running on {}; stop it, or use another folder with --data DIR", .0.display())]
+    #[error("another process is already running on {}; stop it (or give a demo another folder with --data DIR)", .0.display())]
     InUse(PathBuf),
     /// A secret that others can read.
     #[error("{} can be read by others (mode {mode:03o}); mend it with: chmod {wanted:o} {}", path.display(), path.display())]

@@ -1,6 +1,7 @@
 //! The binary `hufu`: configuration, wiring, subcommands. It is the one crate that knows all others.
 
 pub mod adapters;
+pub mod backup;
 pub mod bench;
 pub mod cli;
 pub mod counted_keys;

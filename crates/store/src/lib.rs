@@ -32,6 +32,7 @@
 
 mod batch;
 mod catalogue;
+mod dump;
 mod engine;
 mod error;
 mod identity;
@@ -49,6 +50,7 @@ mod values;
 pub use batch::{Batch, Change, Expect, IdempotencyKey, RawBatch, RawOp};
 use catalogue::Shape;
 pub use catalogue::{Catalogue, Kind, Schema};
+pub use dump::{Dumped, Imposed, Progress};
 pub use engine::{Committed, Counts, Engine, RawRow, Version};
 pub use error::StoreError;
 pub use identity::{Identity, Root, TrustRoot};

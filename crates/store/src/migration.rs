@@ -162,6 +162,14 @@ impl Kind {
         ))
     }
 
+    /// Whether rows that were written under these steps are understood.
+    ///
+    /// # Errors
+    /// As [`Kind::open`].
+    pub(crate) fn check_taken(&self, migrations: &str) -> Result<(), StoreError> {
+        steps(migrations, &self.recorded().migrations, self).map(drop)
+    }
+
     /// A row's body in today's form.
     ///
     /// # Errors
@@ -187,6 +195,14 @@ impl Kind {
     /// Two rows that a new unique index does not let stand side by side.
     pub(crate) fn clash(&self, index: &str) -> StoreError {
         StoreError::corrupt(format!("two rows of {} hold one value of the unique index {index}", self.name))
+    }
+
+    /// The same, where rows are put that were in a store already.
+    pub(crate) fn clashed(&self, error: StoreError) -> StoreError {
+        match error {
+            StoreError::Duplicate(index) => self.clash(index),
+            other => other,
+        }
     }
 }
 

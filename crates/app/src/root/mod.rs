@@ -40,6 +40,8 @@ pub const STORES: [&str; 6] = ["node-1", "node-2", "node-3", "registrar", "uniqu
 pub const RS256: &str = "rs256";
 /// The store's file in an office's folder.
 pub const STORE: &str = "store.sqlite";
+/// What the file is called while a backup is put in its place.
+pub const RESTORING: &str = ".restoring";
 
 /// The file of what a sandbox was made with.
 pub const WORLD: &str = "world.json";
@@ -273,6 +275,11 @@ impl OfficeFolder {
     /// # Errors
     /// [`Failure::Store`].
     pub fn store<O: Office>(&self, schema: &Schema<O>) -> Result<Store<O>, Failure> {
+        let unfinished = self.path.join(format!("{STORE}{RESTORING}"));
+        if unfinished.exists() {
+            let told = "a restore was interrupted: repeat `hufu restore … --replace`, or delete this file to go on with the store of before";
+            return Err(Failure::unreadable(&unfinished, told));
+        }
         Store::sqlite(&self.path.join(STORE), schema, SqliteOptions::default())
             .map_err(|cause| Failure::Store { office: self.owner.office.clone(), cause })
     }

@@ -9,6 +9,7 @@ mod browser;
 mod demo;
 mod deploy;
 mod documents;
+mod drills;
 mod kill;
 mod kills;
 mod linking;

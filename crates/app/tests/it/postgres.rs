@@ -18,7 +18,7 @@ use tokio_postgres::config::Host;
 use tokio_postgres::{Client, NoTls};
 
 /// A server of one test's own.
-async fn cluster(name: &'static str) -> Cluster {
+pub async fn cluster(name: &'static str) -> Cluster {
     let cluster = tokio::task::spawn_blocking(move || Cluster::new(name)).await.unwrap();
     cluster.ready().await;
     cluster
@@ -34,7 +34,7 @@ fn server(cluster: &Cluster, user: &str) -> Server {
     url(cluster, user).parse().unwrap()
 }
 
-async fn owner(cluster: &Cluster) -> Client {
+pub async fn owner(cluster: &Cluster) -> Client {
     let (client, connection) = cluster.config().connect(NoTls).await.unwrap();
     tokio::spawn(connection);
     client

@@ -10,6 +10,7 @@
 //! are answered by a standby (`failover`).
 
 mod commit;
+mod dump;
 mod failover;
 mod schema;
 mod settle;
@@ -17,7 +18,8 @@ mod statements;
 
 use crate::prepared::Prepared;
 use crate::{
-    Catalogue, Committed, Engine, IdempotencyKey, Identity, RawBatch, RawPage, RawRow, Scan, StoreError, Version,
+    Catalogue, Committed, Dumped, Engine, IdempotencyKey, Identity, Imposed, Progress, RawBatch, RawPage, RawRow, Scan,
+    StoreError, Version,
 };
 use async_trait::async_trait;
 use deadpool_postgres::{Object, PoolError};
@@ -77,6 +79,70 @@ impl Postgres {
         let Opened { statements, unsettled } = schema::open(&mut client, &schema, &catalogue).await?;
         drop(client);
         Ok(Self { catalogue, statements, hosts, flushes: AtomicU64::new(0), unsettled: Mutex::new(unsettled) })
+    }
+
+    /// Writes all rows as they stand at this moment, for a backup; the office may be at work on them meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError::WrongStore`], [`StoreError::Unavailable`], [`StoreError::Corrupt`]; [`StoreError::Misuse`] for a store of
+    /// another version.
+    pub async fn export<T>(
+        options: PostgresOptions,
+        catalogue: &Catalogue,
+        tls: T,
+        out: &mut (dyn std::io::Write + Send),
+        progress: Progress<'_>,
+    ) -> Result<Dumped, StoreError>
+    where
+        T: MakeTlsConnect<Socket> + Clone + Sync + Send + 'static,
+        T::Stream: Sync + Send,
+        T::TlsConnect: Sync + Send,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        let schema = options.schema.clone();
+        let mut client = Hosts::new(options.config, options.connections, tls)?.leader().await?;
+        dump::export(&mut client, &schema, catalogue, out, progress).await
+    }
+
+    /// Whether the store holds any row. Makes an empty one where none is.
+    ///
+    /// # Errors
+    /// As [`Postgres::open`].
+    pub async fn holds_rows<T>(options: PostgresOptions, catalogue: &Catalogue, tls: T) -> Result<bool, StoreError>
+    where
+        T: MakeTlsConnect<Socket> + Clone + Sync + Send + 'static,
+        T::Stream: Sync + Send,
+        T::TlsConnect: Sync + Send,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        let schema = options.schema.clone();
+        let mut client = Hosts::new(options.config, options.connections, tls)?.leader().await?;
+        dump::holds_rows(&mut client, &schema, catalogue).await
+    }
+
+    /// Puts rows that an engine exported in place of all that are there, with `imposed` in place of what these have there. A process
+    /// that has the store open can write nothing to it afterwards.
+    ///
+    /// # Errors
+    /// As [`Postgres::export`]; [`StoreError::Corrupt`] if the rows are not all there, or not as they were written. What was there
+    /// before is then there still.
+    pub async fn import<T>(
+        options: PostgresOptions,
+        catalogue: &Catalogue,
+        tls: T,
+        input: &mut (dyn std::io::BufRead + Send),
+        progress: Progress<'_>,
+        imposed: &[Imposed],
+    ) -> Result<Dumped, StoreError>
+    where
+        T: MakeTlsConnect<Socket> + Clone + Sync + Send + 'static,
+        T::Stream: Sync + Send,
+        T::TlsConnect: Sync + Send,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        let schema = options.schema.clone();
+        let mut client = Hosts::new(options.config, options.connections, tls)?.leader().await?;
+        dump::import(&mut client, &schema, catalogue, input, progress, imposed).await
     }
 
     /// Removes what the catalogue no longer declares: tables of dropped indexes, kinds that are gone. Returns the tables'
@@ -145,6 +211,11 @@ impl Postgres {
         Ok(commit::attempt(client, batch, &self.statements).await?)
     }
 
+    async fn sweep_at(&self, client: &mut Object, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        let swept = commit::sweep(client, before, limit, &self.statements).await?;
+        Ok(limit - self.settle(client, limit - swept).await?)
+    }
+
     async fn get_at(&self, host: Host, sql: &str, key: &Key) -> Result<Option<RawRow>, StoreError> {
         let read = async |client: &Object| {
             let query = client.prepare_cached(sql).await?;
@@ -206,11 +277,7 @@ impl Engine for Postgres {
 
     async fn sweep(&self, expired_before: Timestamp, limit: u32) -> Result<u32, StoreError> {
         let mut client = self.hosts.leader().await?;
-        let answer = commit::sweep(&mut client, expired_before, limit, &self.statements).await;
-        let answer = match answer {
-            Ok(swept) => self.settle(&mut client, limit - swept).await.map(|left| limit - left),
-            Err(failure) => Err(failure.into()),
-        };
+        let answer = self.sweep_at(&mut client, expired_before, limit).await;
         self.written(answer, client)
     }
 

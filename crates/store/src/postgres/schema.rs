@@ -14,14 +14,14 @@ use tokio_postgres::Transaction;
 use tokio_postgres::error::SqlState;
 
 /// A step of the tables that every store has. Applied steps are never edited: their digests are compared at every opening.
-struct Step {
+pub(super) struct Step {
     /// The tables beside the kinds' own.
     store: &'static str,
     /// Said of the table of each kind that is there already; `{kind}` is its name.
     each_kind: &'static str,
 }
 
-const STEPS: &[Step] = &[
+pub(super) const STEPS: &[Step] = &[
     Step {
         store: "
     CREATE TABLE store__meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -198,6 +198,15 @@ async fn head(transaction: &Transaction<'_>, catalogue: &Catalogue) -> Result<()
     }
     let value = |name: &str| found.iter().find(|row| row.0 == name).map(|row| row.1.clone());
     Ok(catalogue.identity.check_header(value)?)
+}
+
+/// From here on nobody who has the store open writes to it.
+pub(super) async fn shut_out(transaction: &Transaction<'_>) -> Result<(), StoreError> {
+    match next_generation(transaction).await {
+        Ok(()) => Ok(()),
+        Err(Failure::Store(error)) => Err(error),
+        Err(Failure::Collision) => Err(StoreError::unavailable("others are at work on the store; stop them")),
+    }
 }
 
 /// Waits until every batch that is being written has ended, and lets no further one of a program that opened the store before.

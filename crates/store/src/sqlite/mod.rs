@@ -7,7 +7,11 @@
 //! Privacy at rest: rows stand in their table by a hash of their key, so the file keeps no order of arrival; `secure_delete`
 //! overwrites what is deleted, and every sweep empties the write-ahead log.
 
+<<<<<<< HEAD
 mod examine;
+=======
+mod dump;
+>>>>>>> main
 mod reader;
 mod schema;
 mod settle;
@@ -15,7 +19,10 @@ mod statements;
 mod writer;
 
 use crate::prepared::Prepared;
-use crate::{Catalogue, Committed, Engine, IdempotencyKey, Identity, RawBatch, RawPage, RawRow, Scan, StoreError};
+use crate::{
+    Catalogue, Committed, Dumped, Engine, IdempotencyKey, Identity, Imposed, Progress, RawBatch, RawPage, RawRow, Scan,
+    StoreError,
+};
 use async_trait::async_trait;
 use hufu_kernel::{Key, Timestamp};
 use reader::{Read, Readers};
@@ -77,6 +84,7 @@ impl Sqlite {
         Ok(Self { catalogue, writer, readers })
     }
 
+<<<<<<< HEAD
     /// Looks whether the file at `path` is the store of `wanted` and whole; changes nothing in it, and may be called while a process
     /// works on it. Blocks.
     ///
@@ -84,6 +92,35 @@ impl Sqlite {
     /// [`StoreError::WrongStore`], [`StoreError::Corrupt`], [`StoreError::Unavailable`].
     pub fn examine(path: &Path, wanted: &Identity) -> Result<(), StoreError> {
         examine::examine(path, wanted)
+=======
+    /// Writes all rows as they stand at this moment, for a backup; another process may be at work on the store meanwhile. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError::WrongStore`], [`StoreError::Unavailable`], [`StoreError::Corrupt`]; [`StoreError::Misuse`] for a store of
+    /// another version.
+    pub fn export(
+        path: &Path,
+        catalogue: &Catalogue,
+        out: &mut dyn std::io::Write,
+        progress: Progress<'_>,
+    ) -> Result<Dumped, StoreError> {
+        dump::export(path, catalogue, out, progress)
+    }
+
+    /// Makes a new store at `path` of rows that an engine exported, with `imposed` in place of what these have there. Blocks.
+    ///
+    /// # Errors
+    /// As [`Sqlite::export`]; [`StoreError::Corrupt`] if the rows are not all there, or not as they were written. What stands at
+    /// `path` is then no store.
+    pub fn import(
+        path: &Path,
+        catalogue: &Catalogue,
+        input: &mut dyn std::io::BufRead,
+        progress: Progress<'_>,
+        imposed: &[Imposed],
+    ) -> Result<Dumped, StoreError> {
+        dump::import(path, catalogue, input, progress, imposed)
+>>>>>>> main
     }
 
     /// Removes what the catalogue no longer declares: tables of dropped indexes, kinds that are gone. Returns the tables'

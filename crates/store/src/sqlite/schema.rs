@@ -13,14 +13,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A step of the tables that every store has. Applied steps are never edited: their digests are compared at every opening.
-struct Step {
+pub(super) struct Step {
     /// The tables beside the kinds' own.
     store: &'static str,
     /// Said of the table of each kind that is there already; `{kind}` is its name.
     each_kind: &'static str,
 }
 
-const STEPS: &[Step] = &[
+pub(super) const STEPS: &[Step] = &[
     Step {
         store: "
     CREATE TABLE store__meta (name TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL) STRICT, WITHOUT ROWID;

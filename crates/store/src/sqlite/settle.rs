@@ -87,10 +87,8 @@ fn write(
     connection.prepare_cached(&statements.settle)?.execute(params![place, expires, settled.body, settled.values])?;
     if settled.values != held {
         writer::release(connection, &row.key, statements, held)?;
-        writer::take(connection, &row.key, statements, place, &settled.values).map_err(|error| match error {
-            StoreError::Duplicate(index) => kind.clash(index),
-            other => other,
-        })?;
+        let taken = writer::take(connection, &row.key, statements, place, &settled.values);
+        taken.map_err(|error| kind.clashed(error))?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use hufu_store::{Batch, Expect, IdempotencyKey, Paging, Select, Store, StoreErro
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const WRITERS: usize = 8;
@@ -55,6 +56,37 @@ pub struct Unanswered {
     pub batch: Batch<Node>,
     pub step: IdempotencyKey,
     pub error: StoreError,
+}
+
+/// Writers at work, and what they have been told so far.
+pub struct Writing {
+    told: Arc<Mutex<Acks>>,
+    tasks: Vec<tokio::task::JoinHandle<Unanswered>>,
+}
+
+/// Starts the writers.
+pub fn write_on(store: &Store<Node>) -> Writing {
+    let told = Arc::<Mutex<Acks>>::default();
+    let tasks = (0..WRITERS).map(|writer| {
+        let kept = Arc::clone(&told);
+        let told = move |writer, number| {
+            kept.lock().unwrap().entry(writer).or_default().insert(number);
+        };
+        tokio::spawn(write(store.clone(), writer, told))
+    });
+    Writing { tasks: tasks.collect(), told }
+}
+
+impl Writing {
+    pub fn so_far(&self) -> Acks {
+        self.told.lock().unwrap().clone()
+    }
+
+    /// Stops them.
+    pub fn end(self) -> Acks {
+        self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
+        self.so_far()
+    }
 }
 
 async fn write(store: Store<Node>, writer: usize, told: impl Fn(usize, i64)) -> Unanswered {

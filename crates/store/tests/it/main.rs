@@ -4,6 +4,7 @@
 mod agree;
 mod contract;
 mod crash;
+mod dump;
 mod memory;
 mod migrations;
 mod postgres;

@@ -4,7 +4,7 @@ use crate::contract;
 use crate::rows::Place;
 use async_trait::async_trait;
 use hufu_kernel::Office;
-use hufu_store::{Engine, Memory, Schema, Store, StoreError};
+use hufu_store::{Dumped, Engine, Imposed, Memory, Schema, Store, StoreError};
 use std::sync::{Arc, Mutex};
 
 #[derive(Default)]
@@ -21,6 +21,14 @@ impl Place for InMemory {
 
     async fn contract<O: Office>(&self, _: &Schema<O>) -> Result<Vec<String>, StoreError> {
         Ok(Vec::new())
+    }
+
+    async fn export<O: Office>(&self, _: &Schema<O>, _: &mut Vec<u8>) -> Result<Dumped, StoreError> {
+        Ok(Dumped::default())
+    }
+
+    async fn import_with<O: Office>(&self, _: &Schema<O>, _: &[u8], _: &[Imposed]) -> Result<Dumped, StoreError> {
+        Ok(Dumped::default())
     }
 }
 

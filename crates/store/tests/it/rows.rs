@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use hufu_kernel::offices::Node;
 use hufu_kernel::{Index, Key, Octets, Office, Record, Timestamp};
-use hufu_store::{Batch, Committed, Expect, IdempotencyKey, Root, Schema, Store, StoreError, TrustRoot};
+use hufu_store::{
+    Batch, Committed, Dumped, Expect, IdempotencyKey, Imposed, Root, Schema, Store, StoreError, TrustRoot,
+};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -110,6 +112,22 @@ pub trait Place: Send + Sync {
 
     /// Removes what the schema no longer declares.
     async fn contract<O: Office>(&self, schema: &Schema<O>) -> Result<Vec<String>, StoreError>;
+
+    /// All rows as they stand, as lines.
+    async fn export<O: Office>(&self, schema: &Schema<O>, out: &mut Vec<u8>) -> Result<Dumped, StoreError>;
+
+    /// The reverse.
+    async fn import<O: Office>(&self, schema: &Schema<O>, lines: &[u8]) -> Result<Dumped, StoreError> {
+        self.import_with(schema, lines, &[]).await
+    }
+
+    /// The reverse, with rows that are there whatever the lines say.
+    async fn import_with<O: Office>(
+        &self,
+        schema: &Schema<O>,
+        lines: &[u8],
+        imposed: &[Imposed],
+    ) -> Result<Dumped, StoreError>;
 
     async fn node(&self) -> Store<Node> {
         self.open(&schema()).await.unwrap()

@@ -148,9 +148,9 @@ pub fn stores(site: &Site) -> Vec<Finding> {
             let mend = match &error {
                 StoreError::Unavailable { .. } => as_its_user(local),
                 _ => format!(
-                    "systemctl stop hufu@{0}; mv {1} {1}.broken   # then docs/operate/replace-a-node.md",
+                    "systemctl stop hufu@{0}; hufu restore --config {1} --identity backup.key {0}.age --replace   # docs/operate/backup.md",
                     local.name,
-                    path.display()
+                    local.config.display()
                 ),
             };
             found.push(Finding::bad(format!("{}: store", local.name), error, mend));

@@ -260,7 +260,7 @@ async fn each_fault_in_the_files_is_named_with_what_mends_it() {
     assert!(named(&report, "tagger-3", Outcome::Bad).found.contains("internals"));
     assert!(mend("tagger-3").ends_with("tagger-3/office.toml"));
     for what in ["node-3: store", "uniqueness: store"] {
-        assert!(mend(what).contains("systemctl stop"), "{what}");
+        assert!(mend(what).contains("hufu restore"), "{what}");
     }
     for client in ["two", "three"] {
         assert!(mend(&format!("platform {client}")).starts_with(&format!("hufu platform admit {client}.toml")));

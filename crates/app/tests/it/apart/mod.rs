@@ -56,7 +56,7 @@ pub struct Deployment {
     up: Child,
     pub folder: PathBuf,
     pub seen: Seen,
-    _place: TempDir,
+    place: Option<TempDir>,
 }
 
 impl Drop for Deployment {
@@ -74,6 +74,10 @@ impl Deployment {
         Self::start_in(place, folder, more).await
     }
 
+<<<<<<< HEAD
+=======
+    /// Starts what was made in `place`.
+>>>>>>> main
     pub async fn start_in(place: TempDir, folder: PathBuf, more: &[&str]) -> Self {
         let ready = place.path().join("ready.json");
         let mut up = Command::new(program(place.path()));
@@ -82,7 +86,7 @@ impl Deployment {
         for _ in 0..1200 {
             let found: Option<Value> = std::fs::read(&ready).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
             if let Some(ready) = found {
-                return Self { up, folder, seen: Seen::new(ready), _place: place };
+                return Self { up, folder, seen: Seen::new(ready), place: Some(place) };
             }
             assert!(up.try_wait().unwrap().is_none(), "the deployment ended before it was ready");
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -122,6 +126,17 @@ impl Deployment {
     pub fn restore(&self, office: &str) {
         let config = self.folder.join(office).join("office.toml");
         std::fs::rename(config.with_extension("away"), config).unwrap();
+    }
+
+    /// Ends every process at once and leaves the folders.
+    pub fn keep_place(mut self) -> TempDir {
+        let place = self.place.take().unwrap();
+        let _ = self.up.kill();
+        let _ = self.up.wait();
+        while !self.processes().is_empty() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        place
     }
 
     pub async fn stop(mut self) {

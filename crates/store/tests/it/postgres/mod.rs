@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use cluster::Cluster;
 use hufu_kernel::offices::Node;
 use hufu_kernel::{Office, Record};
-use hufu_store::{Expect, Postgres, PostgresOptions, Schema, Select, Store, StoreError};
+use hufu_store::{Dumped, Expect, Imposed, Postgres, PostgresOptions, Schema, Select, Store, StoreError};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio_postgres::NoTls;
@@ -52,6 +52,26 @@ impl Place for OnServer {
     async fn contract<O: Office>(&self, schema: &Schema<O>) -> Result<Vec<String>, StoreError> {
         Postgres::contract(self.options.clone(), &schema.catalogue()?, NoTls).await
     }
+
+    async fn export<O: Office>(&self, schema: &Schema<O>, out: &mut Vec<u8>) -> Result<Dumped, StoreError> {
+        let (options, catalogue) = (self.options.clone(), schema.catalogue()?);
+        blocking(async || Postgres::export(options, &catalogue, NoTls, out, &mut |_| {}).await)
+    }
+
+    async fn import_with<O: Office>(
+        &self,
+        schema: &Schema<O>,
+        mut lines: &[u8],
+        imposed: &[Imposed],
+    ) -> Result<Dumped, StoreError> {
+        let (options, catalogue) = (self.options.clone(), schema.catalogue()?);
+        blocking(async || Postgres::import(options, &catalogue, NoTls, &mut lines, &mut |_| {}, imposed).await)
+    }
+}
+
+/// Futures that stay on their thread.
+fn blocking<T>(work: impl AsyncFnOnce() -> T) -> T {
+    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(work()))
 }
 
 contract::suite!(OnServer::new());

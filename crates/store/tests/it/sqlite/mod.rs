@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use hufu_kernel::Office;
 use hufu_kernel::offices::Node;
 use hufu_kernel::{Index, Key, Record};
-use hufu_store::{Expect, Paging, Schema, Select, Sqlite, SqliteOptions, Store, StoreError};
+use hufu_store::{Dumped, Expect, Imposed, Paging, Schema, Select, Sqlite, SqliteOptions, Store, StoreError};
 use std::path::PathBuf;
 use tempfile::TempDir;
 
@@ -32,6 +32,19 @@ impl Place for InFile {
 
     async fn contract<O: Office>(&self, schema: &Schema<O>) -> Result<Vec<String>, StoreError> {
         Sqlite::contract(&self.path(), &schema.catalogue()?)
+    }
+
+    async fn export<O: Office>(&self, schema: &Schema<O>, out: &mut Vec<u8>) -> Result<Dumped, StoreError> {
+        Sqlite::export(&self.path(), &schema.catalogue()?, out, &mut |_| {})
+    }
+
+    async fn import_with<O: Office>(
+        &self,
+        schema: &Schema<O>,
+        mut lines: &[u8],
+        imposed: &[Imposed],
+    ) -> Result<Dumped, StoreError> {
+        Sqlite::import(&self.path(), &schema.catalogue()?, &mut lines, &mut |_| {}, imposed)
     }
 }
 

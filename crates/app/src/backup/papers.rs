@@ -1,0 +1,134 @@
+//! The registry's certificates of platforms as lines of JSON. They are public; what a backup guards is that none is missing or added.
+
+use crate::failure::Failure;
+use crate::offices::registry::Admitted;
+use hufu_kernel::hex;
+use hufu_store::{Dumped, Progress};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::io::{BufRead, Write};
+
+/// The longest line.
+const LONGEST: u64 = 1 << 20;
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "line", rename_all = "lowercase", deny_unknown_fields)]
+enum Line {
+    /// A platform's certificate.
+    Platform { client_id: String, certificate: String },
+    /// Comes last. The digest is of all lines before.
+    End { platforms: u64, digest: String },
+}
+
+fn put(out: &mut dyn Write, hash: &mut Sha256, line: &Line) -> Result<(), Failure> {
+    let mut text = serde_json::to_vec(line).map_err(Failure::other)?;
+    text.push(b'\n');
+    hash.update(&text);
+    out.write_all(&text).map_err(Failure::other)
+}
+
+fn done(platforms: u64, digest: String) -> Dumped {
+    Dumped { rows: BTreeMap::from([("platform".to_owned(), platforms)]), commits: 0, digest }
+}
+
+/// Writes every certificate.
+///
+/// # Errors
+/// [`Failure`].
+pub fn export(admitted: &Admitted, out: &mut dyn Write, progress: Progress<'_>) -> Result<Dumped, Failure> {
+    let (mut hash, mut platforms) = (Sha256::new(), 0);
+    for client_id in admitted.names()? {
+        // One that was withdrawn since the names were read is none.
+        let Some(certificate) = admitted.read(&client_id)? else { continue };
+        put(out, &mut hash, &Line::Platform { client_id, certificate })?;
+        platforms += 1;
+        progress(platforms);
+    }
+    let digest = hex(&hash.clone().finalize());
+    put(out, &mut hash, &Line::End { platforms, digest: digest.clone() })?;
+    Ok(done(platforms, digest))
+}
+
+/// Puts exactly these certificates in place of those that are there. Nothing is changed before all were read; one that is interrupted
+/// is repeated.
+///
+/// # Errors
+/// [`Failure`].
+pub fn import(admitted: &Admitted, input: &mut dyn BufRead, progress: Progress<'_>) -> Result<Dumped, Failure> {
+    let (found, digest) = read(input)?;
+    for (at, (client_id, certificate)) in (1..).zip(&found) {
+        admitted.keep(client_id, certificate)?;
+        progress(at);
+    }
+    for client_id in admitted.names()?.iter().filter(|name| !found.contains_key(*name)) {
+        admitted.forget(client_id)?;
+    }
+    Ok(done(found.len() as u64, digest))
+}
+
+fn read(input: &mut dyn BufRead) -> Result<(BTreeMap<String, String>, String), Failure> {
+    let broken = || Failure::other("the certificates are cut off or were changed");
+    let (mut hash, mut found) = (Sha256::new(), BTreeMap::new());
+    loop {
+        let mut text = Vec::new();
+        std::io::Read::take(&mut *input, LONGEST).read_until(b'\n', &mut text).map_err(|_| broken())?;
+        let before = hex(&hash.clone().finalize());
+        hash.update(&text);
+        match serde_json::from_slice(&text).map_err(|_| broken())? {
+            Line::Platform { client_id, certificate } => {
+                found.insert(client_id, certificate);
+            }
+            Line::End { platforms, digest } => {
+                let nothing_follows = input.fill_buf().map_err(|_| broken())?.is_empty();
+                if digest == before && platforms == found.len() as u64 && nothing_follows {
+                    return Ok((found, digest));
+                }
+                return Err(broken());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(names: &[&str]) -> (tempfile::TempDir, Admitted) {
+        let folder = tempfile::tempdir().unwrap();
+        let admitted = Admitted::of(folder.path());
+        for name in names {
+            admitted.keep(name, &format!("jws of {name}")).unwrap();
+        }
+        (folder, admitted)
+    }
+
+    #[test]
+    fn exactly_what_was_written_is_there_again() {
+        let (_from, from) = filled(&["shop", "hall"]);
+        let (_to, to) = filled(&["shop", "later"]);
+        to.keep("shop", "another").unwrap();
+        let mut lines = Vec::new();
+        let written = export(&from, &mut lines, &mut |_| {}).unwrap();
+        assert_eq!(import(&to, &mut lines.as_slice(), &mut |_| {}).unwrap(), written);
+        assert_eq!(to.names().unwrap(), from.names().unwrap());
+        assert_eq!(to.read("shop").unwrap().unwrap(), "jws of shop");
+    }
+
+    #[test]
+    fn any_change_of_the_lines_is_refused_and_changes_nothing() {
+        let (_from, from) = filled(&["shop", "hall"]);
+        let mut lines = Vec::new();
+        export(&from, &mut lines, &mut |_| {}).unwrap();
+        let (_to, to) = filled(&["other"]);
+        let refused = |lines: Vec<u8>| assert!(import(&to, &mut lines.as_slice(), &mut |_| {}).is_err());
+        for at in 0..lines.len() {
+            refused(lines[..at].to_vec());
+            let mut changed = lines.clone();
+            changed[at] ^= 1;
+            refused(changed);
+        }
+        refused([&lines[..], b"\n"].concat());
+        assert_eq!(to.names().unwrap().into_iter().collect::<Vec<_>>(), ["other"]);
+    }
+}
