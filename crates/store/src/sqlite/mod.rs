@@ -7,11 +7,8 @@
 //! Privacy at rest: rows stand in their table by a hash of their key, so the file keeps no order of arrival; `secure_delete`
 //! overwrites what is deleted, and every sweep empties the write-ahead log.
 
-<<<<<<< HEAD
-mod examine;
-=======
 mod dump;
->>>>>>> main
+mod examine;
 mod reader;
 mod schema;
 mod settle;
@@ -84,7 +81,6 @@ impl Sqlite {
         Ok(Self { catalogue, writer, readers })
     }
 
-<<<<<<< HEAD
     /// Looks whether the file at `path` is the store of `wanted` and whole; changes nothing in it, and may be called while a process
     /// works on it. Blocks.
     ///
@@ -92,7 +88,8 @@ impl Sqlite {
     /// [`StoreError::WrongStore`], [`StoreError::Corrupt`], [`StoreError::Unavailable`].
     pub fn examine(path: &Path, wanted: &Identity) -> Result<(), StoreError> {
         examine::examine(path, wanted)
-=======
+    }
+
     /// Writes all rows as they stand at this moment, for a backup; another process may be at work on the store meanwhile. Blocks.
     ///
     /// # Errors
@@ -120,7 +117,6 @@ impl Sqlite {
         imposed: &[Imposed],
     ) -> Result<Dumped, StoreError> {
         dump::import(path, catalogue, input, progress, imposed)
->>>>>>> main
     }
 
     /// Removes what the catalogue no longer declares: tables of dropped indexes, kinds that are gone. Returns the tables'

@@ -74,10 +74,7 @@ impl Deployment {
         Self::start_in(place, folder, more).await
     }
 
-<<<<<<< HEAD
-=======
     /// Starts what was made in `place`.
->>>>>>> main
     pub async fn start_in(place: TempDir, folder: PathBuf, more: &[&str]) -> Self {
         let ready = place.path().join("ready.json");
         let mut up = Command::new(program(place.path()));
