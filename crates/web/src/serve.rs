@@ -6,6 +6,7 @@ use crate::listen::Speaks;
 use crate::metrics::counted;
 use crate::peers::PeerOffice;
 use crate::reply::Edge;
+use crate::traces::traced;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request as AnyRequest;
@@ -110,7 +111,7 @@ pub fn finished(edge: &Edge, routes: Router) -> Router {
             broken.refused(Refusal::Internal)
         }))
         .layer(middleware::map_response(secured));
-    counted(edge, routes)
+    counted(edge, traced(edge, routes))
 }
 
 async fn secured(mut response: Response<Body>) -> Response<Body> {
