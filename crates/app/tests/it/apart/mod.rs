@@ -5,6 +5,7 @@ mod attacks;
 mod doctor;
 mod down;
 mod quiet;
+mod rolling;
 mod starts;
 mod users;
 
@@ -119,6 +120,11 @@ impl Deployment {
             }
         }
         found
+    }
+
+    /// The process of `hufu sandbox up` itself.
+    pub fn supervisor(&self) -> Pid {
+        Pid::from_child(&self.up)
     }
 
     pub fn process(&self, office: &str) -> Option<Pid> {
