@@ -7,6 +7,7 @@ mod keys;
 use crate::bench;
 use crate::demo::metrics::MetricsAt;
 use crate::demo::{self, Ended, control};
+use crate::deployment as apart;
 use crate::failure::Failure;
 use crate::server::Server;
 use crate::{data_dir, doctor, explain, logs, platform_file, root, rows};
@@ -74,7 +75,7 @@ enum Command {
     },
     /// Say what an error code, or the error number on a screen, means and what to do.
     Explain(Explain),
-    /// Check the sandbox's folder: permissions, keys, stores, clock, space.
+    /// Check a deployment of offices that are apart, one office of it, or the demo's folder: what is wrong, and what mends it.
     Doctor(Doctor),
     /// Measure what this service can do, beside a peer and a floor on the same machine.
     Bench {
@@ -223,6 +224,12 @@ struct Explain {
 
 #[derive(Debug, Args)]
 struct Doctor {
+    /// The folder that `hufu init` made; without it and --config, the demo's folder.
+    #[arg(value_name = "DIR", conflicts_with_all = ["config", "data"])]
+    folder: Option<PathBuf>,
+    /// One office on its own machine, by its office.toml.
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    config: Option<PathBuf>,
     #[command(flatten)]
     data: Data,
     /// As JSON.
@@ -354,7 +361,11 @@ fn run_logged(command: Command) -> Result<ExitCode, Failure> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Doctor(asked) => {
-            let report = doctor::examine(&asked.data.folder()?);
+            let report = match (&asked.folder, &asked.config) {
+                (Some(folder), _) => runtime()?.block_on(apart::doctor::folder(folder)),
+                (None, Some(config)) => runtime()?.block_on(apart::doctor::office(config)),
+                (None, None) => doctor::examine(&asked.data.folder()?),
+            };
             print!("{}", if asked.json { report.json()? } else { report.text() });
             Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }

@@ -22,3 +22,4 @@ pub mod root;
 pub mod rows;
 pub mod server;
 pub mod stage;
+pub mod traces;

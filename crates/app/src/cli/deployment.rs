@@ -168,13 +168,13 @@ pub struct Withdraw {
 /// [`Failure`].
 pub fn run_serve(asked: Serve, root: Root) -> Result<ExitCode, Failure> {
     let file = OfficeFile::read(&asked.config)?;
-    logs::start(&file.log.filter, file.log.json)?;
+    let spans = logs::start_office(&file.log.filter, file.log.json, file.tracing.is_some())?;
     supervised();
     if let Some(mib) = file.limits.memory_mib {
         bounded(mib)?;
     }
     let threads = file.limits.threads;
-    let asked = serve::Asked { office: asked.office, index: asked.index, file, root };
+    let asked = serve::Asked { office: asked.office, index: asked.index, file, root, spans };
     runtime(threads)?.block_on(async { serve::run(asked, told_to_stop()?).await })?;
     Ok(ExitCode::SUCCESS)
 }

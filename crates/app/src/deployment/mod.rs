@@ -5,6 +5,7 @@
 
 pub mod admission;
 pub mod clock;
+pub mod doctor;
 pub mod drafts;
 pub mod init;
 pub mod keys;
@@ -18,6 +19,7 @@ pub mod requests;
 pub mod serve;
 pub mod services;
 pub mod standing;
+pub mod state;
 pub mod tour;
 pub mod up;
 pub mod users;

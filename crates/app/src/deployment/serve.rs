@@ -5,7 +5,7 @@ use super::clock::FileClock;
 use super::office_file::{OfficeFile, Public, WALLET};
 use super::plan::Plan;
 use super::watch::{self, Need, Watch};
-use super::{keys, neighbours, notify, public_tls, standing, wallet};
+use super::{keys, neighbours, notify, public_tls, standing, state, wallet};
 use crate::data_dir::{self, Lock};
 use crate::demo::metrics as counts;
 use crate::error_log::FileLog;
@@ -14,6 +14,8 @@ use crate::files;
 use crate::offices::{Premises, Running, Surroundings};
 use crate::root::OfficeFolder;
 use crate::stage::Stage;
+use crate::traces::Finished;
+use crate::traces::export::Exporter;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::header;
@@ -32,6 +34,7 @@ use serde::de::DeserializeOwned;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc::Receiver;
 
 /// Which office, and how it is run.
 #[derive(Debug)]
@@ -44,6 +47,8 @@ pub struct Asked {
     pub file: OfficeFile,
     /// The kind of root that this command serves.
     pub root: Root,
+    /// Spans for a collector, if the configuration names one.
+    pub spans: Option<Receiver<Finished>>,
 }
 
 impl Asked {
@@ -126,6 +131,7 @@ pub struct Opened {
     /// Time, randomness, rules, counters.
     pub around: Surroundings,
     metrics: Arc<Metrics>,
+    spans: Option<Receiver<Finished>>,
     roster: Roster,
     _lock: Lock,
 }
@@ -133,7 +139,7 @@ pub struct Opened {
 impl Opened {
     fn new(asked: Asked) -> Result<Self, Failure> {
         let name = asked.name()?;
-        let Asked { file, root, .. } = asked;
+        let Asked { file, root, spans, .. } = asked;
         let (plan, trust) = public_half(&file.deployment, &file.trust, root)?;
         let roster = roster(&file, &plan)?;
         let lock = data_dir::lock(file.data())?;
@@ -156,7 +162,7 @@ impl Opened {
             metrics: Some(Arc::clone(&metrics)),
         };
         let premises = Premises::new(name, folder, keys, rows).counted(Some(&metrics));
-        Ok(Self { file, plan, premises, around, metrics, roster, _lock: lock })
+        Ok(Self { file, plan, premises, around, metrics, spans, roster, _lock: lock })
     }
 
     fn name(&self) -> &'static str {
@@ -172,6 +178,12 @@ impl Opened {
         let config = PeerConfig { answer_within, ..PeerConfig::default() };
         let metrics = Some(Arc::clone(&self.metrics));
         Peers::new(leaf, self.roster.clone(), &addresses, config, metrics).map_err(Failure::other)
+    }
+
+    fn traces(&mut self) -> Result<Option<(Exporter, Receiver<Finished>)>, Failure> {
+        let Some((table, spans)) = self.file.tracing.as_ref().zip(self.spans.take()) else { return Ok(None) };
+        let exporter = Exporter::new(self.name(), table, self.plan.root, Arc::clone(&self.around.clock))?;
+        Ok(Some((exporter, spans)))
     }
 
     fn edge(&self) -> Result<Edge, Failure> {
@@ -220,7 +232,8 @@ pub async fn run(asked: Asked, stop: Stop) -> Result<(), Failure> {
     if asked.name()? == WALLET {
         return wallet::run(asked, stop).await;
     }
-    let opened = Opened::new(asked)?;
+    let mut opened = Opened::new(asked)?;
+    let traces = opened.traces()?;
     let peers = opened.peers()?;
     let watch = Arc::new(watch(opened.name(), &peers)?);
     let office = neighbours::start(&opened, &peers).await?;
@@ -240,10 +253,12 @@ pub async fn run(asked: Asked, stop: Stop) -> Result<(), Failure> {
         let listening =
             listen_at("the other offices", &internal.listen.to_string(), &mut inherited, Sharing::Alone).await?;
         let listening = listening.with_limit(limits.connections).behind(peers.doors().map_err(Failure::other)?);
-        let routes = office.internal(&edge).merge(peers::router(&edge, &Arc::new(()), watch::table()));
+        let own = peers::router(&edge, &Arc::new(()), watch::table());
+        let own = own.merge(peers::router(&edge, &opened.around.clock, state::table()));
         // A ceremony's process has no listener of its own while the office is served: it fetches here what comes for it.
         let post = ceremony::Post::new(opened.name(), Arc::default());
-        let routes = routes.merge(peers::router(&edge, &post, ceremony::ceremony()));
+        let own = own.merge(peers::router(&edge, &post, ceremony::ceremony()));
+        let routes = office.internal(&edge).merge(own);
         inside.serve(listening, finished(&edge, routes));
     }
     inside.works(Arc::clone(&office));
@@ -259,6 +274,9 @@ pub async fn run(asked: Asked, stop: Stop) -> Result<(), Failure> {
     };
     inside.run(|stop| standing.run(stop));
     let mut own = Stage::new();
+    if let Some((exporter, spans)) = traces {
+        own.run(|stop| exporter.run(spans, stop));
+    }
     let listening =
         listen_at("operators", &opened.file.metrics.listen.to_string(), &mut inherited, Sharing::Alone).await?;
     let notes: Probe = {

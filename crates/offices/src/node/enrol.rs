@@ -3,6 +3,7 @@
 use super::Node;
 use super::gate::{plain_challenge, verify_holder};
 use super::row::{Commitments, Private, Row};
+use super::sub_keys::RowKeys;
 use crate::{hpke, open_signed, ports, retrying, sign};
 use async_trait::async_trait;
 use hufu_domain::holder::{Holder, Status, credential_hash};
@@ -11,8 +12,8 @@ use hufu_pairwise::{oprf_evaluate, verify_password};
 use hufu_store::{Select, StoreError, Versioned};
 use hufu_wire::api::Signed;
 use hufu_wire::api::enrolment::{
-    Activate, Confirmation, DeviceEnrolled, EnrolDevice, EnrolPassword, HolderReply, KeepContact, NewHolder, Ready,
-    Report, SealedHolder,
+    Activate, Confirmation, DeviceEnrolled, EnrolDevice, EnrolPassword, HolderReply, KeepContact, NewHolder,
+    PasswordRecord, Ready, Report, SealedHolder,
 };
 use hufu_wire::api::holder::Device;
 use hufu_wire::api::recovery::{FindRow, RowFound, SealedRecovery};
@@ -80,23 +81,30 @@ impl Node {
         }
         let handle = found.as_ref().map_or_else(|| Handle::random(self.rng.as_ref()), |found| found.record.handle);
         let (row, private) = self.new_row(handle, enrolment_id, new)?;
+        let born = row.generation;
+        if born != self.generations().at(self.clock.now()) {
+            self.advance.begins_anew();
+        }
         match self.put(&row, found.as_ref()).await {
             Ok(()) => Ok(HolderReply::Pending(self.report(enrolment_id, &row, &private)?)),
             Err(StoreError::Duplicate("number")) => Ok(HolderReply::NumberTaken),
             // A pending row of this root from an enrolment that lapsed: it makes room.
-            Err(StoreError::Duplicate("root" | "peer")) => self.make_room(enrolment_id, &row.root_index).await,
+            Err(StoreError::Duplicate("root" | "peer")) => self.make_room(enrolment_id, &row.root_index, born).await,
             Err(StoreError::Duplicate(_)) => Err(Refusal::Replayed),
             Err(other) => Err(other.into()),
         }
     }
 
     fn new_row(&self, handle: Handle, enrolment_id: EnrolmentId, new: &NewHolder) -> Result<(Row, Private), Refusal> {
+        // Not this node's clock: the first head covers it, and all three must arrive at the same one.
+        let start = new.expires - self.rules.enrolment.lapses_after_s;
+        // Of a time whose keys are destroyed there is no new row; one that the peers have comes whole from them.
+        let generation = self.generations().born(start).ok_or(Refusal::NodesDisagree)?;
         let device = Device {
             credential: credential_hash(&new.credential_id.0),
             key: new.device_key.clone(),
             holder_key: Bytes::default(),
-            // Not this node's clock: the first head covers it, and all three must arrive at the same one.
-            since: (new.expires - self.rules.enrolment.lapses_after_s).minute(),
+            since: start.minute(),
             not_before: None,
         };
         let private = Private {
@@ -107,13 +115,14 @@ impl Node {
             face: new.face,
             number: new.number.clone(),
             offsets: Vec::new(),
+            epoch_offsets: Vec::new(),
         };
         let mut row = Row {
             handle,
             enrolment: self.enrolment_index(enrolment_id)?,
             holder: Holder::pending(enrolment_id, new.expires, new.flags.clone(), new.epoch, device),
             private: self.seal(&handle, &private)?,
-            generation: 0,
+            generation,
             commitments: Commitments::default(),
             root_index: self.index_of("root", new.root_u.as_slice())?,
             number_index: self.number_index(new.number.as_str())?,
@@ -123,7 +132,7 @@ impl Node {
             peers: self.peer_values(&new.root_u)?,
             vote: None,
         };
-        row.commitments.take(&self.own_report(enrolment_id, &row, &private)?)?;
+        row.commitments = Commitments::said(&self.own_report(enrolment_id, &row, &private)?)?;
         Ok((row, private))
     }
 
@@ -140,7 +149,12 @@ impl Node {
         self.index_of("number", number.as_bytes())
     }
 
-    async fn make_room(&self, enrolment_id: EnrolmentId, root_index: &Octets<32>) -> Result<HolderReply, Refusal> {
+    async fn make_room(
+        &self,
+        enrolment_id: EnrolmentId,
+        root_index: &Octets<32>,
+        born: u32,
+    ) -> Result<HolderReply, Refusal> {
         let Some(found) = self.store.find::<Row>("root", root_index.as_slice()).await? else {
             return Err(Refusal::Busy);
         };
@@ -151,17 +165,21 @@ impl Node {
             }
             _ if self.is_adopted(&found.record)? => {
                 // The peers were faster than the registrar's outbox: the row is there, and now has its enrolment's name.
-                let row = Row { enrolment: self.enrolment_index(enrolment_id)?, ..found.record.clone() };
+                let mut row = Row { enrolment: self.enrolment_index(enrolment_id)?, ..found.record.clone() };
                 self.put(&row, Some(&found)).await?;
-                Ok(HolderReply::Pending(self.report(enrolment_id, &row, &self.private(&row)?)?))
+                // What the other nodes reported when the enrolment began.
+                let mut private = self.private(&row)?;
+                self.move_to(&mut row, &mut private, born)?;
+                Ok(HolderReply::Pending(self.report(enrolment_id, &row, &private)?))
             }
             _ => Err(Refusal::AlreadyEnrolled),
         }
     }
 
     fn own_report(&self, enrolment_id: EnrolmentId, row: &Row, private: &Private) -> Result<Report, Refusal> {
-        let commitments = self.commitments(private, &row.holder.epoch)?;
-        Ok(Report { enrolment_id, node: self.index, epoch: row.holder.epoch, commitments })
+        let commitments = self.commitments(&RowKeys::of(row, private))?;
+        let (epoch, generation) = (row.holder.epoch, row.generation);
+        Ok(Report { enrolment_id, node: self.index, epoch, generation, commitments })
     }
 
     fn report(&self, enrolment_id: EnrolmentId, row: &Row, private: &Private) -> Result<Signed<Report>, Refusal> {
@@ -214,24 +232,43 @@ impl Node {
         if row != found.record {
             self.put(&row, Some(&found)).await?;
         }
-        sign(self.keys.as_ref(), self.name(), &Ready { enrolment_id: request.enrolment_id, node: self.index })
+        let password = request.password.digest();
+        sign(self.keys.as_ref(), self.name(), &Ready { enrolment_id: request.enrolment_id, node: self.index, password })
     }
 
     async fn activate_once(&self, request: &Activate) -> Result<(), Refusal> {
         let confirmed: Confirmation = open_signed(&self.trust, "uniqueness", &request.confirmation)?;
         let found = self.pending(confirmed.enrolment_id).await?.ok_or(Refusal::EnrolmentGone)?;
+        let (password, _) = crate::ready::agreed(&self.trust, confirmed.enrolment_id, &request.ready)?;
+        // Of another password, or of none: the peers' whole row takes its place.
+        let held = found.record.holder.password.as_ref().map(PasswordRecord::digest);
+        if matches!(found.record.holder.status, Status::Pending { .. }) && held != Some(password) {
+            self.wait_for_peers(&found.record.handle);
+            return Err(Refusal::EnrolmentOrder);
+        }
+        self.activate_row(found, confirmed.enrolment_id, &request.reports).await
+    }
+
+    async fn activate_row(
+        &self,
+        found: Versioned<Row>,
+        enrolment_id: EnrolmentId,
+        reports: &[Signed<Report>],
+    ) -> Result<(), Refusal> {
         let mut row = found.record.clone();
-        row.holder = row.holder.activate(confirmed.enrolment_id)?;
-        for report in &request.reports {
+        row.holder = row.holder.activate(enrolment_id)?;
+        let private = self.private(&row)?;
+        for report in reports {
             let opened = open_signed(&self.trust, &report.office, report)?;
-            if opened.enrolment_id != confirmed.enrolment_id || report.office != node_name(opened.node) {
+            if opened.enrolment_id != enrolment_id || report.office != node_name(opened.node) {
                 return Err(Refusal::OfficeRefused);
             }
             if opened.epoch == row.holder.epoch {
-                row.commitments.take(&opened)?;
+                let said = Commitments::said(&opened)?;
+                let said = self.told_at(&row, &private.root_u, said, [opened.generation, row.generation])?;
+                row.commitments.take(&said)?;
             }
         }
-        let private = self.private(&row)?;
         self.post
             .keep_contact(&sign(self.keys.as_ref(), self.name(), &KeepContact { contact: private.contact })?)
             .await?;
@@ -246,6 +283,17 @@ impl Node {
         Ok(())
     }
 
+    /// A confirmed row of which nobody has told this node: as the peers have it, and where they wait too, as it is here. The peers'
+    /// reports come with the next activation or with catching up; a row without them signs nothing.
+    async fn activate_late(&self, found: Versioned<Row>, enrolment_id: EnrolmentId) -> Result<(), Refusal> {
+        for peer in self.others() {
+            if let Ok(true) = self.catch_up(peer, &found.record.handle).await {
+                return Ok(());
+            }
+        }
+        self.activate_row(found, enrolment_id, &[]).await
+    }
+
     /// Deletes pending rows that lapsed, unless uniqueness says confirmed; those it turns active.
     ///
     /// # Errors
@@ -258,10 +306,9 @@ impl Node {
         for found in self.store.scan_up_to::<Row>("pending", select, SWEPT).await? {
             let Status::Pending { enrolment_id, .. } = found.record.holder.status else { continue };
             match self.uniqueness.confirmation(&enrolment_id).await? {
-                // The peers' reports come with the next activation or with catching up; a row without them signs nothing.
-                Some(confirmation) => {
-                    // One row that cannot be activated (this node never heard its password) must not stop the others.
-                    if let Err(refusal) = self.activate_once(&Activate { confirmation, reports: Vec::new() }).await {
+                // One row that cannot be activated (this node never heard its password) must not stop the others.
+                Some(_) => {
+                    if let Err(refusal) = self.activate_late(found, enrolment_id).await {
                         tracing::warn!(code = refusal.code(), "a confirmed row waits for its peers");
                     }
                 }

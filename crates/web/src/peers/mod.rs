@@ -9,6 +9,7 @@
 mod anchor;
 pub mod ceremony;
 mod leaf;
+mod look;
 mod node_peer;
 mod peer;
 mod ports;

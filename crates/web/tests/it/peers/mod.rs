@@ -2,6 +2,7 @@
 
 mod attacks;
 mod ceremony;
+mod headers;
 mod misbehaviour;
 mod node_peer;
 mod ports;
