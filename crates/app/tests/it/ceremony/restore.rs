@@ -5,7 +5,7 @@ use crate::apart::{Deployment, hufu};
 use crate::linking::platform;
 use hufu_app::deployment::clock::FileClock;
 use hufu_app::root::key_file::{self, Owner};
-use hufu_kernel::{KeyKeeper as _, KeyStore as _, OsRng, Pair, Rng};
+use hufu_kernel::{KeyKeeper as _, KeyStore as _, NodeIndex, OsRng, Pair, Rng};
 use hufu_sandbox::robot::{Robot, Visit, World, wish};
 use hufu_wallet::{SoftwareDevice, State, WalletError};
 use hufu_wire::api::trust::Trust;
@@ -97,6 +97,52 @@ async fn a_node_whose_folder_is_gone_is_replaced_and_everybody_is_who_they_were(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_is_replaced_while_the_others_serve() {
+    let Planned { folder, place } = Planned::founded(true);
+    let deployment = Deployment::start_in(place, folder.clone(), &[]).await;
+    let world = deployment.seen.world();
+    let (kept, mut robot) = Kept::enrolled(&world, &deployment.seen.persons()[82]).await;
+    let known = subs(&world, &folder, &mut robot).await;
+    deployment.take_down("node-2").await;
+    let own = folder.join("node-2");
+    let config = std::fs::read_to_string(own.join("office.away")).unwrap();
+    std::fs::remove_dir_all(&own).unwrap();
+    hufu_app::files::private_folder(&own).unwrap();
+    // Not under its own name yet: nobody starts it before it has keys.
+    let new = own.join("new.toml");
+    std::fs::write(&new, config).unwrap();
+    let new = new.to_str().unwrap();
+    done(&["keys", "identity", "--config", new]);
+    let planned = Planned { folder: folder.clone(), place: tempfile::tempdir().unwrap() };
+    let (plan, roster) = (planned.path("deployment.toml"), planned.path("roster.json"));
+    let identity = planned.path("node-2/identity.json");
+    done(&["keys", "roster", "--plan", &plan, "--from", &roster, "-o", &roster, &identity]);
+    let others: Vec<&'static str> = hufu_app::root::OFFICES.into_iter().filter(|office| *office != "node-2").collect();
+    for office in &others {
+        restarted(&deployment, office).await;
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let order = planned.order(&["replace", "--subject", "node-2"], 2);
+    let mut running = planned.take_part(&order, "1m", &others);
+    running.push(("node-2", super::part(new, &order, "1m")));
+    let [one, _, three] = NodeIndex::ALL;
+    let served = sub(&world, &folder, &mut robot, Pair::new(one, three).unwrap()).await;
+    assert!(known.contains(&served.unwrap()), "people sign in meanwhile");
+    for (office, child) in running {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{office}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    for office in &others {
+        restarted(&deployment, office).await;
+    }
+    std::fs::rename(new, own.join("office.toml")).unwrap();
+    let world = deployment.seen.world();
+    let mut robot = world.robot_with(kept.device(&world), kept.state.clone()).unwrap();
+    assert_eq!(subs(&world, &folder, &mut robot).await, known);
+    deployment.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_tagger_that_lost_its_share_has_the_same_one_again() {
     let planned = Planned::founded(true);
     let trust = trust(&planned.folder);
@@ -133,7 +179,7 @@ async fn subs(world: &World, folder: &Path, robot: &mut Robot) -> BTreeSet<Strin
     let mut found = BTreeSet::new();
     for pair in Pair::ALL {
         let mut last = None;
-        for _ in 0..100 {
+        for _ in 0..200 {
             match sub(world, folder, robot, pair).await {
                 Ok(sub) => {
                     found.insert(sub);
@@ -180,7 +226,8 @@ async fn keys_are_changed_beside_a_service_that_goes_on_and_the_old_ones_go_when
     }
     assert_eq!(subs(&world, &folder, &mut robot).await, known);
 
-    let retire = |order: &str, node: &str| hufu(&["keys", "retire", "--config", &planned.config(node), "--order", order]);
+    let retire =
+        |order: &str, node: &str| hufu(&["keys", "retire", "--config", &planned.config(node), "--order", order]);
     let early = retire(&planned.order(&["retire"], 2), "node-1");
     let told = String::from_utf8_lossy(&early.stderr).into_owned();
     assert!(!early.status.success() && told.contains("still needs the old keys"), "{told}");
