@@ -64,14 +64,19 @@ impl Deployment {
     pub async fn start(more: &[&str]) -> Self {
         let place = place();
         let folder = init(place.path());
-        Self::start_in(place, folder, more).await
+        Self::start_in(place, folder, more, &[]).await
     }
 
-    /// Starts what was made in `place`.
-    pub async fn start_in(place: TempDir, folder: PathBuf, more: &[&str]) -> Self {
+    /// Starts what was made in `place`, its processes with `settings` in their environment.
+    pub async fn start_in(place: TempDir, folder: PathBuf, more: &[&str], settings: &[(&str, &Path)]) -> Self {
         let ready = place.path().join("ready.json");
         let mut up = Command::new(program(place.path()));
-        up.args(["sandbox", "up"]).arg(&folder).arg("--ready-file").arg(&ready).args(more);
+        up.args(["sandbox", "up"])
+            .arg(&folder)
+            .arg("--ready-file")
+            .arg(&ready)
+            .args(more)
+            .envs(settings.iter().copied());
         let mut up = up.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         for _ in 0..1200 {
             let found: Option<Value> = std::fs::read(&ready).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
