@@ -11,8 +11,8 @@ use hufu_wire::api::enrolment::{
 };
 use hufu_wire::api::holder::Forget;
 use hufu_wire::api::peer::{
-    AcceptanceReply, AskAcceptance, AskEntries, AskPromise, AskRows, AskStatements, AskSums, Entries, Level, Levelled,
-    PromiseReply, Rows, Statements, Sums,
+    AcceptanceReply, AskAcceptance, AskEntries, AskMoved, AskPromise, AskRows, AskStatements, AskSums, Entries, Level,
+    Levelled, Moved, PromiseReply, Rows, Statements, Sums,
 };
 use hufu_wire::api::platform::{AdmittedPage, ListAdmitted};
 use hufu_wire::api::recovery::{BeginRecovery, FindRow, Notify, RowFound, SealedRecovery};
@@ -72,6 +72,8 @@ pub trait NodePeer: Send + Sync {
     async fn entries(&self, from: NodeIndex, ask: &AskEntries) -> Result<Entries, Refusal>;
     /// Whole rows.
     async fn rows(&self, from: NodeIndex, ask: &AskRows) -> Result<Rows, Refusal>;
+    /// How far the node's rows have moved to new K_A.
+    async fn moved(&self, from: NodeIndex, ask: &AskMoved) -> Result<Moved, Refusal>;
 }
 
 /// Post, as the registrar and the nodes see it.

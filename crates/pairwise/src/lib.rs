@@ -43,7 +43,7 @@ pub use pseudonym::{
     sector_point, sub, sub_key, sum_scalars, validate_sector_id, verify_both, verify_partial,
 };
 pub use repair::{Help, HelpCommitments, Helping, help, repaired};
-pub use reshare::{moved_commitment, moved_offset, same_sum, zero_message, zero_sum};
+pub use reshare::{moved_commitment, moved_offset, same_sum, way_back, zero_message, zero_sum};
 pub use suite::{Intl, Suite, SuiteId};
 pub use threshold::{GroupShares, SharedKey, TagShares};
 

@@ -34,6 +34,12 @@ pub fn zero_sum<S: Suite>(prf_12: &[u8; 32], prf_13: &[u8; 32]) -> [S::Scalar; 3
     [z_12, z_13, z_23]
 }
 
+/// The zero sum of the way back: from the new keys to the ones before, as long as somebody still has both.
+#[must_use]
+pub fn way_back<S: Suite>(zero: &[S::Scalar; 3]) -> [S::Scalar; 3] {
+    zero.each_ref().map(negated::<S>)
+}
+
 fn negated<S: Suite>(x: &S::Scalar) -> S::Scalar {
     // x − 2·x
     let two = S::scalar_add(&S::scalar_one(), &S::scalar_one());

@@ -45,13 +45,20 @@ impl<T: Transport, D: Device> Wallet<T, D> {
     /// [`Refusal::VetoPeriod`] while this device waits; [`Refusal::NodesDisagree`]; [`WalletError::Untrusted`].
     pub async fn refresh(&mut self) -> Result<(), WalletError> {
         self.open_holder().await?;
+        self.read_anew().await
+    }
+
+    /// [`Wallet::refresh`] while the holder key's quarter of an hour is open at two nodes.
+    pub(crate) async fn read_anew(&mut self) -> Result<(), WalletError> {
         let mut rows = self.agreeing_rows().await?;
         if rows.iter().any(|row| row.commitments.len() < 3) {
             self.bring_reports(&rows).await?;
             rows = self.agreeing_rows().await?;
         }
-        let [one, other, ..] = rows.as_slice() else { return Err(Refusal::NodesDisagree.into()) };
-        self.state.commitments = Commitments::from_rows(one, other)?;
+        let [one, other] = alike(&rows)?;
+        let told = Commitments::from_rows(one, other)?;
+        self.state.commitments.same_person(&told)?;
+        self.state.commitments = told;
         self.state.number = Some(one.number.clone());
         Ok(())
     }
@@ -86,8 +93,14 @@ impl<T: Transport, D: Device> Wallet<T, D> {
     }
 }
 
+/// Two that say the same of the keys; else the first two, which do not.
+fn alike(rows: &[RowView]) -> Result<[&RowView; 2], WalletError> {
+    let pairs = || rows.iter().enumerate().flat_map(|(at, one)| rows[at + 1..].iter().map(move |other| [one, other]));
+    let keys = |row: &&RowView| (row.generation, row.commitments.clone());
+    let two = pairs().find(|[one, other]| keys(one) == keys(other)).or_else(|| pairs().next());
+    two.ok_or(WalletError::Refused(Refusal::NodesDisagree))
+}
+
 fn same(one: &RowView, other: &RowView) -> bool {
     (one.version, one.head, &one.number) == (other.version, other.head, &other.number)
 }
-
-impl<T: Transport, D: Device> Wallet<T, D> {}

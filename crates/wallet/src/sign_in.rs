@@ -138,6 +138,7 @@ impl<T: Transport, D: Device> Wallet<T, D> {
         };
         let begin = BeginSignIn { pair, consent: agreed.clone(), assertion: assertion.clone(), password };
         let offers = self.begin(&begin).await?;
+        self.keep_up(&offers).await?;
         let (id_token, payload) = self.finish(asked, &begin, &ctx, &offers).await?;
         self.state.receipts.push(Receipt {
             certificate: agreed.certificate.clone(),
@@ -181,6 +182,13 @@ impl<T: Transport, D: Device> Wallet<T, D> {
         let first = call(&self.transport, Address::Node(a), "/v1/sign-in/begin", request).await?;
         let second = call(&self.transport, Address::Node(b), "/v1/sign-in/begin", request).await?;
         Ok([first, second])
+    }
+
+    /// The nodes have moved to new K_A since this wallet learnt their commitments: it takes the new ones, on two nodes' word and only
+    /// with the sum that it knows. The sign-in has opened the holder key's quarter of an hour, so that the person is asked for nothing.
+    async fn keep_up(&mut self, offers: &[SignInOffer; 2]) -> Result<(), WalletError> {
+        let [one, other] = offers.each_ref().map(|offer| offer.generation);
+        if one == other && one != self.state.commitments.generation { self.read_anew().await } else { Ok(()) }
     }
 
     async fn finish(

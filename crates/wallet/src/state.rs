@@ -2,6 +2,7 @@
 
 use crate::{CertificateCopy, Receipt, WalletError};
 use hufu_kernel::{Element, NodeIndex, Octets, Pair, Subset};
+use hufu_pairwise::{Intl, same_sum};
 use hufu_wire::api::Signed;
 use hufu_wire::api::enrolment::{Report, Ticket};
 use hufu_wire::api::holder::{EpochReport, RowView};
@@ -36,6 +37,14 @@ pub struct Commitments {
     pub epoch: [Option<Element>; 3],
     /// For the password.
     pub password: [Option<Element>; 3],
+    /// The generation of K_A that they belong to.
+    #[serde(skip_serializing_if = "is_first", default)]
+    pub generation: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_first(generation: &u32) -> bool {
+    *generation == 0
 }
 
 impl Commitments {
@@ -50,6 +59,10 @@ impl Commitments {
         for report in reports {
             // One that does not verify is one fewer, and not the end: two are enough.
             let Ok(opened) = open(trust, report, |report: &Report| report.node) else { continue };
+            if nodes.is_empty() {
+                held.generation = opened.generation;
+            }
+            one_generation(held.generation, opened.generation)?;
             nodes.insert(opened.node);
             for (subset, reported) in &opened.commitments {
                 holds(opened.node, *subset)?;
@@ -69,7 +82,8 @@ impl Commitments {
         if one.commitments != other.commitments || one.commitments.len() != 3 {
             return Err(WalletError::Untrusted("two nodes report different keys"));
         }
-        let mut held = Self::default();
+        one_generation(one.generation, other.generation)?;
+        let mut held = Self { generation: one.generation, ..Self::default() };
         for (subset, reported) in &one.commitments {
             put(&mut held.pseudonym[subset.slot()], &reported.pseudonym)?;
             put(&mut held.epoch[subset.slot()], &reported.epoch)?;
@@ -78,14 +92,30 @@ impl Commitments {
         Ok(held)
     }
 
+    /// Refuses commitments that are said to be the same person's as these and have another sum: new K_A change each of them and never the
+    /// sum, and nothing else changes any (docs/decisions/0017). A device that knows none yet takes what two nodes say.
+    ///
+    /// # Errors
+    /// [`WalletError::Untrusted`].
+    pub(crate) fn same_person(&self, others: &Self) -> Result<(), WalletError> {
+        let whole = |[a, b, c]: &[Option<Element>; 3]| Some([a.clone()?, b.clone()?, c.clone()?]);
+        let (Some(held), Some(told)) = (whole(&self.pseudonym), whole(&others.pseudonym)) else { return Ok(()) };
+        match same_sum::<Intl>(held.each_ref(), told.each_ref()) {
+            Ok(true) => Ok(()),
+            _ => Err(WalletError::Untrusted("the nodes' keys for this person have another sum than before")),
+        }
+    }
+
     /// The commitments of a new epoch.
     ///
     /// # Errors
     /// As [`Commitments::from_reports`].
     pub(crate) fn renew_epoch(&mut self, trust: &Trust, reports: &[Signed<EpochReport>]) -> Result<(), WalletError> {
         let mut epoch = [None, None, None];
+        let mut generation = None;
         for report in reports {
             let Ok(opened) = open(trust, report, |report: &EpochReport| report.node) else { continue };
+            one_generation(*generation.get_or_insert(opened.generation), opened.generation)?;
             for (subset, reported) in &opened.commitments {
                 holds(opened.node, *subset)?;
                 put(&mut epoch[subset.slot()], reported)?;
@@ -94,9 +124,14 @@ impl Commitments {
         if epoch.iter().any(Option::is_none) {
             return Err(WalletError::Untrusted("fewer than two reports"));
         }
+        // The other commitments stay at their generation; the next sign-in fetches what it needs.
         self.epoch = epoch;
         Ok(())
     }
+}
+
+fn one_generation(one: u32, other: u32) -> Result<(), WalletError> {
+    if one == other { Ok(()) } else { Err(WalletError::Untrusted("two nodes report keys of different generations")) }
 }
 
 fn open<M: hufu_wire::api::Purpose>(

@@ -1,8 +1,9 @@
 /** What the nodes committed to for this person: every evaluation is checked against it (flows 1). */
 
 import { framed, unb64 } from "./bytes.ts";
-import { Untrusted } from "./error.ts";
+import { trusted, Untrusted } from "./error.ts";
 import { verifyEd25519 } from "./frost.ts";
+import { G1, sum } from "./group.ts";
 import { parseExact, type Shape } from "./shape.ts";
 import { epochReport, report, type RowView, type Signed, type Trust } from "./wire.ts";
 import { assigned, holds, type NodeIndex, type Pair, type Subset, SUBSETS } from "./words.ts";
@@ -15,6 +16,13 @@ export interface Commitments {
   pseudonym: Held;
   epoch: Held;
   password: Held;
+  /** The generation of K_A that they belong to; absent for the first. */
+  generation?: number;
+}
+
+/** Commitments of one generation, with room for all of them. */
+function empty(generation = 0): Commitments {
+  return { pseudonym: {}, epoch: {}, password: {}, ...(generation > 0 && { generation }) };
 }
 
 /** A message that a node signed for `purpose`, opened under the node's pinned key. */
@@ -52,10 +60,18 @@ function put(held: Held, node: NodeIndex, subset: Subset, reported: string): voi
   held[subset] = reported;
 }
 
+/** What two nodes say can be compared only if it belongs to one generation. */
+function oneGeneration(...said: readonly { generation?: number }[]): number {
+  const [first, ...others] = said.map(({ generation }) => generation ?? 0);
+  if (others.some((other) => other !== first)) throw new Untrusted("two nodes report keys of different generations");
+  return first ?? 0;
+}
+
 /** From the nodes' enrolment reports; two nodes at least. */
 export function fromReports(trust: Trust, enrolmentId: string, reports: readonly Signed[]): Commitments {
-  const held: Commitments = { pseudonym: {}, epoch: {}, password: {} };
-  for (const { opened } of sound(trust, reports, "report", report, (one) => one.enrolment_id === enrolmentId)) {
+  const good = sound(trust, reports, "report", report, (one) => one.enrolment_id === enrolmentId);
+  const held = empty(oneGeneration(...good.map(({ opened }) => opened)));
+  for (const { opened } of good) {
     for (const subset of SUBSETS) {
       const reported = opened.commitments[subset];
       if (!reported) continue;
@@ -71,6 +87,7 @@ export function fromReports(trust: Trust, enrolmentId: string, reports: readonly
 export function newEpoch(trust: Trust, head: string, reports: readonly Signed[]): { epoch: Held; words: Signed[] } {
   const held: Held = {};
   const good = sound(trust, reports, "epoch-report", epochReport, (one) => one.head === head);
+  oneGeneration(...good.map(({ opened }) => opened));
   for (const { opened } of good) {
     for (const subset of SUBSETS) {
       const reported = opened.commitments[subset];
@@ -87,7 +104,7 @@ export function areComplete(row: RowView): boolean {
 
 /** From what two nodes hold: one that lies cannot make another say the same. */
 export function fromRows(one: RowView, other: RowView): Commitments {
-  const held: Commitments = { pseudonym: {}, epoch: {}, password: {} };
+  const held = empty(oneGeneration(one, other));
   for (const subset of SUBSETS) {
     const [mine, theirs] = [one.commitments[subset], other.commitments[subset]];
     if (!mine || !theirs) throw new Untrusted("a missing commitment");
@@ -97,6 +114,31 @@ export function fromRows(one: RowView, other: RowView): Commitments {
     }
   }
   return held;
+}
+
+/** Two rows that say the same of the keys; else the first two, which do not. */
+export function alike(rows: readonly RowView[]): readonly [RowView, RowView] {
+  const pairs = rows.flatMap((one, at) => rows.slice(at + 1).map((other) => [one, other] as const));
+  const same = ([one, other]: readonly [RowView, RowView]) => {
+    try {
+      return fromRows(one, other) !== undefined;
+    } catch {
+      return false;
+    }
+  };
+  const found = pairs.find(same) ?? pairs[0];
+  if (!found) throw new Untrusted("one row only");
+  return found;
+}
+
+/**
+ * Refuses commitments that are said to be the same person's and have another sum: new K_A change each of them and never the sum,
+ * and nothing else changes any (docs/decisions/0017). A device that knows none yet takes what two nodes say.
+ */
+export function samePerson(known: Commitments | undefined, told: Commitments): void {
+  if (!known || !SUBSETS.every((subset) => known.pseudonym[subset] !== undefined)) return;
+  const [before, now] = [known, told].map(({ pseudonym }) => trusted("a commitment", () => sum(G1, SUBSETS.map((subset) => pseudonym[subset]!))));
+  if (!before!.equals(now!)) throw new Untrusted("the nodes' keys for this person have another sum than before");
 }
 
 /** The commitments `node` answers to in `pair`. */

@@ -2,7 +2,7 @@
 
 import { b64, framed, unb64, type Bytes } from "./bytes.ts";
 import { plainChallenge } from "./challenge.ts";
-import { areComplete, fromRows } from "./commitments.ts";
+import { alike, areComplete, fromRows, samePerson } from "./commitments.ts";
 import { Refused, Unreachable, Untrusted } from "./error.ts";
 import { parseNumber } from "./network_number.ts";
 import { type Core, credentialHash, HOLDER_KEY } from "./state.ts";
@@ -100,11 +100,12 @@ export class Holder {
       await this.report(rows.map((row) => row.report));
       rows = (await this.#agreeing()).map((agreed) => agreed.row);
     }
-    const [one, other] = rows;
-    const commitments = fromRows(one!, other!);
-    const { number } = one!;
-    if (number !== other!.number || parseNumber(number) !== number) throw new Untrusted("two nodes report different numbers");
+    const [one, other] = alike(rows);
+    const commitments = fromRows(one, other);
+    const { number } = one;
+    if (number !== other.number || parseNumber(number) !== number) throw new Untrusted("two nodes report different numbers");
     const before = await this.#core.profile();
+    samePerson(before.commitments, commitments);
     const news = before.number !== number || JSON.stringify(before.commitments) !== JSON.stringify(commitments);
     if (news) await this.#core.update((profile) => void Object.assign(profile, { number, commitments }));
     return news || carried;

@@ -180,13 +180,24 @@ export class SignIn {
     return signature;
   }
 
+  /**
+   * The nodes have moved to new K_A since this wallet learnt their commitments: it takes the new ones, on two nodes' word and only with
+   * the sum that it knows. The sign-in has opened the holder key's quarter of an hour, so that the person is asked for nothing.
+   */
+  async #keptUp([one, other]: Offers, commitments: Commitments): Promise<Commitments> {
+    const generation = one.generation ?? 0;
+    if (generation !== (other.generation ?? 0) || generation === (commitments.generation ?? 0)) return commitments;
+    await this.#holder.refresh();
+    return (await this.#core.enrolled()).commitments;
+  }
+
   /** Both rounds with one pair. */
   async #with(pair: Pair, asked: Asked, agreement: Agreement, commitments: Commitments): Promise<Agreed> {
     const { consent, ctx, assertion, password } = agreement;
     const begin = { pair, consent, assertion, ...(password !== undefined && { password }) };
     const offers = await both(pair, (node) => this.#core.api.post(node, "/v1/sign-in/begin", begin, signInOffer));
     const base = sectorPoint(asked.certificate.sector_id);
-    const expected = evaluated(pair, offers, commitments, base);
+    const expected = evaluated(pair, offers, await this.#keptUp(offers, commitments), base);
     const finish = (node: NodeIndex, at: 0 | 1) =>
       this.#core.api.post(node, "/v1/sign-in/finish", { session: offers[at].session, peer: offers[at === 0 ? 1 : 0] }, signInShare);
     const shares = await both(pair, finish);

@@ -8,7 +8,7 @@ import { newEpoch } from "./commitments.ts";
 import { NotNow, Refused, Untrusted } from "./error.ts";
 import { type Holder, twoOf } from "./holder.ts";
 import { parseNumber, randomNumber } from "./network_number.ts";
-import { encoded, map, oneOf, parseExact, record, type Shape, text } from "./shape.ts";
+import { encoded, int, map, oneOf, optional, parseExact, record, type Shape, text } from "./shape.ts";
 import { type Core, credentialHash, HOLDER_KEY } from "./state.ts";
 import { type StatementAccepted, statementAccepted } from "./wire.ts";
 import { type Label, NODES, SUBSETS } from "./words.ts";
@@ -28,7 +28,7 @@ const welcomeShape = record({
   credential: encoded(32),
   number: text,
   masked_name: text,
-  commitments: record({ pseudonym: held, epoch: held, password: held }),
+  commitments: record({ pseudonym: held, epoch: held, password: held, generation: optional(int) }),
 });
 
 export class Statements {

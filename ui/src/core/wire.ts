@@ -75,10 +75,12 @@ export type EnrolmentView = Read<typeof enrolmentView>;
 export const started = s.record({ ticket, view: enrolmentView });
 
 const reported = s.record({ pseudonym: bytes, epoch: bytes, password: bytes });
-export const report = s.record({ enrolment_id: b16, node, epoch: b16, commitments: s.map(SUBSETS, reported) });
+/** The generation of K_A that commitments belong to; the first one is not written. */
+const generation = s.optional(s.int);
+export const report = s.record({ enrolment_id: b16, node, epoch: b16, generation, commitments: s.map(SUBSETS, reported) });
 export type Report = Read<typeof report>;
 
-export const epochReport = s.record({ head: b32, node, commitments: s.map(SUBSETS, bytes) });
+export const epochReport = s.record({ head: b32, node, generation, commitments: s.map(SUBSETS, bytes) });
 export const deviceEnrolled = s.record({ partial: s.optional(partial) });
 
 // -- sign-in
@@ -145,7 +147,7 @@ export type Consent = Read<typeof consent>;
 export const passwordEvaluation = s.record({ partial, salt: b32, params_id: s.int });
 
 const rowState = s.record({ digest: b32, code: b32 });
-export const signInOffer = s.record({ session: b16, evaluation: bothPartials, commitments: bytes, state: rowState });
+export const signInOffer = s.record({ session: b16, evaluation: bothPartials, commitments: bytes, state: rowState, generation });
 export type SignInOffer = Read<typeof signInOffer>;
 
 export const signInShare = s.record({ signing_input: s.text, share: bytes });
@@ -200,6 +202,7 @@ export const rowView = s.record({
   next_batch: s.int,
   contact: b32,
   commitments: s.map(SUBSETS, reported),
+  generation,
   report: signed,
   changes: s.list(change),
 });

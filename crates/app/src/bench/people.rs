@@ -140,6 +140,7 @@ async fn write(node: &Office, settled: &Settled, now: Timestamp, rng: &dyn Rng) 
         face: None,
         number: settled.number.clone(),
         offsets: Vec::new(),
+        epoch_offsets: Vec::new(),
     };
     let plain = serde_json::to_vec(&private).map_err(Failure::other)?;
     let index = |kind: &str, value: &[u8]| node.keys.hmac("index", &framed(&[kind.as_bytes(), value]));

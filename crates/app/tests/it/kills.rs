@@ -196,7 +196,7 @@ struct Known {
     robot: Robot,
     sub: String,
     locked: bool,
-    /// A lock was asked for whose answer was lost: either may be so.
+    /// Its answer to a lock or its end was lost: either may be so.
     unsure: bool,
 }
 
@@ -280,9 +280,15 @@ impl Load {
         let done = match choice % 8 {
             0 => one.robot.end_sessions().await.is_ok(),
             1 => one.robot.replace_number().await.is_ok(),
-            2 if !one.locked => {
+            2 if one.locked => {
+                let unlocked = one.robot.unlock().await.is_ok();
+                one.locked = false;
+                one.unsure |= !unlocked;
+                unlocked
+            }
+            2 => {
                 let locked = one.robot.lock().await.is_ok();
-                one.locked |= locked;
+                one.locked = locked;
                 one.unsure |= !locked;
                 locked
             }
@@ -300,6 +306,9 @@ impl Load {
         };
         let count = if done { &self.counts.acknowledged } else { &self.counts.refused };
         count.fetch_add(1, Ordering::Relaxed);
+        if !done {
+            sleep(Duration::from_millis(25)).await;
+        }
     }
 }
 

@@ -3,13 +3,14 @@
 use super::gate::{plain_challenge, verify_holder};
 use super::paper::Copies;
 use super::row::{Private, REMEMBERED, Remembered, Row};
+use super::sub_keys::RowKeys;
 use super::{Node, node_name};
 use crate::{open_signed, sign};
 use hufu_domain::holder::{Applied, Effect, Signer, Timing, credential_hash, label};
 use hufu_kernel::{Bytes, Head, Label, Locator, Octets, Record as _, Refusal, framed};
 use hufu_store::{Batch, Expect, IdempotencyKey, StoreError, Versioned};
 use hufu_wire::api::Signed;
-use hufu_wire::api::holder::{Authority, Change, EpochReport, Forget, Statement};
+use hufu_wire::api::holder::{Authority, Change, Forget, Statement};
 use hufu_wire::api::peer::{Acceptance, Carried};
 use hufu_wire::api::recovery::{Notice, Notify};
 use sha2::{Digest, Sha256};
@@ -115,9 +116,17 @@ impl Node {
                 row.private = self.seal(&row.handle, &private)?;
             }
             Effect::Epoch => {
+                let epoch = row.holder.epoch;
+                // The statement's own time: all nodes arrive at the same sub-keys, whenever they hear of it.
+                let born = self.generations().born(statement.t).ok_or(Refusal::NodesDisagree)?;
+                let offsets = self.epoch_born(&private.root_u, &epoch, born, row.generation)?;
+                if offsets != std::mem::replace(&mut private.epoch_offsets, offsets.clone()) {
+                    row.private = self.seal(&row.handle, &private)?;
+                }
                 row.commitments.epoch = Default::default();
-                let commitments = self.epoch_commitments(&private, &row.holder.epoch)?;
-                row.commitments.take_epoch(&EpochReport { head: row.holder.head, node: self.index, commitments })?;
+                for (subset, own) in self.epoch_commitments(&RowKeys::of(&row, &private))? {
+                    row.commitments.epoch[subset.slot()] = Some(own);
+                }
             }
             Effect::Certificates { keys, seed } => {
                 // The statement's own day: all nodes arrive at the same bytes, whenever they hear of it.

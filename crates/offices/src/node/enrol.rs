@@ -3,6 +3,7 @@
 use super::Node;
 use super::gate::{plain_challenge, verify_holder};
 use super::row::{Commitments, Private, Row};
+use super::sub_keys::RowKeys;
 use crate::{hpke, open_signed, ports, retrying, sign};
 use async_trait::async_trait;
 use hufu_domain::holder::{Holder, Status, credential_hash};
@@ -80,23 +81,30 @@ impl Node {
         }
         let handle = found.as_ref().map_or_else(|| Handle::random(self.rng.as_ref()), |found| found.record.handle);
         let (row, private) = self.new_row(handle, enrolment_id, new)?;
+        let born = row.generation;
+        if born != self.generations().at(self.clock.now()) {
+            self.advance.begins_anew();
+        }
         match self.put(&row, found.as_ref()).await {
             Ok(()) => Ok(HolderReply::Pending(self.report(enrolment_id, &row, &private)?)),
             Err(StoreError::Duplicate("number")) => Ok(HolderReply::NumberTaken),
             // A pending row of this root from an enrolment that lapsed: it makes room.
-            Err(StoreError::Duplicate("root" | "peer")) => self.make_room(enrolment_id, &row.root_index).await,
+            Err(StoreError::Duplicate("root" | "peer")) => self.make_room(enrolment_id, &row.root_index, born).await,
             Err(StoreError::Duplicate(_)) => Err(Refusal::Replayed),
             Err(other) => Err(other.into()),
         }
     }
 
     fn new_row(&self, handle: Handle, enrolment_id: EnrolmentId, new: &NewHolder) -> Result<(Row, Private), Refusal> {
+        // Not this node's clock: the first head covers it, and all three must arrive at the same one.
+        let start = new.expires - self.rules.enrolment.lapses_after_s;
+        // Of a time whose keys are destroyed there is no new row; one that the peers have comes whole from them.
+        let generation = self.generations().born(start).ok_or(Refusal::NodesDisagree)?;
         let device = Device {
             credential: credential_hash(&new.credential_id.0),
             key: new.device_key.clone(),
             holder_key: Bytes::default(),
-            // Not this node's clock: the first head covers it, and all three must arrive at the same one.
-            since: (new.expires - self.rules.enrolment.lapses_after_s).minute(),
+            since: start.minute(),
             not_before: None,
         };
         let private = Private {
@@ -107,13 +115,14 @@ impl Node {
             face: new.face,
             number: new.number.clone(),
             offsets: Vec::new(),
+            epoch_offsets: Vec::new(),
         };
         let mut row = Row {
             handle,
             enrolment: self.enrolment_index(enrolment_id)?,
             holder: Holder::pending(enrolment_id, new.expires, new.flags.clone(), new.epoch, device),
             private: self.seal(&handle, &private)?,
-            generation: 0,
+            generation,
             commitments: Commitments::default(),
             root_index: self.index_of("root", new.root_u.as_slice())?,
             number_index: self.number_index(new.number.as_str())?,
@@ -123,7 +132,7 @@ impl Node {
             peers: self.peer_values(&new.root_u)?,
             vote: None,
         };
-        row.commitments.take(&self.own_report(enrolment_id, &row, &private)?)?;
+        row.commitments = Commitments::said(&self.own_report(enrolment_id, &row, &private)?)?;
         Ok((row, private))
     }
 
@@ -140,7 +149,12 @@ impl Node {
         self.index_of("number", number.as_bytes())
     }
 
-    async fn make_room(&self, enrolment_id: EnrolmentId, root_index: &Octets<32>) -> Result<HolderReply, Refusal> {
+    async fn make_room(
+        &self,
+        enrolment_id: EnrolmentId,
+        root_index: &Octets<32>,
+        born: u32,
+    ) -> Result<HolderReply, Refusal> {
         let Some(found) = self.store.find::<Row>("root", root_index.as_slice()).await? else {
             return Err(Refusal::Busy);
         };
@@ -151,17 +165,21 @@ impl Node {
             }
             _ if self.is_adopted(&found.record)? => {
                 // The peers were faster than the registrar's outbox: the row is there, and now has its enrolment's name.
-                let row = Row { enrolment: self.enrolment_index(enrolment_id)?, ..found.record.clone() };
+                let mut row = Row { enrolment: self.enrolment_index(enrolment_id)?, ..found.record.clone() };
                 self.put(&row, Some(&found)).await?;
-                Ok(HolderReply::Pending(self.report(enrolment_id, &row, &self.private(&row)?)?))
+                // What the other nodes reported when the enrolment began.
+                let mut private = self.private(&row)?;
+                self.move_to(&mut row, &mut private, born)?;
+                Ok(HolderReply::Pending(self.report(enrolment_id, &row, &private)?))
             }
             _ => Err(Refusal::AlreadyEnrolled),
         }
     }
 
     fn own_report(&self, enrolment_id: EnrolmentId, row: &Row, private: &Private) -> Result<Report, Refusal> {
-        let commitments = self.commitments(private, &row.holder.epoch)?;
-        Ok(Report { enrolment_id, node: self.index, epoch: row.holder.epoch, commitments })
+        let commitments = self.commitments(&RowKeys::of(row, private))?;
+        let (epoch, generation) = (row.holder.epoch, row.generation);
+        Ok(Report { enrolment_id, node: self.index, epoch, generation, commitments })
     }
 
     fn report(&self, enrolment_id: EnrolmentId, row: &Row, private: &Private) -> Result<Signed<Report>, Refusal> {
@@ -222,16 +240,18 @@ impl Node {
         let found = self.pending(confirmed.enrolment_id).await?.ok_or(Refusal::EnrolmentGone)?;
         let mut row = found.record.clone();
         row.holder = row.holder.activate(confirmed.enrolment_id)?;
+        let private = self.private(&row)?;
         for report in &request.reports {
             let opened = open_signed(&self.trust, &report.office, report)?;
             if opened.enrolment_id != confirmed.enrolment_id || report.office != node_name(opened.node) {
                 return Err(Refusal::OfficeRefused);
             }
             if opened.epoch == row.holder.epoch {
-                row.commitments.take(&opened)?;
+                let said = Commitments::said(&opened)?;
+                let said = self.told_at(&row, &private.root_u, said, [opened.generation, row.generation])?;
+                row.commitments.take(&said)?;
             }
         }
-        let private = self.private(&row)?;
         self.post
             .keep_contact(&sign(self.keys.as_ref(), self.name(), &KeepContact { contact: private.contact })?)
             .await?;

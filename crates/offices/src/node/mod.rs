@@ -1,8 +1,10 @@
 //! A node: device keys, pseudonyms, signatures. It knows handles; it knows no names and keeps no platform.
 
+mod advance;
 mod change;
 mod enrol;
 mod gate;
+mod generations;
 mod paper;
 mod peer;
 mod recover;
@@ -19,6 +21,8 @@ pub use row::{Commitments, HeldStatement, Issued, OpenVote, Private, Remembered,
 
 use crate::ports;
 use gate::Gate;
+use generations::Generations;
+use hufu_domain::holder::Holder;
 use hufu_domain::rules::Rules;
 use hufu_kernel::{Clock, Key, KeyStore, NodeIndex, Octets, Pair, Refusal, Rng, framed, offices};
 use hufu_pairwise::{Intl, Signer, Suite};
@@ -27,7 +31,7 @@ use hufu_wire::api::sign_in::RowState;
 use hufu_wire::api::trust::{Trust, node_name};
 use hufu_wire::jose::RsaKey;
 use sessions::Sessions;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use subtle::ConstantTimeEq;
 
 /// The records of a node's store.
@@ -67,6 +71,8 @@ pub struct Node {
     index: NodeIndex,
     trust: Arc<Trust>,
     keys: Arc<dyn KeyStore>,
+    generations: RwLock<Arc<Generations>>,
+    advance: advance::Pass,
     rs256: Option<RsaKey>,
     store: Store<offices::Node>,
     clock: Arc<dyn Clock>,
@@ -107,10 +113,13 @@ impl Node {
         let group_kid =
             parts.trust.group_jwk().and_then(|jwk| jwk.kid).ok_or_else(|| crate::broken(&"the group key is no key"))?;
         let gate = Gate::new(parts.trust.offices.registry);
+        let generations = Generations::look(parts.keys.as_ref(), parts.index, 0)?;
         Ok(Self {
             index: parts.index,
             trust: parts.trust,
             keys: parts.keys,
+            generations: RwLock::new(Arc::new(generations)),
+            advance: advance::Pass::default(),
             rs256: parts.rs256,
             store: parts.store,
             clock: parts.clock,
@@ -182,17 +191,22 @@ impl Node {
         }
     }
 
-    /// This node's (version, status, epoch), salted, with a code only the peer can check (flows 6).
-    fn state(&self, row: &Row, pair: Pair, salt: &[u8]) -> Result<RowState, Refusal> {
-        let holder = &row.holder;
-        let digest = Octets(Intl::hash(&framed(&[
+    /// This node's (version, status, epoch), salted, with a code only the peer can check (flows 6). Where sub-keys are used, their
+    /// generation too; the first one says nothing, as before there were others.
+    fn state(&self, holder: &Holder, generation: u32, pair: Pair, salt: &[u8]) -> Result<RowState, Refusal> {
+        let (version, counts) = (holder.version.to_be_bytes(), generation.to_be_bytes());
+        let mut parts: Vec<&[u8]> = vec![
             b"hufu-v1-state",
-            &holder.version.to_be_bytes(),
+            &version,
             holder.head.as_slice(),
             holder.status.name().as_bytes(),
             holder.epoch.as_slice(),
             salt,
-        ])));
+        ];
+        if generation > 0 {
+            parts.push(&counts);
+        }
+        let digest = Octets(Intl::hash(&framed(&parts)));
         Ok(RowState { digest, code: self.channel_code(pair, self.index, &digest)? })
     }
 

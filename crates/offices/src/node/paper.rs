@@ -135,7 +135,12 @@ impl Node {
             commitments.push(commitment);
         }
         let messages = Intl::hash(&framed(&signing.inputs.iter().map(String::as_bytes).collect::<Vec<_>>()));
-        let offer = SigningOffer { session: Octets::default(), commitments, state: self.state(row, pair, &messages)? };
+        let offer = SigningOffer {
+            session: Octets::default(),
+            commitments,
+            // No sub-key is used: at which generation the row stands says nothing here.
+            state: self.state(&row.holder, 0, pair, &messages)?,
+        };
         let pass = pass.map(|credential| (row.handle, credential));
         let begun = Begun { pair, signing, nonces, own: offer.clone(), pass };
         let session = self.signings.open(begun, self.clock.now(), self.rng.as_ref())?;

@@ -94,6 +94,9 @@ pub struct Private {
     /// d_A of the held subsets, canonical scalars; absent while zero.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub offsets: Vec<(Subset, Bytes)>,
+    /// The same for the present epoch's sub-keys, so that a rotation does not change `ep` either.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub epoch_offsets: Vec<(Subset, Bytes)>,
 }
 
 /// One of a row's last statements: a peer that missed it can check it itself (flows 6). A row of its own, so that a sign-in does

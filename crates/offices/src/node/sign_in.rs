@@ -1,7 +1,7 @@
 //! Sign-in at level direct (flows 7): evaluate and commit, then check the peer and sign.
 
 use super::gate::Certified;
-use super::sub_keys::assigned_commitments;
+use super::sub_keys::{RowKeys, assigned_commitments};
 use super::{Node, Row};
 use hufu_domain::consent;
 use hufu_domain::holder::credential_hash;
@@ -32,6 +32,7 @@ pub struct Begun {
     credential: Octets<32>,
     ctx: Octets<32>,
     certified: Arc<Certified>,
+    /// As it is for this sign-in: not for the store.
     row: Row,
     own: SignInOffer,
     /// The points of `own`: pseudonym, epoch.
@@ -96,11 +97,14 @@ impl Node {
         self.other(request.pair)?;
         let checked = self.check_sign_in(&request.consent, &request.assertion).await?;
         self.check_password(&checked, request).await?;
-        let row = checked.found.record;
-        let private = self.private(&row)?;
+        let mut row = checked.found.record;
+        let mut private = self.private(&row)?;
+        // Both nodes are given the same `iat`, whatever their clocks say.
+        self.move_to(&mut row, &mut private, self.generations().at(request.consent.iat))?;
         let base = &checked.certified.sector;
-        let pseudonym_key = self.assigned_pseudonym(&private, request.pair)?;
-        let epoch_key = self.assigned_epoch(&private, &row.holder.epoch, request.pair)?;
+        let row_keys = RowKeys::of(&row, &private);
+        let pseudonym_key = self.assigned_pseudonym(&row_keys, request.pair)?;
+        let epoch_key = self.assigned_epoch(&row_keys, request.pair)?;
         let held = &row.commitments;
         let keys = OwnKeys {
             pseudonym: &pseudonym_key,
@@ -119,8 +123,9 @@ impl Node {
             }
             _ => (None, Bytes::default()),
         };
-        let state = self.state(&row, request.pair, request.consent.s.as_slice())?;
-        let offer = SignInOffer { session: Octets::default(), evaluation, commitments, state };
+        let generation = row.generation;
+        let state = self.state(&row.holder, generation, request.pair, request.consent.s.as_slice())?;
+        let offer = SignInOffer { session: Octets::default(), evaluation, commitments, state, generation };
         let begun = Begun {
             pair: request.pair,
             consent: request.consent.clone(),
@@ -214,11 +219,15 @@ impl Node {
     /// The two rows differ: the one that is behind fetches what it missed. What was evaluated in round 1 still stands if the epoch and
     /// the keys are the same; then the sign-in goes on, on the row as it is now.
     async fn agree_anew(&self, begun: &Begun) -> Result<Row, Refusal> {
-        let found = self.level_with(&begun.row.handle, self.other(begun.pair)?).await?.record;
+        let mut found = self.level_with(&begun.row.handle, self.other(begun.pair)?).await?.record;
         found.holder.device(&begun.credential, self.clock.now())?;
         found.holder.usable()?;
-        let same = found.holder.epoch == begun.row.holder.epoch && found.generation == begun.row.generation;
-        if same { Ok(found) } else { Err(Refusal::NodesDisagree) }
+        if found.holder.epoch != begun.row.holder.epoch {
+            return Err(Refusal::NodesDisagree);
+        }
+        let mut private = self.private(&found)?;
+        self.move_to(&mut found, &mut private, begun.row.generation)?;
+        Ok(found)
     }
 
     /// The row with the commitments that the pair's other node answers to: a node that missed their reports asks for them.
@@ -228,7 +237,13 @@ impl Node {
         let whole = pair
             .assigned(other)
             .all(|subset| held.pseudonym[subset.slot()].is_some() && held.epoch[subset.slot()].is_some());
-        if whole { Ok(row) } else { Ok(self.healed(&row.handle).await?.record) }
+        if whole {
+            return Ok(row);
+        }
+        let mut healed = self.healed(&row.handle).await?.record;
+        let mut private = self.private(&healed)?;
+        self.move_to(&mut healed, &mut private, row.generation)?;
+        Ok(healed)
     }
 
     fn token(&self, begun: &Begun, peer: &SignInOffer) -> Result<IdToken, Refusal> {

@@ -2,7 +2,8 @@
 
 use super::change::parsed;
 use super::paper::Copies;
-use super::row::{Private, Row};
+use super::row::{Commitments, Private, Row};
+use super::sub_keys::RowKeys;
 use super::{Node, node_name};
 use crate::{open_signed, retrying, sign};
 use hufu_domain::holder::{credential_hash, label};
@@ -83,7 +84,10 @@ impl Node {
         let statement = parsed(&request.statement)?;
         let mut accepted = StatementAccepted { version: statement.version + 1, head, report: None, offer: None };
         if matches!(statement.change, Change::EndSessions { .. }) && head == row.holder.head {
-            accepted.report = Some(self.epoch_report(row, private)?);
+            // All nodes report at one generation, so that the wallet can compare: the one of the statement's own time.
+            let (mut row, mut private) = (row.clone(), private.clone());
+            self.move_to(&mut row, &mut private, self.generations().at(statement.t))?;
+            accepted.report = Some(self.epoch_report(&row, &private)?);
         }
         if let (Some(copies), Some(pair)) = (copies, request.pair)
             && pair.members().contains(&self.index)
@@ -96,8 +100,9 @@ impl Node {
     /// What this node commits to for the row's present epoch. It can be had again at any time: a wallet that lost the peers' reports
     /// on the way brings these.
     fn epoch_report(&self, row: &Row, private: &Private) -> Result<Signed<EpochReport>, Refusal> {
-        let commitments = self.epoch_commitments(private, &row.holder.epoch)?;
-        let report = EpochReport { head: row.holder.head, node: self.index, commitments };
+        let commitments = self.epoch_commitments(&RowKeys::of(row, private))?;
+        let (head, generation) = (row.holder.head, row.generation);
+        let report = EpochReport { head, node: self.index, generation, commitments };
         sign(self.keys.as_ref(), self.name(), &report)
     }
 
@@ -112,12 +117,17 @@ impl Node {
     async fn submit_reports_once(&self, request: &SubmitReports) -> Result<Done, Refusal> {
         let found = self.row_of(&request.credential).await?;
         let mut row = found.record.clone();
+        let root_u = self.private(&row)?.root_u;
         let mut refused = None;
         for report in &request.reports {
             // One bad word among them must not keep the good ones out.
             match self.epoch_word(&row, report) {
                 // Two that contradict each other are another matter: nobody knows which of them lies.
-                Ok(word) => row.commitments.take_epoch(&word)?,
+                Ok(word) => {
+                    let said = Commitments::said_of_epoch(&word)?;
+                    let said = self.told_at(&row, &root_u, said, [word.generation, row.generation])?;
+                    row.commitments.take(&said)?;
+                }
                 Err(refusal) => refused = Some(refusal),
             }
         }
@@ -159,9 +169,10 @@ impl Node {
     pub async fn read_row(&self, request: &ReadRow) -> Result<RowView, Refusal> {
         self.settled().await?;
         let found = self.by_holder_key(&request.proof, b"row").await?;
-        let row = &found.record;
-        let private = self.private(row)?;
-        let remembered = self.remembered(row).await?;
+        let mut row = found.record;
+        let mut private = self.private(&row)?;
+        self.move_to(&mut row, &mut private, self.generations().at(request.proof.t))?;
+        let remembered = self.remembered(&row).await?;
         let changes = remembered.iter().filter_map(|remembered| {
             let said = self.said(&remembered.record)?;
             let statement: Statement = serde_json::from_slice(&said.statement.0).ok()?;
@@ -177,7 +188,8 @@ impl Node {
             next_batch: row.holder.batch + 1,
             contact: private.contact,
             commitments: row.commitments.complete(),
-            report: self.epoch_report(row, &private)?,
+            generation: row.generation,
+            report: self.epoch_report(&row, &private)?,
             changes: changes.collect(),
         })
     }

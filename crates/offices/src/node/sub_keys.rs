@@ -1,7 +1,8 @@
 //! A person's sub-keys at this node (flows 1, 3): computed when needed, never stored.
 
-use super::{Commitments, Node, Private};
-use hufu_kernel::{Element, Epoch, NodeIndex, Pair, Refusal, Secret, Subset};
+use super::{Commitments, Node, Private, Row};
+use crate::key_names;
+use hufu_kernel::{Bytes, Element, Epoch, KeyError, NodeIndex, Pair, Refusal, Secret, Subset};
 use hufu_pairwise::{
     Group, Intl, commitment, epoch_message, oprf_commitment, password_sub_key, sub_key, sum_scalars, sum_sub_keys,
 };
@@ -11,42 +12,70 @@ use std::collections::BTreeMap;
 
 type Scalar = <Intl as Group>::Scalar;
 
+/// What a person's sub-keys at this node follow from.
+pub(super) struct RowKeys<'a> {
+    pub private: &'a Private,
+    pub generation: u32,
+    pub epoch: &'a Epoch,
+}
+
+impl<'a> RowKeys<'a> {
+    /// Those of a row; `private` is its sealed part, at the row's generation.
+    pub(super) fn of(row: &'a Row, private: &'a Private) -> Self {
+        Self { private, generation: row.generation, epoch: &row.holder.epoch }
+    }
+}
+
 impl Node {
-    fn prf(&self, key: &str, subset: Subset, message: &[u8]) -> Result<[u8; 32], Refusal> {
-        let name = format!("{key}-{}", subset.name());
-        self.keys.hmac(&name, message).map(|octets| octets.0).map_err(|error| crate::broken(&error))
+    pub(super) fn prf(&self, key: &str, message: &[u8]) -> Result<[u8; 32], Refusal> {
+        self.keys.hmac(key, message).map(|octets| octets.0).map_err(|error| crate::broken(&error))
     }
 
-    fn pseudonym_key(&self, private: &Private, subset: Subset) -> Result<Scalar, Refusal> {
-        let prf = self.prf("k", subset, private.root_u.as_slice())?;
-        let offset = private.offsets.iter().find(|(held, _)| *held == subset).map(|(_, d)| d.0.as_slice());
+    /// e_A at a generation: HMAC under its K_A, and the offset that stands among `offsets`.
+    pub(super) fn sub_key_of(
+        &self,
+        offsets: &[(Subset, Bytes)],
+        generation: u32,
+        subset: Subset,
+        message: &[u8],
+    ) -> Result<Scalar, Refusal> {
+        let name = key_names::sub_key(subset, generation);
+        let prf = match self.keys.hmac(&name, message) {
+            Ok(prf) => prf.0,
+            // Destroyed, and the row was not moved before: it comes anew from both peers.
+            Err(KeyError::Missing(_)) => return Err(Refusal::NodesDisagree),
+            Err(error) => return Err(crate::broken(&error)),
+        };
+        let offset = offsets.iter().find(|(held, _)| *held == subset).map(|(_, d)| d.0.as_slice());
         sub_key::<Intl>(&prf, offset).map_err(|error| crate::broken(&error))
     }
 
-    fn epoch_key(&self, private: &Private, epoch: &Epoch, subset: Subset) -> Result<Scalar, Refusal> {
-        let prf = self.prf("k", subset, &epoch_message(private.root_u.as_slice(), epoch.as_slice()))?;
-        sub_key::<Intl>(&prf, None).map_err(|error| crate::broken(&error))
+    fn pseudonym_key(&self, keys: &RowKeys<'_>, subset: Subset) -> Result<Scalar, Refusal> {
+        let private = keys.private;
+        self.sub_key_of(&private.offsets, keys.generation, subset, private.root_u.as_slice())
+    }
+
+    fn epoch_key(&self, keys: &RowKeys<'_>, subset: Subset) -> Result<Scalar, Refusal> {
+        let message = epoch_message(keys.private.root_u.as_slice(), keys.epoch.as_slice());
+        self.sub_key_of(&keys.private.epoch_offsets, keys.generation, subset, &message)
     }
 
     fn password_key(&self, private: &Private, subset: Subset) -> Result<Secret<32>, Refusal> {
-        Ok(password_sub_key(&self.prf("kp", subset, private.root_u.as_slice())?))
+        let name = format!("kp-{}", subset.name());
+        Ok(password_sub_key(&self.prf(&name, private.root_u.as_slice())?))
     }
 
     /// The sum of the pseudonym sub-keys assigned to this node in `pair`: it multiplies once.
-    pub(super) fn assigned_pseudonym(&self, private: &Private, pair: Pair) -> Result<Scalar, Refusal> {
-        let keys = pair
-            .assigned(self.index)
-            .map(|subset| self.pseudonym_key(private, subset))
-            .collect::<Result<Vec<_>, _>>()?;
+    pub(super) fn assigned_pseudonym(&self, keys: &RowKeys<'_>, pair: Pair) -> Result<Scalar, Refusal> {
+        let keys =
+            pair.assigned(self.index).map(|subset| self.pseudonym_key(keys, subset)).collect::<Result<Vec<_>, _>>()?;
         sum_scalars::<Intl>(&keys).ok_or(Refusal::Malformed)
     }
 
     /// The same for the epoch.
-    pub(super) fn assigned_epoch(&self, private: &Private, epoch: &Epoch, pair: Pair) -> Result<Scalar, Refusal> {
-        let keys = pair
-            .assigned(self.index)
-            .map(|subset| self.epoch_key(private, epoch, subset))
-            .collect::<Result<Vec<_>, _>>()?;
+    pub(super) fn assigned_epoch(&self, keys: &RowKeys<'_>, pair: Pair) -> Result<Scalar, Refusal> {
+        let keys =
+            pair.assigned(self.index).map(|subset| self.epoch_key(keys, subset)).collect::<Result<Vec<_>, _>>()?;
         sum_scalars::<Intl>(&keys).ok_or(Refusal::Malformed)
     }
 
@@ -60,13 +89,13 @@ impl Node {
     }
 
     /// What this node commits to for a person.
-    pub(super) fn commitments(&self, private: &Private, epoch: &Epoch) -> Result<BTreeMap<Subset, Reported>, Refusal> {
+    pub(super) fn commitments(&self, keys: &RowKeys<'_>) -> Result<BTreeMap<Subset, Reported>, Refusal> {
         Subset::of(self.index)
             .map(|subset| {
                 let reported = Reported {
-                    pseudonym: commitment::<Intl>(&self.pseudonym_key(private, subset)?),
-                    epoch: commitment::<Intl>(&self.epoch_key(private, epoch, subset)?),
-                    password: oprf_commitment(&self.password_key(private, subset)?)
+                    pseudonym: commitment::<Intl>(&self.pseudonym_key(keys, subset)?),
+                    epoch: commitment::<Intl>(&self.epoch_key(keys, subset)?),
+                    password: oprf_commitment(&self.password_key(keys.private, subset)?)
                         .map_err(|error| crate::broken(&error))?,
                 };
                 Ok((subset, reported))
@@ -75,14 +104,8 @@ impl Node {
     }
 
     /// What this node commits to for a new epoch.
-    pub(super) fn epoch_commitments(
-        &self,
-        private: &Private,
-        epoch: &Epoch,
-    ) -> Result<BTreeMap<Subset, Element>, Refusal> {
-        Subset::of(self.index)
-            .map(|subset| Ok((subset, commitment::<Intl>(&self.epoch_key(private, epoch, subset)?))))
-            .collect()
+    pub(super) fn epoch_commitments(&self, keys: &RowKeys<'_>) -> Result<BTreeMap<Subset, Element>, Refusal> {
+        Subset::of(self.index).map(|subset| Ok((subset, commitment::<Intl>(&self.epoch_key(keys, subset)?)))).collect()
     }
 }
 
@@ -102,16 +125,49 @@ fn put(slot: &mut Option<Element>, reported: &Element) -> Result<(), Refusal> {
 }
 
 impl Commitments {
-    /// Takes a node's enrolment report.
+    /// What a node's enrolment report says.
     ///
     /// # Errors
     /// See [`put`].
-    pub(super) fn take(&mut self, report: &Report) -> Result<(), Refusal> {
+    pub(super) fn said(report: &Report) -> Result<Self, Refusal> {
+        let mut said = Self::default();
         for (subset, reported) in &report.commitments {
             holds(report.node, *subset)?;
-            put(&mut self.pseudonym[subset.slot()], &reported.pseudonym)?;
-            put(&mut self.epoch[subset.slot()], &reported.epoch)?;
-            put(&mut self.password[subset.slot()], &reported.password)?;
+            said.pseudonym[subset.slot()] = Some(reported.pseudonym.clone());
+            said.epoch[subset.slot()] = Some(reported.epoch.clone());
+            said.password[subset.slot()] = Some(reported.password.clone());
+        }
+        Ok(said)
+    }
+
+    /// What a node's report on a new epoch says.
+    ///
+    /// # Errors
+    /// See [`put`].
+    pub(super) fn said_of_epoch(report: &EpochReport) -> Result<Self, Refusal> {
+        let mut said = Self::default();
+        for (subset, reported) in &report.commitments {
+            holds(report.node, *subset)?;
+            said.epoch[subset.slot()] = Some(reported.clone());
+        }
+        Ok(said)
+    }
+
+    /// Takes what a node said; both are of one generation.
+    ///
+    /// # Errors
+    /// See [`put`].
+    pub(super) fn take(&mut self, said: &Self) -> Result<(), Refusal> {
+        for (held, said) in [
+            (&mut self.pseudonym, &said.pseudonym),
+            (&mut self.epoch, &said.epoch),
+            (&mut self.password, &said.password),
+        ] {
+            for (slot, reported) in held.iter_mut().zip(said) {
+                if let Some(reported) = reported {
+                    put(slot, reported)?;
+                }
+            }
         }
         Ok(())
     }
@@ -127,18 +183,6 @@ impl Commitments {
             })
         };
         Subset::ALL.into_iter().filter_map(|subset| Some((subset, of(subset)?))).collect()
-    }
-
-    /// Takes a node's report on a new epoch.
-    ///
-    /// # Errors
-    /// See [`put`].
-    pub(super) fn take_epoch(&mut self, report: &EpochReport) -> Result<(), Refusal> {
-        for (subset, reported) in &report.commitments {
-            holds(report.node, *subset)?;
-            put(&mut self.epoch[subset.slot()], reported)?;
-        }
-        Ok(())
     }
 }
 

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use hufu_kernel::{NodeIndex, Refusal};
 use hufu_offices::ports::NodePeer;
 use hufu_wire::api::peer::{
-    AcceptanceReply, AskAcceptance, AskEntries, AskPromise, AskRows, AskStatements, AskSums, Entries, Level, Levelled,
-    PromiseReply, Rows, Statements, Sums,
+    AcceptanceReply, AskAcceptance, AskEntries, AskMoved, AskPromise, AskRows, AskStatements, AskSums, Entries, Level,
+    Levelled, Moved, PromiseReply, Rows, Statements, Sums,
 };
 use std::sync::Arc;
 
@@ -56,4 +56,5 @@ between_nodes! {
     "/office/v1/peer/sums"       sums(AskSums) -> Sums, "sums over many rows";
     "/office/v1/peer/entries"    entries(AskEntries) -> Entries, "where single rows stand";
     "/office/v1/peer/rows"       rows(AskRows) -> Rows, "whole rows";
+    "/office/v1/peer/moved"      moved(AskMoved) -> Moved, "how far the rows have moved to new keys";
 }

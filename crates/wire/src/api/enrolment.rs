@@ -306,6 +306,9 @@ pub struct Report {
     pub node: NodeIndex,
     /// The epoch the epoch commitments belong to.
     pub epoch: Epoch,
+    /// The generation of K_A that they belong to: the one of the enrolment's start.
+    #[serde(skip_serializing_if = "super::is_first", default)]
+    pub generation: u32,
     /// Per held subset.
     pub commitments: BTreeMap<Subset, Commitments>,
 }

@@ -157,6 +157,9 @@ pub struct EpochReport {
     pub head: Head,
     /// The reporting node.
     pub node: hufu_kernel::NodeIndex,
+    /// The generation of K_A that they belong to.
+    #[serde(skip_serializing_if = "super::is_first", default)]
+    pub generation: u32,
     /// Per held subset.
     pub commitments: std::collections::BTreeMap<hufu_kernel::Subset, hufu_kernel::Element>,
 }
@@ -255,7 +258,12 @@ pub struct RowView {
     pub contact: Locator,
     /// What the nodes committed to for this person: a device that is new, or that was away while sessions ended, takes them from
     /// two nodes that say the same.
+    ///
+    /// As they are at the proof's time: a rotation of K_A moves each of them, and never their sum (docs/decisions/0017).
     pub commitments: std::collections::BTreeMap<hufu_kernel::Subset, super::enrolment::Commitments>,
+    /// The generation of K_A that they belong to.
+    #[serde(skip_serializing_if = "super::is_first", default)]
+    pub generation: u32,
     /// This node's own commitments for the present epoch, signed: what heals a change of epoch whose reports were lost.
     pub report: super::Signed<EpochReport>,
     /// The changes the row remembers, newest last: kind and minute.

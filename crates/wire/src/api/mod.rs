@@ -14,3 +14,9 @@ mod signed;
 pub mod trust;
 
 pub use signed::{Purpose, Signed, SignedError};
+
+/// Generation 0 is not written: messages are what they were before there were generations.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+pub(crate) fn is_first(generation: &u32) -> bool {
+    *generation == 0
+}

@@ -246,6 +246,36 @@ pub struct Entry {
     pub generation: u32,
 }
 
+// -- generations of K_A
+
+/// Asks whether a peer's rows have moved to a generation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AskMoved {
+    /// The newest one.
+    pub generation: u32,
+}
+
+/// How far a node's rows have moved to new K_A (docs/decisions/0017).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Moved {
+    /// The generation that counts at the node now.
+    pub generation: u32,
+    /// Rows that still stand at an older one; nothing before the node has looked at all of them, or if it counts by another one than
+    /// it was asked about.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub behind: Option<u64>,
+}
+
+impl Moved {
+    /// Whether this node needs nothing older than `generation` any more. Old K_A and Z may be destroyed when all three nodes say so.
+    #[must_use]
+    pub fn is_over(&self, generation: u32) -> bool {
+        self.generation == generation && self.behind == Some(0)
+    }
+}
+
 // -- whole rows
 
 /// Asks for whole rows, at most [`AskRows::MOST`].
@@ -282,6 +312,9 @@ pub struct WholeRow {
     /// d_A of the one subset the two nodes share; absent while zero.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub offset: Option<Bytes>,
+    /// The same for the present epoch.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub epoch_offset: Option<Bytes>,
     /// Certificate copies in force.
     pub copies: Vec<CopiesInForce>,
     /// The statements it remembers, oldest first.

@@ -136,6 +136,9 @@ pub struct SignInOffer {
     pub commitments: Bytes,
     /// Whether the peers' rows agree.
     pub state: RowState,
+    /// The generation of K_A that was evaluated under: a wallet that has the commitments of another one knows that it needs these.
+    #[serde(skip_serializing_if = "super::is_first", default)]
+    pub generation: u32,
 }
 
 /// Round 2: the other node's offer, carried by the wallet.

@@ -82,6 +82,8 @@ export class FakeOffices {
   reaches: (path: string) => boolean = () => true;
   windowOpen = true;
   number = "KQ7MX3RT2C";
+  /** Of K_A: 0 at first. */
+  generation = 0;
   /** When copies of the certificate expire, if not after a day. */
   copiesExpire: number | undefined;
 
@@ -178,6 +180,22 @@ export class FakeOffices {
     for (const node of NODES) this.#words.set(node, new Set(SUBSETS));
   }
 
+  /** New K_A: every sub-key changes, no sum does (docs/decisions/0017). */
+  rotate(): void {
+    for (const kind of ["pseudonym", "epoch"] as const) {
+      const keys = this.#keys[kind];
+      const [z12, z13] = [draw(G1.order), draw(G1.order)];
+      const moved = { "12": keys["12"] + z12, "13": keys["13"] + z13, "23": keys["23"] + 2n * G1.order - z12 - z13 };
+      for (const subset of SUBSETS) keys[subset] = moved[subset] % G1.order;
+    }
+    this.generation += 1;
+  }
+
+  /** As messages say it: the first generation is not written. */
+  get #said(): { generation?: number } {
+    return this.generation > 0 ? { generation: this.generation } : {};
+  }
+
   /** Whether `node` can check every part of the epoch. */
   #knows(node: NodeIndex): boolean {
     return this.#words.get(node)!.size === SUBSETS.length;
@@ -187,7 +205,7 @@ export class FakeOffices {
     const commitments = Object.fromEntries(
       SUBSETS.filter((subset) => holds(node, subset)).map((subset) => [subset, this.#commitment("epoch", subset)]),
     );
-    return this.sign(node, "epoch-report", { head: this.#head, node, commitments });
+    return this.sign(node, "epoch-report", { head: this.#head, node, ...this.#said, commitments });
   }
 
   #reported(node: NodeIndex, { reports }: any): unknown {
@@ -206,7 +224,7 @@ export class FakeOffices {
         this.#committed(subset),
       ]),
     );
-    return this.sign(node, "report", change({ enrolment_id: this.enrolmentId, node, epoch: b64(random(16)), commitments }));
+    return this.sign(node, "report", change({ enrolment_id: this.enrolmentId, node, epoch: b64(random(16)), ...this.#said, commitments }));
   }
 
   #sum(kind: "pseudonym" | "epoch" | "password", pair: Pair, node: NodeIndex, order: bigint): bigint {
@@ -280,7 +298,7 @@ export class FakeOffices {
     const header = this.forge.header ?? { alg: "EdDSA", typ: "JWT", kid: "k" };
     const input = `${b64(json(header))}.${b64(json(this.forge.token?.(token) ?? token))}`;
     const { session, commitments, state } = this.#open(pair, node, [input]);
-    return { session, evaluation: evaluateBoth(x1, x2, base), commitments: commitments[0], state };
+    return { session, evaluation: evaluateBoth(x1, x2, base), commitments: commitments[0], state, ...this.#said };
   }
 
   #finish(node: NodeIndex, { session, peer }: any) {
@@ -298,6 +316,7 @@ export class FakeOffices {
       version: this.#version, head: this.#head, status: "active", number: this.number,
       flags: { real: true, unique: true, alive: true, band: "18_or_over" }, devices: [], next_batch: 1, contact: b64(random(32)),
       commitments: Object.fromEntries([...this.#words.get(node)!].sort().map((subset) => [subset, this.#committed(subset)])),
+      ...this.#said,
       report: this.#epochReport(node),
       changes: [["lock", this.now]],
     };

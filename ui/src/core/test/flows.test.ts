@@ -347,6 +347,52 @@ export default {
     equal(offices.seen.filter((one) => one.path === "/v1/reports").length, carried, "and they are carried once");
   },
 
+  async "new keys at the nodes: the same names, no prompt more, and two reads once"() {
+    const { offices, passkeys, wallet } = await enrolled();
+    const asked = await wallet.signIn.openTransaction(offices.tx);
+    const names = async () => {
+      const { sub, hufu } = (await wallet.signIn.agree(asked, ["real"])).payload;
+      return [sub, hufu.ep];
+    };
+    const before = await names();
+    const reads = () => offices.seen.filter((one) => one.path === "/v1/row").length;
+    equal([passkeys.prompts, reads()], [1, 0], "the control");
+    offices.rotate();
+    equal(await names(), before);
+    equal([passkeys.prompts, reads()], [2, 3]);
+    equal(await names(), before);
+    equal([passkeys.prompts, reads()], [3, 3], "what was learnt is kept");
+    offices.rotate();
+    await wallet.statements.endSessions();
+    const after = await names();
+    equal(after[0], before[0]);
+    differ(after[1], before[1]);
+    // A node that invents a generation gains nothing, not even a question.
+    lies(offices, "/v1/sign-in/begin", (offer, to) => (to === 1 ? { ...offer, generation: 9 } : offer));
+    const seen = reads();
+    equal(await names(), after);
+    equal(reads(), seen);
+  },
+
+  async "new keys: a node that lies about one of them is outvoted, and two that lie alike do not have the sum"() {
+    const { offices, wallet } = await enrolled();
+    const asked = await wallet.signIn.openTransaction(offices.tx);
+    const { sub } = (await wallet.signIn.agree(asked, ["real"])).payload;
+    const lie = (row: any) => ({ ...row, commitments: { ...row.commitments, "12": { ...row.commitments["12"], pseudonym: row.commitments["13"].pseudonym } } });
+    for (const liar of [1, 2, 3]) {
+      offices.rotate();
+      lies(offices, "/v1/row", (row, to) => (to === liar ? lie(row) : row));
+      equal((await wallet.signIn.agree(asked, ["real"])).payload.sub, sub);
+    }
+    const held = JSON.stringify((await wallet.exportAll()).wallet);
+    offices.rotate();
+    lies(offices, "/v1/row", lie);
+    await rejects(wallet.signIn.agree(asked, ["real"]), (error: any) => error.kind === "untrusted" && /another sum/.test(error.message));
+    equal(JSON.stringify((await wallet.exportAll()).wallet), held, "and nothing of it is kept");
+    offices.lie = (_to, _path, answer) => answer;
+    equal((await wallet.signIn.agree(asked, ["real"])).payload.sub, sub);
+  },
+
   async "enrolment: a node that dies between device and password stops nobody"() {
     for (const dead of [1, 2, 3] as const) {
       const { offices, passkeys, wallet } = await empty();

@@ -2,6 +2,7 @@
 //! same, and not on one's word.
 
 use super::super::row::{Commitments, Issued, Private, Remembered};
+use super::super::sub_keys::RowKeys;
 use super::super::{Node, Row};
 use super::serve::is_pending;
 use hufu_domain::holder::{Holder, Status};
@@ -21,11 +22,18 @@ pub(super) struct Adopted {
 }
 
 impl Node {
-    /// The whole row as a peer may have it.
+    /// The whole row as a peer may have it, at the generation that counts now: both peers of a node that asks send the same.
+    ///
+    /// # Errors
+    /// [`Refusal::NodesDisagree`] for a row that this node cannot use itself.
     pub(super) async fn whole(&self, to: NodeIndex, name: RowName, row: &Row) -> Result<WholeRow, Refusal> {
-        let private = self.private(row)?;
+        let (mut row, mut private) = (row.clone(), self.private(row)?);
+        self.move_to(&mut row, &mut private, self.generations().at(self.clock.now()))?;
         let shared = self.shared_with(to)?;
-        let offset = private.offsets.iter().find(|(subset, _)| *subset == shared).map(|(_, offset)| offset.clone());
+        let of_shared = |offsets: &[(Subset, Bytes)]| {
+            offsets.iter().find(|(subset, _)| *subset == shared).map(|(_, offset)| offset.clone())
+        };
+        let (offset, epoch_offset) = (of_shared(&private.offsets), of_shared(&private.epoch_offsets));
         let Commitments { pseudonym, epoch, password } = row.commitments.clone();
         let copies =
             row.copies.iter().map(|issued| CopiesInForce { until: issued.until, places: issued.places.clone() });
@@ -43,8 +51,9 @@ impl Node {
             },
             commitments: HeldCommitments { pseudonym, epoch, password },
             offset,
+            epoch_offset,
             copies: copies.collect(),
-            said: self.carried_after(row, 0).await?,
+            said: self.carried_after(&row, 0).await?,
         })
     }
 
@@ -125,11 +134,15 @@ impl Node {
         if found.as_ref().is_some_and(ahead) {
             return Ok(());
         }
-        let mut offsets = Vec::new();
+        if !self.generations().has(common.generation) {
+            // Keys that this node has not got yet, or a peer that has not moved on.
+            return Err(Refusal::NodesDisagree);
+        }
+        let (mut offsets, mut epoch_offsets) = (Vec::new(), Vec::new());
         for (from, whole) in [(peer, one), (self.third(peer), other)] {
-            if let Some(offset) = &whole.offset {
-                offsets.push((self.shared_with(from)?, offset.clone()));
-            }
+            let shared = self.shared_with(from)?;
+            offsets.extend(whole.offset.iter().map(|offset| (shared, offset.clone())));
+            epoch_offsets.extend(whole.epoch_offset.iter().map(|offset| (shared, offset.clone())));
         }
         let private = Private {
             root_u: common.root_u,
@@ -139,18 +152,20 @@ impl Node {
             face: common.face,
             number: common.number.clone(),
             offsets,
+            epoch_offsets,
         };
         let handle = found.as_ref().map_or_else(|| Handle::random(self.rng.as_ref()), |found| found.record.handle);
         let enrolment = match &found {
             Some(found) => found.record.enrolment,
             None => self.adopted_index(&common.root_u)?,
         };
+        let keys = RowKeys { private: &private, generation: common.generation, epoch: &holder.epoch };
         let row = Row {
             handle,
             enrolment,
             private: self.seal(&handle, &private)?,
             generation: common.generation,
-            commitments: self.merged(peer, &private, &holder, [&one.commitments, &other.commitments])?,
+            commitments: self.merged(peer, &keys, [&one.commitments, &other.commitments])?,
             root_index: index,
             number_index: self.number_index(common.number.as_str())?,
             copies: in_both(&one.copies, &other.copies),
@@ -164,14 +179,8 @@ impl Node {
     }
 
     /// This node's own commitments, and the third as the peers report it.
-    fn merged(
-        &self,
-        peer: NodeIndex,
-        private: &Private,
-        holder: &Holder,
-        told: [&HeldCommitments; 2],
-    ) -> Result<Commitments, Refusal> {
-        let own = self.commitments(private, &holder.epoch)?;
+    fn merged(&self, peer: NodeIndex, keys: &RowKeys<'_>, told: [&HeldCommitments; 2]) -> Result<Commitments, Refusal> {
+        let own = self.commitments(keys)?;
         let mut held = Commitments::default();
         for subset in Subset::ALL {
             let slot = subset.slot();

@@ -5,8 +5,8 @@ use crate::ports::NodePeer;
 use async_trait::async_trait;
 use hufu_kernel::{NodeIndex, Refusal};
 use hufu_wire::api::peer::{
-    AcceptanceReply, AskAcceptance, AskEntries, AskPromise, AskRows, AskStatements, AskSums, Entries, Level, Levelled,
-    PromiseReply, Rows, Statements, Sums,
+    AcceptanceReply, AskAcceptance, AskEntries, AskMoved, AskPromise, AskRows, AskStatements, AskSums, Entries, Level,
+    Levelled, Moved, PromiseReply, Rows, Statements, Sums,
 };
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -55,5 +55,9 @@ impl NodePeer for Beside {
 
     async fn rows(&self, from: NodeIndex, ask: &AskRows) -> Result<Rows, Refusal> {
         NodePeer::rows(self.node()?.as_ref(), from, ask).await
+    }
+
+    async fn moved(&self, from: NodeIndex, ask: &AskMoved) -> Result<Moved, Refusal> {
+        NodePeer::moved(self.node()?.as_ref(), from, ask).await
     }
 }

@@ -147,7 +147,7 @@ impl Node {
                 let Some(byte) = value.and_then(|value| value.0.get(1 + prefix.len())) else { continue };
                 if !is_pending(&found.record) {
                     let sum = &mut sums[usize::from(*byte)];
-                    *sum = sum.wrapping_add(weight(&found.record));
+                    *sum = sum.wrapping_add(weight(&found.record, self.is_stranded(&found.record)));
                 }
             }
             seen += page.rows.len();
@@ -217,6 +217,9 @@ impl Node {
             tracing::error!(peer = peer.get(), "a row has another history at a peer");
             // If both peers have that one, this node is the odd one out, and nobody was told otherwise by two.
             whole.push(entry.row);
+        } else if entry.at.version == ours.version && self.is_stranded(row) {
+            // From a backup of before a rotation whose old keys are destroyed.
+            whole.push(entry.row);
         }
     }
 
@@ -249,9 +252,9 @@ impl Node {
     }
 }
 
-/// What a row adds to its sum: the same at every node whose row has the same history.
-fn weight(row: &Row) -> u128 {
-    let digest =
-        Sha256::digest(framed(&[b"hufu-v1-row-sum", &row.holder.version.to_be_bytes(), row.holder.head.as_slice()]));
+/// What a row adds to its sum: the same at every node whose row has the same history. One that this node cannot use is to be found.
+fn weight(row: &Row, stranded: bool) -> u128 {
+    let purpose: &[u8] = if stranded { b"hufu-v1-row-stranded" } else { b"hufu-v1-row-sum" };
+    let digest = Sha256::digest(framed(&[purpose, &row.holder.version.to_be_bytes(), row.holder.head.as_slice()]));
     digest.iter().take(16).fold(0, |sum, byte| sum << 8 | u128::from(*byte))
 }

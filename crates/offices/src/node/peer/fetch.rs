@@ -1,14 +1,16 @@
 //! A row that is behind: the statements it missed, each checked as if it came now, with the words of two nodes; and the commitments.
 
 use super::super::change::{name_of, parsed};
+use super::super::row::Commitments;
+use super::super::sub_keys::RowKeys;
 use super::super::{Node, Row};
 use super::serve::{is_pending, levelled};
 use crate::{open_signed, retrying};
 use hufu_domain::holder::Timing;
-use hufu_kernel::{Element, Handle, Head, NodeIndex, Refusal, Subset};
+use hufu_kernel::{Handle, Head, NodeIndex, Octets, Refusal, Subset};
 use hufu_store::Versioned;
 use hufu_wire::api::Signed;
-use hufu_wire::api::enrolment::Commitments as Reported;
+use hufu_wire::api::holder::Change;
 use hufu_wire::api::peer::{AskStatements, Carried, Level, Levelled, RowReport};
 use hufu_wire::api::trust::node_name;
 use std::collections::BTreeSet;
@@ -51,7 +53,7 @@ impl Node {
     pub(super) async fn catch_up(&self, peer: NodeIndex, handle: &Handle) -> Result<bool, Refusal> {
         let found = self.row_at(handle).await?;
         let row = self.row_name(peer, &self.private(&found.record)?.root_u)?;
-        if is_pending(&found.record) {
+        if is_pending(&found.record) || self.is_stranded(&found.record) {
             return self.adopt(peer, &[row]).await.map(|adopted| adopted.taken > 0);
         }
         let after = found.record.holder.version;
@@ -60,8 +62,9 @@ impl Node {
             return Ok(false);
         }
         let missed = sent.at.version - after;
-        // Further than a row remembers, or from before two nodes' words were kept with it.
-        if sent.said.len() as u64 != missed || sent.said.iter().any(|said| said.accepted.is_empty()) {
+        // Further than a row remembers, from before two nodes' words were kept with it, or of keys that are destroyed.
+        let too_old = |said: &Carried| said.accepted.is_empty() || self.is_of_older_keys(said);
+        if sent.said.len() as u64 != missed || sent.said.iter().any(too_old) {
             return self.adopt(peer, &[row]).await.map(|adopted| adopted.taken > 0);
         }
         for said in &sent.said {
@@ -75,6 +78,13 @@ impl Node {
             tracing::warn!(code = refusal.code(), "the peers' commitments are still to come");
         }
         Ok(true)
+    }
+
+    /// An epoch that was drawn while keys counted that this node has destroyed since.
+    fn is_of_older_keys(&self, said: &Carried) -> bool {
+        parsed(&said.statement).is_ok_and(|statement| {
+            matches!(statement.change, Change::EndSessions { .. }) && self.generations().born(statement.t).is_none()
+        })
     }
 
     /// One statement that two nodes have accepted while this one was away.
@@ -121,8 +131,9 @@ impl Node {
 
     async fn healed_once(&self, handle: &Handle) -> Result<Versioned<Row>, Refusal> {
         let found = self.row_at(handle).await?;
-        let root_u = self.private(&found.record)?.root_u;
-        let mut third: Option<Reported> = None;
+        let private = self.private(&found.record)?;
+        let root_u = private.root_u;
+        let mut third: Option<Commitments> = None;
         for peer in self.others() {
             let ask = AskStatements { row: self.row_name(peer, &root_u)?, after: found.record.holder.version };
             let Ok(sent) = self.peer(peer).statements(self.index, &ask).await else { continue };
@@ -138,16 +149,9 @@ impl Node {
         }
         let Some(third) = third else { return Err(Refusal::NodesDisagree) };
         let mut row = found.record.clone();
-        let slot = self.foreign().slot();
-        let put = |held: &mut [Option<Element>; 3], told: Element| held[slot] = Some(told);
-        put(&mut row.commitments.pseudonym, third.pseudonym);
-        put(&mut row.commitments.epoch, third.epoch);
-        put(&mut row.commitments.password, third.password);
-        let own = self.commitments(&self.private(&row)?, &row.holder.epoch)?;
-        for (subset, own) in own {
-            row.commitments.pseudonym[subset.slot()] = Some(own.pseudonym);
-            row.commitments.epoch[subset.slot()] = Some(own.epoch);
-            row.commitments.password[subset.slot()] = Some(own.password);
+        row.commitments = third;
+        for (subset, own) in self.commitments(&RowKeys::of(&row, &private))? {
+            row.commitments.take(&Commitments::of(subset, &own))?;
         }
         if row != found.record {
             self.put(&row, Some(&found)).await?;
@@ -160,27 +164,34 @@ impl Node {
         Subset::ALL.into_iter().find(|subset| !subset.held_by(self.index)).unwrap_or(Subset::S12)
     }
 
-    /// What a peer commits to for the keys this node does not hold; nothing if its row is elsewhere.
+    /// What a peer commits to for the keys this node does not hold, at the generation of this node's row; nothing if its row is elsewhere.
     fn foreign_keys(
         &self,
         peer: NodeIndex,
         row: &Row,
         report: &Signed<RowReport>,
-    ) -> Result<Option<Reported>, Refusal> {
+    ) -> Result<Option<Commitments>, Refusal> {
         let opened: RowReport = open_signed(&self.trust, node_name(peer), report)
             .map_err(|_| self.refuse(peer, "a report that is not its own"))?;
         if opened.node != peer {
             return Err(self.refuse(peer, "a report that is not its own"));
         }
-        if (opened.head, opened.generation) != (row.holder.head, row.generation) {
+        let generations = self.generations();
+        if opened.head != row.holder.head || !(generations.has(opened.generation) && generations.has(row.generation)) {
             return Ok(None);
         }
-        let own = self.commitments(&self.private(row)?, &row.holder.epoch)?;
+        let (mut own, mut private) = (row.clone(), self.private(row)?);
+        let root_u: Octets<32> = private.root_u;
+        self.move_to(&mut own, &mut private, opened.generation)?;
+        let own = self.commitments(&RowKeys::of(&own, &private))?;
         for (subset, told) in &opened.commitments {
             if own.get(subset).is_some_and(|own| own != told) {
                 return Err(self.refuse(peer, "other commitments to a shared key"));
             }
         }
-        Ok(opened.commitments.get(&self.foreign()).cloned())
+        let foreign = self.foreign();
+        let Some(told) = opened.commitments.get(&foreign) else { return Ok(None) };
+        let told = self.told_at(row, &root_u, Commitments::of(foreign, told), [opened.generation, row.generation]);
+        told.map(Some).map_err(|_| self.refuse(peer, "a commitment that is none"))
     }
 }

@@ -96,7 +96,7 @@ impl Node {
         Ok(self.store.find::<Row>("peer", &value.0).await?)
     }
 
-    async fn row_at(&self, handle: &Handle) -> Result<Versioned<Row>, Refusal> {
+    pub(super) async fn row_at(&self, handle: &Handle) -> Result<Versioned<Row>, Refusal> {
         self.store.get::<Row>(&Key::own(handle.as_slice())).await?.ok_or(Refusal::UnknownDevice)
     }
 

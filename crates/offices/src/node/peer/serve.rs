@@ -2,6 +2,7 @@
 
 use super::super::change::{name_of, parsed};
 use super::super::row::{OpenVote, Remembered};
+use super::super::sub_keys::RowKeys;
 use super::super::{Node, Row};
 use super::propose::{held_after, votes};
 use crate::ports::NodePeer;
@@ -14,8 +15,8 @@ use hufu_store::Versioned;
 use hufu_wire::api::Signed;
 use hufu_wire::api::holder::Statement;
 use hufu_wire::api::peer::{
-    Acceptance, AcceptanceReply, AskAcceptance, AskEntries, AskPromise, AskRows, AskStatements, AskSums, Carried,
-    Entries, Level, Levelled, PromiseReply, RowReport, Rows, Statements, Sums, Voted,
+    Acceptance, AcceptanceReply, AskAcceptance, AskEntries, AskMoved, AskPromise, AskRows, AskStatements, AskSums,
+    Carried, Entries, Level, Levelled, Moved, PromiseReply, RowReport, Rows, Statements, Sums, Voted,
 };
 
 #[async_trait]
@@ -85,11 +86,21 @@ impl NodePeer for Node {
             if let Some(found) = self.row_by_peer(from, name).await?
                 && !is_pending(&found.record)
             {
-                rows.push(self.whole(from, *name, &found.record).await?);
+                match self.whole(from, *name, &found.record).await {
+                    Ok(whole) => rows.push(whole),
+                    // A row that waits for its peers itself.
+                    Err(Refusal::NodesDisagree) => {}
+                    Err(refusal) => return Err(refusal),
+                }
             }
         }
         rows.sort_by_key(|whole| whole.row);
         Ok(Rows { rows })
+    }
+
+    async fn moved(&self, _: NodeIndex, ask: &AskMoved) -> Result<Moved, Refusal> {
+        let moved = self.has_moved();
+        Ok(if moved.generation == ask.generation { moved } else { Moved { behind: None, ..moved } })
     }
 }
 
@@ -192,7 +203,7 @@ impl Node {
 
     /// What this node commits to, at the row's head.
     fn row_report(&self, row: &Row) -> Result<Signed<RowReport>, Refusal> {
-        let commitments = self.commitments(&self.private(row)?, &row.holder.epoch)?;
+        let commitments = self.commitments(&RowKeys::of(row, &self.private(row)?))?;
         let report = RowReport { head: row.holder.head, node: self.index, generation: row.generation, commitments };
         sign(self.keys.as_ref(), self.name(), &report)
     }

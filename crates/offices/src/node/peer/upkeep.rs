@@ -31,7 +31,8 @@ impl Node {
         }
     }
 
-    /// Ends votes that have been open for a whole turn, and brings up peers that missed a change. Every few seconds.
+    /// Ends votes that have been open for a whole turn, brings up peers that missed a change, and moves some rows to new K_A while
+    /// there are two generations. Every few seconds.
     ///
     /// # Errors
     /// The store's.
@@ -41,6 +42,7 @@ impl Node {
         }
         let ended = self.end_votes().await;
         self.pay().await;
+        self.advance().await?;
         ended
     }
 

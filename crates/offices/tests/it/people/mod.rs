@@ -14,6 +14,7 @@ mod outages;
 mod peers_that_lie;
 mod recover;
 mod restored;
+mod rotation;
 mod schedule;
 mod sign_in;
 mod stores;

@@ -8,8 +8,8 @@ use hufu_offices::node::{self, Node, NodeParts};
 use hufu_offices::ports::{self, NodePeer};
 use hufu_store::{Store, TrustRoot};
 use hufu_wire::api::peer::{
-    AcceptanceReply, AskAcceptance, AskEntries, AskPromise, AskRows, AskStatements, AskSums, Entries, Level, Levelled,
-    PromiseReply, Rows, Statements, Sums,
+    AcceptanceReply, AskAcceptance, AskEntries, AskMoved, AskPromise, AskRows, AskStatements, AskSums, Entries, Level,
+    Levelled, Moved, PromiseReply, Rows, Statements, Sums,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::sync::{Arc, RwLock};
@@ -118,5 +118,8 @@ impl NodePeer for ReachedPeer {
     }
     async fn rows(&self, from: NodeIndex, ask: &AskRows) -> Result<Rows, Refusal> {
         self.ask(from, "rows", NodePeer::rows(self.nodes.at(self.to).as_ref(), from, ask)).await
+    }
+    async fn moved(&self, from: NodeIndex, ask: &AskMoved) -> Result<Moved, Refusal> {
+        self.ask(from, "moved", NodePeer::moved(self.nodes.at(self.to).as_ref(), from, ask)).await
     }
 }

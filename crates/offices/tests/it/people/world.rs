@@ -1,6 +1,6 @@
 //! A whole service in memory.
 
-use super::keys::{bytes, office};
+use super::keys::{bytes, keeper, office};
 pub use super::network::When;
 use super::network::{Faults, Reached, faulty};
 use super::nodes::{Nodes, Wiring};
@@ -11,6 +11,7 @@ use hufu_kernel::{
     Answer, Bytes, Clock, KeyStore, Lang, ManualClock, NodeIndex, Octets, Pair, Refusal, Rng, Root, SeededRng,
     Strength, Subset, Timestamp, random,
 };
+use hufu_offices::keeper::SoftwareKeeper;
 use hufu_offices::keys::{SoftwareKey, SoftwareKeys};
 use hufu_offices::node::{Node, NodeParts};
 use hufu_offices::ports;
@@ -113,7 +114,7 @@ pub struct World {
     pub post: Arc<Post>,
     pub post_store: Store<hufu_kernel::offices::Post>,
     pub uniqueness: Arc<Uniqueness>,
-    pub node_keys: [Arc<SoftwareKeys>; 3],
+    pub node_keys: [Arc<SoftwareKeeper>; 3],
     registry: Arc<SoftwareKeys>,
     front: Arc<SoftwareKeys>,
     build: Box<dyn Fn() -> Registrar>,
@@ -164,7 +165,7 @@ impl World {
                     ));
                 }
             }
-            (office(&rng, "office", keys), public, jwk)
+            (keeper(&rng, keys), public, jwk)
         });
         let trust = Arc::new(Trust {
             root: Root::Sandbox,
@@ -179,7 +180,7 @@ impl World {
                 front: front.public,
             },
             nodes: node_keys.each_ref().map(|(keys, sealing, es256)| NodeTrust {
-                signing: keys.public,
+                signing: keys.1,
                 sealing: sealing.clone(),
                 es256: es256.clone(),
                 rs256: None,
@@ -208,7 +209,7 @@ impl World {
             Arc::clone(&rules),
         ));
         let parts = {
-            let keys = node_keys.each_ref().map(|(keys, _, _)| Arc::clone(&keys.keys));
+            let keys = node_keys.each_ref().map(|((keys, _), _, _)| Arc::clone(keys));
             let (trust, clock, rng, rules) =
                 (Arc::clone(&trust), Arc::clone(&dyn_clock), Arc::clone(&rng), Arc::clone(&rules));
             let (uniqueness, post) = (Arc::clone(&uniqueness_office), Arc::clone(&post_office));
@@ -274,7 +275,7 @@ impl World {
             post: Arc::clone(&kept.0),
             post_store,
             uniqueness: kept.1,
-            node_keys: node_keys.map(|(keys, _, _)| keys.keys),
+            node_keys: node_keys.map(|((keys, _), _, _)| keys),
             registry: registry.keys,
             front: front.keys,
         }

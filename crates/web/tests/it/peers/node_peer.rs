@@ -39,6 +39,9 @@ impl NodePeer for Notes {
     async fn rows(&self, _: NodeIndex, _: &AskRows) -> Result<Rows, Refusal> {
         Err(Refusal::Busy)
     }
+    async fn moved(&self, _: NodeIndex, _: &AskMoved) -> Result<Moved, Refusal> {
+        Err(Refusal::Busy)
+    }
 }
 
 #[tokio::test]
