@@ -98,9 +98,11 @@ pub async fn write_through_faults(
     let refused: Refused = Arc::new(refused);
     let write = |writer| tokio::spawn(write(store.clone(), writer, told.clone(), Some(Arc::clone(&refused))));
     let writers: Vec<_> = (0..WRITERS).map(write).collect();
+    let mut ended = Vec::new();
     for writer in writers {
-        panic!("{:?}", writer.await.unwrap());
+        ended.push(writer.await.unwrap());
     }
+    panic!("{ended:?}");
 }
 
 type Refused = Arc<dyn Fn() + Send + Sync>;
