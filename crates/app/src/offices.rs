@@ -23,6 +23,7 @@ use hufu_web::health::Probe;
 use hufu_web::metrics::Metrics;
 use hufu_web::reply::Edge;
 use hufu_web::serve::Stop;
+use hufu_wire::api::peer::Moved;
 use hufu_wire::api::trust::Trust;
 use hufu_wire::jose::{Alg, RsaKey};
 use std::path::Path;
@@ -134,6 +135,11 @@ pub trait Running: Send + Sync {
 
     /// What its store has done since the start.
     fn counts(&self) -> Option<Counts> {
+        None
+    }
+
+    /// How far a node's rows have moved to new K_A.
+    fn moved(&self) -> Option<Moved> {
         None
     }
 }

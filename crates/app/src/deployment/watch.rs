@@ -1,6 +1,7 @@
 //! Whether the offices that an office needs can be reached, and whether its clock goes as theirs do. Each is asked now and then, so that
 //! `/readyz` answers at once.
 
+use super::state::{self, AskState, State};
 use async_trait::async_trait;
 use axum::http::StatusCode;
 use hufu_kernel::{Clock, Refusal, Timestamp};
@@ -28,35 +29,38 @@ const APART: i64 = 30;
 #[serde(deny_unknown_fields)]
 struct Ping {}
 
-/// Who answers has proved its name already, and says what time it has.
+/// Nothing is told: who answers has proved its name already.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Pong {
-    now: Timestamp,
-}
+struct Pong {}
 
 /// An office that can be asked whether it is there.
 #[async_trait]
 trait Reachable: Send + Sync {
-    /// The time that it has.
-    async fn answers(&self) -> Result<Timestamp, Refusal>;
+    /// The time that it has, if it says so.
+    async fn answers(&self) -> Result<Option<Timestamp>, Refusal>;
 }
 
 #[async_trait]
 impl Reachable for Peer {
-    async fn answers(&self) -> Result<Timestamp, Refusal> {
-        Ok(self.call::<Ping, Pong>(PING, &Ping {}).await?.now)
+    async fn answers(&self) -> Result<Option<Timestamp>, Refusal> {
+        match self.call::<AskState, State>(state::PATH, &AskState {}).await {
+            Ok(told) => Ok(Some(told.time)),
+            // One of the release before has no such route.
+            Err(Refusal::NotFound) => self.call::<Ping, Pong>(PING, &Ping {}).await.map(|Pong {}| None),
+            Err(refusal) => Err(refusal),
+        }
     }
 }
 
 /// The table of the route.
 #[must_use]
-pub fn table() -> &'static [PeerRoute<dyn Clock>] {
+pub fn table() -> &'static [PeerRoute<()>] {
     &[PeerRoute {
         path: PING,
         callers: Callers::Every,
-        what: "whether it answers, and what time it has",
-        handler: |clock, _, _| Box::pin(std::future::ready(Ok(json(StatusCode::OK, &Pong { now: clock.now() })))),
+        what: "whether it answers",
+        handler: |_, _, _| Box::pin(std::future::ready(Ok(json(StatusCode::OK, &Pong {})))),
     }]
 }
 
@@ -133,7 +137,7 @@ impl Watch {
         let mut all = true;
         while let Some(Ok((at, member, answer))) = asking.join_next().await {
             let member = &self.groups[at].members[member];
-            if let Ok(theirs) = &answer {
+            if let Ok(Some(theirs)) = &answer {
                 member.ahead.store(theirs.0 - self.clock.now().0, Ordering::Relaxed);
             }
             let before = member.reached.swap(answer.is_ok(), Ordering::Relaxed);
@@ -217,9 +221,9 @@ mod tests {
 
     #[async_trait]
     impl Reachable for Played {
-        async fn answers(&self) -> Result<Timestamp, Refusal> {
+        async fn answers(&self) -> Result<Option<Timestamp>, Refusal> {
             let now = NOW + self.1.load(Ordering::Relaxed);
-            if self.0.load(Ordering::Relaxed) { Ok(now) } else { Err(Refusal::OfficeUnreachable) }
+            if self.0.load(Ordering::Relaxed) { Ok(Some(now)) } else { Err(Refusal::OfficeUnreachable) }
         }
     }
 

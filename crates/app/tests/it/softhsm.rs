@@ -7,7 +7,7 @@ use cryptoki::session::{Session, UserType};
 use cryptoki::types::AuthPin;
 use hufu_app::keys::pkcs11::{self, Pkcs11Keys, Pkcs11Place, SHARES};
 use hufu_app::root::key_file::Use;
-use hufu_kernel::{KeyError, KeyStore, OsRng, Rng, Subset, random};
+use hufu_kernel::{KeyError, KeyKeeper, KeyStore, OsRng, Rng, Subset, random};
 use hufu_offices::keys::{SoftwareKey, SoftwareKeys};
 use hufu_pairwise::{Group as _, Intl, sector_point, sub, sub_key, sum_scalars};
 use hufu_wire::api::trust::verify_ed25519;
@@ -164,9 +164,9 @@ fn keys_in_a_file_and_in_a_token_answer_alike_and_a_token_keeps_them() {
     assert_eq!(&**keys.open("rows", b"", &sealed).unwrap(), b"before");
     assert_eq!(keys.public("office").unwrap(), public);
     // Taken names stay whose they are.
-    assert!(matches!(keys.generate("rows", Use::Seal), Err(KeyError::Device(_))));
-    assert!(matches!(keys.import("k-12", Use::Hmac, &[8; 32]), Err(KeyError::Device(_))));
-    assert!(matches!(keys.import("frost-share", Use::Share, b"another"), Err(KeyError::Device(_))));
+    assert!(matches!(keys.generate("rows", Use::Seal), Err(KeyError::Taken(_))));
+    assert!(matches!(keys.import("k-12", Use::Hmac, &[8; 32]), Err(KeyError::Taken(_))));
+    assert!(matches!(keys.import("frost-share", Use::Share, b"another"), Err(KeyError::Taken(_))));
     assert!(matches!(keys.import("es256", Use::Es256, &es256()), Err(KeyError::Device(_))));
     // A share that was changed, or put under another share's name, does not open.
     let path = folder.join("node-1").join(SHARES);
@@ -213,7 +213,8 @@ fn a_sub_key_leaves_a_token_only_wrapped_under_a_key_that_the_officer_trusts() {
 
     // The thief's wrapping key, brought in by whoever has the user's PIN, is not trusted, and nobody but the officer can say it is.
     let wrapping = thief.wrapping_key().unwrap();
-    let parts = &wrapping.0;
+    // What stands before it names the method.
+    let parts = &wrapping.0[1..];
     let length = usize::try_from(u32::from_be_bytes(*parts.first_chunk().unwrap())).unwrap();
     let mut template = vec![
         Attribute::Token(true),
@@ -225,7 +226,7 @@ fn a_sub_key_leaves_a_token_only_wrapped_under_a_key_that_the_officer_trusts() {
         Attribute::Wrap(true),
     ];
     session.create_object(&template).unwrap();
-    assert!(matches!(one.wrap("k-12", "thief"), Err(KeyError::Device(_))), "an untrusted key wraps");
+    assert!(matches!(one.wrap("k-12", &wrapping.0, b""), Err(KeyError::Device(_))), "an untrusted key wraps");
     template.push(Attribute::Trusted(true));
     assert!(session.create_object(&template).is_err(), "the user cannot trust");
     // Nor is a key of the user's own a way out.
@@ -248,12 +249,12 @@ fn a_sub_key_leaves_a_token_only_wrapped_under_a_key_that_the_officer_trusts() {
     assert!(pkcs11::trust(&place(&folder, "node-1"), &wrong, "node-2", &wrapping).is_err());
     pkcs11::trust(&place(&folder, "node-1"), &AuthPin::from(OFFICER.to_owned()), "node-2", &wrapping).unwrap();
     let one = open(&folder, "node-1");
-    let wrapped = one.wrap("k-12", "node-2").unwrap();
-    assert!(one.wrap("rows", "node-2").is_err(), "a key that was drawn in the token never leaves it");
+    let wrapped = one.wrap("k-12", &wrapping.0, b"").unwrap();
+    assert!(one.wrap("rows", &wrapping.0, b"").is_err(), "a key that was drawn in the token never leaves it");
     assert!(!wrapped.0.windows(K.len()).any(|window| window == K));
-    two.unwrap_key("k-12", &wrapped).unwrap();
+    two.unwrap_key("k-12", b"", &wrapped.0).unwrap();
     assert_eq!(two.hmac("k-12", b"hufu").unwrap(), one.hmac("k-12", b"hufu").unwrap());
-    assert!(thief.unwrap_key("k-12", &wrapped).is_err());
+    assert!(thief.unwrap_key("k-12", b"", &wrapped.0).is_err());
 }
 
 #[test]

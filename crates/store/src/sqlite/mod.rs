@@ -8,6 +8,7 @@
 //! overwrites what is deleted, and every sweep empties the write-ahead log.
 
 mod dump;
+mod examine;
 mod pages;
 mod reader;
 mod schema;
@@ -91,6 +92,15 @@ impl Sqlite {
         let writer = Writer::start(desk)?;
         let readers = Readers::start(path, &statements, options.readers, &health)?;
         Ok(Self { catalogue, writer, readers, health })
+    }
+
+    /// Looks whether the file at `path` is the store of `wanted` and whole; changes nothing in it, and may be called while a process
+    /// works on it. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError::WrongStore`], [`StoreError::Corrupt`], [`StoreError::Unavailable`].
+    pub fn examine(path: &Path, wanted: &Identity) -> Result<(), StoreError> {
+        examine::examine(path, wanted)
     }
 
     /// Writes all rows as they stand at this moment, for a backup; another process may be at work on the store meanwhile. Blocks.

@@ -8,11 +8,12 @@ use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Files up to this length are looked at before they are opened: about half a second. Longer ones beside the first answers.
+/// Files up to this length are looked at before they are opened: about a second. Longer ones beside the first answers.
 const AT_ONCE: u64 = 256 << 20;
 
 /// Looks at every page.
 pub(super) fn check(connection: &Connection) -> Result<(), StoreError> {
+    // What it says names pages, never rows.
     let said: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if said == "ok" { Ok(()) } else { Err(StoreError::corrupt(said.replace('\n', " "))) }
 }

@@ -31,7 +31,7 @@ async fn a_node_an_hour_ahead_or_behind_refuses_clearly_says_clock_and_the_other
     let changed = text.replace("clock = \"../clock/clock.json\"", "clock = \"clock.json\"");
     assert_ne!(text, changed);
     std::fs::write(&path, changed).unwrap();
-    let deployment = Deployment::start_in(place, folder.clone(), &[], &[]).await;
+    let deployment = Deployment::start_in(place, folder.clone(), &[]).await;
     let clock = Arc::<Ahead>::default();
     let world = World { clock: Arc::clone(&clock) as Arc<dyn Clock>, ..deployment.seen.world() };
     let shop = platform(&folder.join("world"), "yunzhou-hall", &world);

@@ -22,7 +22,7 @@ impl BadDisks {
         let live = folder.canonicalize().unwrap();
         let settings =
             [("LD_PRELOAD", shim.as_path()), ("HUFU_DISK_LIVE", live.as_path()), ("HUFU_DISK_FAULT", fault.as_path())];
-        let deployment = Deployment::start_in(place, folder, &[], &settings).await;
+        let deployment = Deployment::start_under(place, folder, &settings).await;
         Self { deployment, fault }
     }
 

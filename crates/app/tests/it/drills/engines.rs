@@ -19,7 +19,7 @@ async fn a_backup_goes_from_a_server_to_a_server_and_to_a_file() {
     let text = fs::read_to_string(&path).unwrap();
     assert!(!text.contains("\n[store]"), "{text}");
     fs::write(&path, format!("{text}\n{store}")).unwrap();
-    let deployment = Deployment::start_in(place, folder, &[], &[]).await;
+    let deployment = Deployment::start_in(place, folder, &[]).await;
     let world = deployment.seen.world();
     world.enrol(&mut world.robot().unwrap(), &deployment.seen.persons()[72], PASSWORD).await.unwrap();
     let operator = Operator::new(deployment.folder.parent().unwrap(), "backup.key");

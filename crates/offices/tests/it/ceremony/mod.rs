@@ -1,5 +1,7 @@
 //! Offices make keys together, in memory: everybody ends with the same, or with an error that names who is to blame.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
 mod world;
 
 use hufu_kernel::{KeyKeeper, KeyStore, KeyUse, NodeIndex, Octets, Rng, SeededRng, Subset, Timestamp};
