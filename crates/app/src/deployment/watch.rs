@@ -88,8 +88,8 @@ struct Member {
 }
 
 impl Member {
-    fn new(name: &str, peer: Arc<dyn Reachable>) -> Self {
-        Self { name: name.to_owned(), peer, reached: AtomicBool::new(false), ahead: AtomicI64::new(0) }
+    fn new(name: String, peer: Arc<dyn Reachable>) -> Self {
+        Self { name, peer, reached: AtomicBool::new(false), ahead: AtomicI64::new(0) }
     }
 }
 
@@ -109,7 +109,7 @@ impl Watch {
     /// Watches these offices too.
     #[must_use]
     pub fn group(mut self, need: Need, peers: Vec<Arc<Peer>>) -> Self {
-        let member = |peer: Arc<Peer>| Member::new(&peer.office().to_owned(), peer);
+        let member = |peer: Arc<Peer>| Member::new(peer.office().to_owned(), peer);
         self.groups.push(Group { need, members: peers.into_iter().map(member).collect() });
         self
     }
@@ -239,7 +239,7 @@ mod tests {
         let played = || Arc::new(Played(AtomicBool::new(false), AtomicI64::new(0)));
         let peers: Vec<Arc<Played>> = (0..3).map(|_| played()).collect();
         let member =
-            |(peer, n): (&Arc<Played>, i32)| Member::new(&format!("node-{n}"), Arc::clone(peer) as Arc<dyn Reachable>);
+            |(peer, n): (&Arc<Played>, i32)| Member::new(format!("node-{n}"), Arc::clone(peer) as Arc<dyn Reachable>);
         let members = peers.iter().zip(1..).map(member).collect();
         (peers, Arc::new(Watch { clock: Arc::new(Still), groups: vec![Group { need, members }] }))
     }
