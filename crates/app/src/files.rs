@@ -1,7 +1,8 @@
 //! Files that are whole or absent, and private where they must be.
 
+use rustix::fs::{CWD, FileType, Mode, OFlags};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -66,6 +67,32 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(cause) => Err(FileError { path: path.to_owned(), cause }),
     }
+}
+
+/// Reads a file below a folder that somebody else writes to: no link on the way is followed, and only a plain file of at most `longest`
+/// bytes is read.
+///
+/// # Errors
+/// [`FileError`].
+pub fn read_below(folder: &Path, below: &[&str], longest: u64) -> Result<Vec<u8>, FileError> {
+    let whole: PathBuf = std::iter::once(folder.as_os_str()).chain(below.iter().map(std::ffi::OsStr::new)).collect();
+    let read = || -> io::Result<Vec<u8>> {
+        let alone = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut at = rustix::fs::openat(CWD, folder, alone | OFlags::DIRECTORY, Mode::empty())?;
+        let (name, folders) = below.split_last().ok_or(io::ErrorKind::InvalidInput)?;
+        for folder in folders {
+            at = rustix::fs::openat(&at, *folder, alone | OFlags::DIRECTORY, Mode::empty())?;
+        }
+        // Whoever puts a pipe there does not have this wait for what comes out of it.
+        let file = rustix::fs::openat(&at, *name, alone | OFlags::NONBLOCK, Mode::empty())?;
+        if FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) != FileType::RegularFile {
+            return Err(io::Error::other("is no plain file"));
+        }
+        let mut bytes = Vec::new();
+        File::from(file).take(longest + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > longest { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+    };
+    at(&whole, read())
 }
 
 /// Permission bits.

@@ -2,22 +2,27 @@
 //! but the order's path.
 
 use super::identity::{self, FILE as IDENTITY};
-use super::operator::Signer;
+use super::kept;
+use super::office::KEPT;
+use super::operator::{self, Signer};
 use super::order::{self, Wish};
-use super::take_part::{Ended, Told};
+use super::take_part::{self, Ended, Told};
+use crate::deployment::ROSTER;
+use crate::deployment::environment;
 use crate::deployment::office_file;
 use crate::deployment::operators::FOLDER as OPERATORS;
 use crate::deployment::plan::{self, Plan};
 use crate::deployment::up;
 use crate::deployment::users::Users;
-use crate::deployment::{ROSTER, SUPERVISED};
 use crate::failure::Failure;
 use crate::files;
 use crate::root::{OFFICES, TRUST_FILE};
-use hufu_kernel::{OsRng, Root};
-use hufu_offices::ceremony::parties;
+use hufu_kernel::{OsRng, Root, hex};
+use hufu_offices::ceremony::transcript::{self, Known};
+use hufu_offices::ceremony::{Done, Outcome, PublicNames, parties};
+use hufu_wire::api::ceremony::Transcript;
 use hufu_wire::api::order::{Kind, SignedOrder};
-use std::collections::BTreeMap;
+use hufu_wire::api::trust::Trust;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -27,6 +32,8 @@ use tokio::task::JoinSet;
 
 /// The order that is made where none is given.
 const ORDER: &str = "order.json";
+/// No transcript is longer.
+const LONGEST: u64 = 16 << 20;
 /// When one office has failed, the others get this long to say what they know of it.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -41,6 +48,8 @@ pub struct Options {
     pub users: Option<Users>,
     /// How long a round may take.
     pub patience: Duration,
+    /// Variables of this process's environment that every other may have too.
+    pub env: Vec<String>,
 }
 
 /// Runs a ceremony at every office of a folder.
@@ -61,12 +70,13 @@ pub async fn run(options: &Options) -> Result<Ended, Failure> {
     let order = order::read(&path)?;
     print!("{}", order::text(&order));
     let parties = parties(&order).map_err(Failure::other)?;
+    let before = trust_of(&options.folder)?;
     let mut running = JoinSet::new();
     for office in &parties {
         running.spawn(one(child(options, office, &path)?, office, *office == parties[0]));
     }
-    let ended = gathered(running, parties.len()).await?;
-    settled(options, &order, ended)
+    gathered(running, parties.len()).await?;
+    settled(options, &plan, &order, before.as_ref())
 }
 
 /// Identities, roster and a signed order.
@@ -108,7 +118,8 @@ fn founding(options: &Options, plan_path: &Path, plan: &Plan) -> Result<PathBuf,
 /// This program, as the office's user.
 fn hufu(options: &Options, office: &'static str) -> Result<Command, Failure> {
     let mut command = Command::new(std::env::current_exe().map_err(Failure::other)?);
-    command.stdin(Stdio::null()).env(SUPERVISED, "1");
+    environment::only(&mut command, options.env.iter().map(String::as_str));
+    command.stdin(Stdio::null());
     if let Some(users) = options.users {
         users.hand_over(&options.folder.join(office), up::place(office))?;
         let user = users.number(up::place(office));
@@ -127,22 +138,20 @@ fn child(options: &Options, office: &'static str, order: &Path) -> Result<Comman
 }
 
 /// What came of one office's process.
-type Outcome = (&'static str, Result<Ended, String>);
+type Heard = (&'static str, Result<(), String>);
 
 /// Runs one office's process; it goes with its task.
-async fn one(command: Command, office: &'static str, speaks: bool) -> Outcome {
+async fn one(command: Command, office: &'static str, speaks: bool) -> Heard {
     (office, ran(command, speaks).await)
 }
 
-async fn ran(command: Command, speaks: bool) -> Result<Ended, String> {
+async fn ran(command: Command, speaks: bool) -> Result<(), String> {
     let mut command = tokio::process::Command::from(command);
     let mut child = command.kill_on_drop(true).spawn().map_err(|error| error.to_string())?;
-    let mut ended = None;
     if let Some(out) = child.stdout.take() {
         let mut lines = BufReader::new(out).lines();
         while let Ok(Some(line)) = lines.next_line().await {
             match serde_json::from_str(&line) {
-                Ok(Told::Ended(told)) => ended = Some(told),
                 // One voice is enough: all are in the same round, or wait for each other.
                 Ok(Told::Round(round)) if speaks => println!("round {round}"),
                 _ => {}
@@ -154,10 +163,7 @@ async fn ran(command: Command, speaks: bool) -> Result<Ended, String> {
         let _ = err.read_to_end(&mut told).await;
     }
     let status = child.wait().await.map_err(|error| error.to_string())?;
-    match ended.filter(|_| status.success()) {
-        Some(ended) => Ok(ended),
-        None => Err(sentence(&told)),
-    }
+    if status.success() { Ok(()) } else { Err(sentence(&told)) }
 }
 
 /// The program's last sentence, without its name.
@@ -168,8 +174,8 @@ fn sentence(told: &[u8]) -> String {
 }
 
 /// Waits for all; when one fails the others are not waited for long.
-async fn gathered(mut running: JoinSet<Outcome>, count: usize) -> Result<BTreeMap<&'static str, Ended>, Failure> {
-    let (mut ended, mut failed) = (BTreeMap::new(), Vec::new());
+async fn gathered(mut running: JoinSet<Heard>, count: usize) -> Result<(), Failure> {
+    let (mut ended, mut failed) = (Vec::new(), Vec::new());
     let mut until = None;
     while ended.len() + failed.len() < count {
         let next = match until {
@@ -177,9 +183,7 @@ async fn gathered(mut running: JoinSet<Outcome>, count: usize) -> Result<BTreeMa
             Some(at) => tokio::time::timeout_at(at, running.join_next()).await.unwrap_or(None),
         };
         match next {
-            Some(Ok((office, Ok(one)))) => {
-                ended.insert(office, one);
-            }
+            Some(Ok((office, Ok(())))) => ended.push(office),
             Some(Ok((office, Err(told)))) => {
                 failed.push(format!("{office}: {told}"));
                 until = until.or_else(|| Some(tokio::time::Instant::now() + LAST_WORDS));
@@ -189,34 +193,86 @@ async fn gathered(mut running: JoinSet<Outcome>, count: usize) -> Result<BTreeMa
         }
     }
     if failed.is_empty() {
-        return Ok(ended);
+        return Ok(());
     }
     failed.sort();
     if !ended.is_empty() {
-        let names: Vec<&str> = ended.keys().copied().collect();
+        ended.sort_unstable();
         failed.push(format!(
             "it ended well at {}: the others end it with `hufu keys finish --config OFFICE/office.toml TRANSCRIPT`",
-            names.join(", ")
+            ended.join(", ")
         ));
     }
     Err(Failure::other(failed.join("\n")))
 }
 
-/// All must have arrived at the same; the public half goes where every office of the folder reads it.
-fn settled(options: &Options, order: &SignedOrder, ended: BTreeMap<&'static str, Ended>) -> Result<Ended, Failure> {
-    let mut all = ended.into_values();
-    let first = all.next().ok_or_else(|| Failure::other("nobody took part"))?;
-    if all.any(|other| other.hash != first.hash) {
-        return Err(Failure::other("the offices have different transcripts; none of them can be relied on"));
+/// The public half of the trust root as it was, where there is one.
+fn trust_of(folder: &Path) -> Result<Option<Trust>, Failure> {
+    let path = folder.join(TRUST_FILE);
+    let Some(bytes) = files::read(&path)? else { return Ok(None) };
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| Failure::unreadable(&path, error))
+}
+
+/// What a ceremony of all offices of a folder arrived at, computed anew from what they keep of it: the same transcript each, which is
+/// verified against the folder's own plan, roster and trust root of before. An office's user owns its folder, so nothing in it is
+/// believed that does not verify, and no link in it is followed.
+///
+/// # Errors
+/// [`Failure`] if two transcripts differ, or one is missing, of another order, or does not verify.
+pub fn arrived(folder: &Path, plan: &Plan, order: &SignedOrder, before: Option<&Trust>) -> Result<Done, Failure> {
+    let name = kept::name(order);
+    let mut same: Option<Transcript> = None;
+    for office in parties(order).map_err(Failure::other)? {
+        let path = folder.join(office).join(KEPT).join(&name);
+        let bytes = files::read_below(&folder.join(office), &[KEPT, &name], LONGEST)?;
+        let kept: Transcript = serde_json::from_slice(&bytes).map_err(|error| Failure::unreadable(&path, error))?;
+        if kept.order.order != order.order {
+            return Err(Failure::unreadable(&path, "is the transcript of another order"));
+        }
+        let hash = |of: &Transcript| transcript::hash(of).map_err(Failure::other);
+        match &same {
+            Some(first) if hash(first)? != hash(&kept)? => {
+                return Err(Failure::other("the offices have different transcripts; none of them can be relied on"));
+            }
+            Some(_) => {}
+            None => same = Some(kept),
+        }
     }
+    let transcript = same.ok_or_else(|| Failure::other("nobody took part"))?;
+    let names = PublicNames {
+        issuer: plan.issuer.clone(),
+        wallet_origin: plan.wallet_origin.clone(),
+        rp_id: plan.rp_id.clone(),
+    };
+    let (roster, operators) = (identity::read_roster(&folder.join(ROSTER), plan)?, operator::of(plan));
+    let known = Known { roster: &roster, operators: &operators, names: &names, trust: before };
+    let outcome = transcript::verify(&transcript, &known).map_err(Failure::other)?;
+    Ok(Done { outcome, transcript })
+}
+
+/// The public half goes where every office of the folder reads it.
+fn settled(options: &Options, plan: &Plan, order: &SignedOrder, before: Option<&Trust>) -> Result<Ended, Failure> {
+    let done = arrived(&options.folder, plan, order, before)?;
     let shared = options.folder.join(TRUST_FILE);
-    if let (true, Some(own)) = (first.to_be_copied, &first.trust) {
-        let bytes = files::read(own)?.ok_or_else(|| Failure::unreadable(own, "missing"))?;
-        files::replace(&shared, &bytes, files::PUBLIC)?;
-    }
+    let trust = match &done.outcome {
+        Outcome::Trust(trust) => {
+            files::replace(&shared, &kept::json(trust.as_ref())?, files::PUBLIC)?;
+            Some(shared)
+        }
+        Outcome::Generation { .. } => None,
+    };
+    print!("\n{}\n", transcript::text(&done.transcript).map_err(Failure::other)?);
     if order.order.kind == Kind::Found {
         let sandbox = if order.order.root == Root::Sandbox { "sandbox " } else { "" };
-        println!("\nNext: hufu {sandbox}up {}\n", options.folder.display());
+        println!("Next: hufu {sandbox}up {}\n", options.folder.display());
     }
-    Ok(Ended { to_be_copied: false, ..first })
+    let hash = transcript::hash(&done.transcript).map_err(Failure::other)?;
+    let of = parties(order).map_err(Failure::other)?[0];
+    Ok(Ended {
+        outcome: take_part::arrived_at(&done),
+        transcript: options.folder.join(of).join(KEPT).join(kept::name(order)),
+        hash: hex(hash.as_slice()),
+        trust,
+        to_be_copied: false,
+    })
 }

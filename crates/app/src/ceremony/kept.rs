@@ -18,7 +18,7 @@ const BEGUN: &str = "begun.json";
 /// The public half in an office's own folder, where the place that its configuration names is not the office's to write.
 const OWN_TRUST: &str = "trust.json";
 
-fn json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
+pub(super) fn json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
     let mut bytes = serde_json::to_vec_pretty(value).map_err(Failure::other)?;
     bytes.push(b'\n');
     Ok(bytes)
@@ -53,8 +53,14 @@ pub fn begin(office: &AtOffice, order: &SignedOrder) -> Result<(), Failure> {
 /// The place of an order's transcript.
 #[must_use]
 pub fn path(office: &AtOffice, order: &SignedOrder) -> PathBuf {
+    office.kept().join(name(order))
+}
+
+/// The file's name of an order's transcript.
+#[must_use]
+pub fn name(order: &SignedOrder) -> String {
     let id = order.order.ceremony();
-    office.kept().join(format!("{}-{}.json", order.order.kind.name(), hex(&id.as_slice()[..8])))
+    format!("{}-{}.json", order.order.kind.name(), hex(&id.as_slice()[..8]))
 }
 
 /// Keeps a transcript.

@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// The lock of whoever works on an office's keys; the office's own is held while it is served.
 const LOCK: &str = "ceremony.lock";
 /// The folder of what is kept of ceremonies, in the office's own.
-const KEPT: &str = "ceremonies";
+pub(super) const KEPT: &str = "ceremonies";
 
 /// One office's keys, and what belongs to them.
 pub struct AtOffice {
@@ -41,12 +41,12 @@ pub struct AtOffice {
 }
 
 /// What another user writes the office cannot read afterwards, not even if that user is root.
-fn own_user(folder: &Path) -> Result<(), Failure> {
+pub(crate) fn own_user(folder: &Path) -> Result<(), Failure> {
     let (owner, own) = (files::at(folder, folder.metadata())?.uid(), rustix::process::geteuid().as_raw());
     if owner == own {
         return Ok(());
     }
-    let told = format!("belongs to user {owner}, who works on its keys: sudo -u '#{owner}' hufu keys …");
+    let told = format!("belongs to user {owner}, as whom its commands are run: sudo -u '#{owner}' hufu …");
     Err(Failure::unreadable(folder, told))
 }
 

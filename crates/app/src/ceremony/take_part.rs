@@ -139,16 +139,21 @@ pub(super) fn ended(office: &AtOffice, done: &Done) -> Result<Ended, Failure> {
     done.settle(office.keys.as_ref()).map_err(|error| kept::failed(&error))?;
     let trust = kept::arrive(office, &done.outcome)?;
     let hash = transcript::hash(&done.transcript).map_err(|error| kept::failed(&error))?;
-    let outcome = match &done.outcome {
+    let outcome = arrived_at(done);
+    let to_be_copied = trust.as_ref().is_some_and(|(_, in_place)| !in_place);
+    Ok(Ended { outcome, transcript, hash: hex(hash.as_slice()), trust: trust.map(|(path, _)| path), to_be_copied })
+}
+
+/// What a ceremony arrived at, in a sentence.
+pub(super) fn arrived_at(done: &Done) -> String {
+    match &done.outcome {
         Outcome::Trust(_) => {
             format!("{}: the trust root's public half is settled", done.transcript.order.order.kind.name())
         }
         Outcome::Generation { generation, since } => {
             format!("generation {generation} of K_A, which counts from {since} on")
         }
-    };
-    let to_be_copied = trust.as_ref().is_some_and(|(_, in_place)| !in_place);
-    Ok(Ended { outcome, transcript, hash: hex(hash.as_slice()), trust: trust.map(|(path, _)| path), to_be_copied })
+    }
 }
 
 /// What a person reads at the end.

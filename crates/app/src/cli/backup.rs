@@ -1,6 +1,7 @@
 //! The commands about what an office keeps: backup, restore, contract.
 
 use crate::backup::{self, Report, Target};
+use crate::ceremony::office::own_user;
 use crate::data_dir;
 use crate::failure::Failure;
 use clap::{Args, Subcommand};
@@ -94,7 +95,9 @@ pub fn run_backup(asked: Backup) -> Result<ExitCode, Failure> {
 /// # Errors
 /// [`Failure`]; the store is then as it was.
 pub fn run_restore(asked: &Restore) -> Result<ExitCode, Failure> {
-    let report = backup::restore(&Target::read(&asked.config)?, &asked.file, &asked.identity, asked.replace)?;
+    let target = Target::read(&asked.config)?;
+    own_user(target.folder())?;
+    let report = backup::restore(&target, &asked.file, &asked.identity, asked.replace)?;
     told("restored", &report, asked.json)?;
     if !asked.json {
         println!("{}", since(&report.office));
@@ -139,6 +142,7 @@ fn told(done: &str, report: &Report, json: bool) -> Result<(), Failure> {
 pub fn run_store(command: &StoreCommand) -> Result<ExitCode, Failure> {
     let StoreCommand::Contract { config } = command;
     let target = Target::read(config)?;
+    own_user(target.folder())?;
     let _lock = data_dir::lock(target.folder())?;
     let gone = target.contract()?;
     match gone.is_empty() {

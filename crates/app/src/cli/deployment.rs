@@ -106,6 +106,10 @@ pub struct Up {
     /// End everything when one office ends by itself, instead of starting it again.
     #[arg(long)]
     no_restart: bool,
+    /// A variable of this command's environment that all offices may have, as the library of a token reads one; repeated for more.
+    /// Without it: PATH, TMPDIR, RUST_LOG, and to each office its own password_env.
+    #[arg(long, value_name = "NAME")]
+    env: Vec<String>,
 }
 
 /// `hufu sandbox up`.
@@ -197,9 +201,9 @@ pub fn run_sandbox_up(asked: SandboxUp) -> Result<ExitCode, Failure> {
 }
 
 fn options(asked: Up, root: Root) -> up::Options {
-    let Up { folder, users, ready_file, no_restart } = asked;
+    let Up { folder, users, ready_file, no_restart, env } = asked;
     let users = users.map(|first| Users { first });
-    up::Options { folder, root, users, ready_file, tour: false, json: false, no_restart }
+    up::Options { folder, root, users, ready_file, tour: false, json: false, no_restart, env }
 }
 
 fn bring_up(options: up::Options) -> Result<ExitCode, Failure> {

@@ -5,14 +5,16 @@ use crate::ceremony::office::AtOffice;
 use crate::ceremony::operator::{self, Signer};
 use crate::ceremony::order::{self, Wish};
 use crate::ceremony::take_part::{self, Told};
-use crate::ceremony::{all, finish, identity, retire, status};
+use crate::ceremony::{all, finish, identity, kept, retire, status};
 use crate::deployment::office_file::OfficeFile;
 use crate::deployment::plan::Plan;
 use crate::deployment::users::Users;
 use crate::failure::Failure;
 use clap::{Args, Subcommand, ValueEnum};
 use hufu_kernel::OsRng;
+use hufu_offices::ceremony::transcript;
 use hufu_wire::api::order::Kind;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -47,6 +49,12 @@ pub enum Keys {
     Ceremony(Ceremony),
     /// End a ceremony that ended elsewhere, by another office's transcript.
     Finish(Finish),
+    /// Show what was said in a ceremony, by its transcript, and what is compared by telephone.
+    Transcript {
+        /// The transcript.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
     /// End a rotation at a node: destroy its old K_A, once all three nodes say that no row needs them.
     Retire(Retire),
     /// In an office's token, mark another token's wrapping key as trusted: the first may then hand keys over to the second.
@@ -85,7 +93,7 @@ pub struct RosterOf {
 pub enum Order {
     /// Write an order that nobody has signed yet.
     New(NewOrder),
-    /// Add an operator's signature, after showing what is signed.
+    /// Show what is ordered, ask, and add an operator's signature.
     Sign {
         /// The operator's private key.
         #[arg(long, value_name = "FILE")]
@@ -93,6 +101,9 @@ pub enum Order {
         /// The plan, which knows the operators.
         #[arg(long, value_name = "FILE", default_value = "deployment.toml")]
         plan: PathBuf,
+        /// Sign without asking: for scripts of whoever has read it.
+        #[arg(long)]
+        yes: bool,
         /// The order.
         #[arg(value_name = "ORDER")]
         order: PathBuf,
@@ -173,6 +184,9 @@ pub struct Ceremony {
     /// With --all: a user of its own for each office, by numbers from FIRST on; needs root.
     #[arg(long, value_name = "FIRST", num_args = 0..=1, default_missing_value = "62000", require_equals = true, requires = "all")]
     users: Option<u32>,
+    /// With --all: a variable of this command's environment that all offices may have, as the library of a token reads one.
+    #[arg(long, value_name = "NAME", requires = "all")]
+    env: Vec<String>,
     /// How long a round may take, until every office has been heard.
     #[arg(long, value_name = "SPAN", default_value = "10m")]
     patience: String,
@@ -260,6 +274,9 @@ pub fn run_keys(command: Keys) -> Result<ExitCode, Failure> {
             let ended = finish::run(&asked.config, asked.transcript.as_deref())?;
             print!("{}", take_part::text(&ended, &OfficeFile::read(&asked.config)?.trust));
         }
+        Keys::Transcript { file } => {
+            print!("{}", transcript::text(&kept::read(&file)?).map_err(Failure::other)?);
+        }
         Keys::Retire(asked) => {
             let old = runtime(2)?.block_on(retire::run(&asked.config, &asked.order))?;
             println!("destroyed: {}", old.join(", "));
@@ -307,17 +324,33 @@ fn run_order(command: Order) -> Result<(), Failure> {
                 asked.output.display()
             );
         }
-        Order::Sign { key, plan, order: path } => {
+        Order::Sign { key, plan, yes, order: path } => {
             let plan = Plan::read(&plan)?;
             let signer = Signer::read(&key, &plan)?;
             let mut signed = order::read(&path)?;
+            print!("{}", order::text(&signed));
+            if !yes && !agreed(&signer.name)? {
+                return Err(Failure::other("nothing was signed"));
+            }
             order::sign(&mut signed, &plan, &signer)?;
             order::write(&path, &signed)?;
-            print!("{}", order::text(&signed));
+            println!("signed       as {}", signer.name);
         }
         Order::Show { order: path } => print!("{}", order::text(&order::read(&path)?)),
     }
     Ok(())
+}
+
+/// Asks whoever sits at the terminal; what is not read is not signed.
+fn agreed(name: &str) -> Result<bool, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::other("nobody is asked here, and nothing was signed; read what is above, then: --yes"));
+    }
+    print!("\nSign this as {name}? [y/N] ");
+    std::io::stdout().flush().map_err(Failure::other)?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).map_err(Failure::other)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 fn ceremony(asked: Ceremony) -> Result<(), Failure> {
@@ -326,7 +359,7 @@ fn ceremony(asked: Ceremony) -> Result<(), Failure> {
     let patience = Duration::from_secs(u64::try_from(seconds).unwrap_or(1));
     if let Some(folder) = asked.all {
         let users = asked.users.map(|first| Users { first });
-        let options = all::Options { folder, order: asked.order, users, patience };
+        let options = all::Options { folder, order: asked.order, users, patience, env: asked.env };
         let ended = runtime(1)?.block_on(all::run(&options))?;
         print!("{}", take_part::text(&ended, std::path::Path::new("")));
         return Ok(());
@@ -347,6 +380,7 @@ fn ceremony(asked: Ceremony) -> Result<(), Failure> {
     if json {
         tell(&Told::Ended(ended));
     } else {
+        print!("\n{}\n", transcript::text(&kept::read(&ended.transcript)?).map_err(Failure::other)?);
         print!("{}", take_part::text(&ended, &configured));
     }
     Ok(())

@@ -4,7 +4,7 @@ use super::drafts::{Draft, offsets};
 use super::office_file::{self, WALLET};
 use super::plan::{self, Plan};
 use super::users::Users;
-use super::{ROSTER, operators, requests, up, world_file};
+use super::{ROSTER, environment, operators, requests, up, world_file};
 use crate::data_dir;
 use crate::demo::platforms::{self, SAMPLES};
 use crate::failure::Failure;
@@ -179,7 +179,7 @@ fn ask_for_platforms(folder: &Path, plan: &Plan, clock: &dyn Clock, rng: &dyn Rn
 ///
 /// # Errors
 /// [`Failure::Other`] if the registry refuses one.
-pub fn admit_platforms(folder: &Path, users: Option<Users>) -> Result<(), Failure> {
+pub fn admit_platforms(folder: &Path, users: Option<Users>, env: &[String]) -> Result<(), Failure> {
     let registry = folder.join("registry");
     let admitted = Admitted::of(&registry).names()?;
     let requests = folder.join(REQUESTS_FOLDER);
@@ -192,6 +192,7 @@ pub fn admit_platforms(folder: &Path, users: Option<Users>) -> Result<(), Failur
         return Ok(());
     }
     let mut command = Command::new(std::env::current_exe().map_err(Failure::other)?);
+    environment::only(&mut command, env.iter().map(String::as_str));
     command.args(["platform", "admit", "--config"]).arg(registry.join(office_file::FILE)).args(new);
     if let Some(users) = users {
         let user = users.number(up::place("registry"));

@@ -5,7 +5,7 @@
 use super::office_file::{self, OfficeFile, WALLET};
 use super::plan::{self, Plan};
 use super::users::{Users, reachable};
-use super::{handover, init, tour, world_file};
+use super::{environment, handover, init, tour, world_file};
 use crate::demo::Ended;
 use crate::demo::addresses::{Ready, ReadyFile};
 use crate::failure::Failure;
@@ -14,13 +14,14 @@ use crate::root::{OFFICES, TRUST_FILE};
 use hufu_kernel::Root;
 use hufu_web::serve::{Stop, Stopper};
 use rustix::process::{Pid, Signal, kill_process};
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal as Told, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -35,6 +36,8 @@ const AGAIN: Duration = Duration::from_millis(200);
 const AGAIN_AT_MOST: Duration = Duration::from_secs(20);
 /// Whoever lived this long is started again at once.
 const LIVED: Duration = Duration::from_secs(60);
+/// An office that is to be restarted has ended by then, or something is wrong.
+const GONE_WITHIN: Duration = Duration::from_secs(30);
 
 /// How a deployment is brought up.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,6 +56,8 @@ pub struct Options {
     pub json: bool,
     /// The first restart of an office that died fails instead.
     pub no_restart: bool,
+    /// Variables of this process's environment that every other may have too.
+    pub env: Vec<String>,
 }
 
 /// One process to be run.
@@ -62,6 +67,8 @@ struct Office {
     arguments: Vec<String>,
     ready: String,
     user: Option<u32>,
+    /// Variables that it may have.
+    env: Vec<String>,
     /// Of its sockets, which are open while it is restarted.
     listens: Vec<SocketAddr>,
     /// This program, by the path that it was started from: a new one at that path is what the next start runs.
@@ -106,7 +113,9 @@ const STAGES: [&[&str]; 5] = [
 impl Office {
     fn command(&self, sockets: &[OwnedFd]) -> Result<Command, Failure> {
         let mut command = handover::command(&self.program, sockets)?;
-        command.args(&self.arguments).env(super::SUPERVISED, "1");
+        environment::only(&mut command, self.env.iter().map(String::as_str));
+        // In a group of its own: what a terminal or a shell sends to this job is for this process, which stops the others in order.
+        command.args(&self.arguments).process_group(0);
         if let Some(user) = self.user {
             command.uid(user).gid(user);
         }
@@ -118,7 +127,7 @@ impl Office {
 fn offices(options: &Options) -> Result<Vec<Vec<Office>>, Failure> {
     let sandbox = options.root == Root::Sandbox;
     let program = std::env::current_exe().map_err(Failure::other)?;
-    let mut stages = Vec::new();
+    let (mut stages, mut asked) = (Vec::new(), Vec::new());
     for names in STAGES {
         let mut stage = Vec::new();
         for name in names.iter().copied().filter(|name| *name != if sandbox { WALLET } else { world_file::FOLDER }) {
@@ -135,12 +144,18 @@ fn offices(options: &Options) -> Result<Vec<Vec<Office>>, Failure> {
                 let config = folder.join(office_file::FILE);
                 arguments.extend(["serve".to_owned(), name.to_owned()]);
                 let file = OfficeFile::read(&config)?;
+                asked.extend(file.store.as_ref().and_then(|store| Some((name, store.password_env.clone()?))));
                 (config, format!("http://{}/readyz", file.metrics.listen), handover::addresses(&file))
             };
             arguments.extend(["--config".to_owned(), config.display().to_string()]);
-            stage.push(Office { name, folder, arguments, ready, user, listens, program: program.clone() });
+            let (env, program) = (options.env.clone(), program.clone());
+            stage.push(Office { name, folder, arguments, ready, user, env, listens, program });
         }
         stages.push(stage);
+    }
+    let passwords = environment::passwords(asked)?;
+    for office in stages.iter_mut().flatten() {
+        office.env.extend(passwords.get(office.name).cloned());
     }
     Ok(stages)
 }
@@ -161,9 +176,11 @@ pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
     let stages = offices(&options)?;
     prepare(&options, &stages)?;
     if options.root == Root::Sandbox {
-        init::admit_platforms(&options.folder, options.users)?;
+        init::admit_platforms(&options.folder, options.users, &options.env)?;
     }
     let mut stop = stop;
+    // From now on a hangup ends nothing; the tour has a terminal in front of it, and ends with that.
+    let hangup = (!options.tour).then(|| signal(SignalKind::hangup())).transpose().map_err(Failure::other)?;
     let probes: Vec<(&'static str, String)> =
         stages.iter().flatten().map(|office| (office.name, office.ready.clone())).collect();
     let (died, mut deaths) = mpsc::channel(1);
@@ -191,11 +208,11 @@ pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
         if options.tour {
             return tour::run(&options.folder, options.json).await;
         }
-        println!("Hufu 虎符 · {} root · {} processes · ready", plan.root.name(), probes.len());
+        say(&format!("Hufu 虎符 · {} root · {} processes · ready", plan.root.name(), probes.len()));
         for sentence in plan.concentrations() {
-            println!("Note: {sentence}.");
+            say(&format!("Note: {sentence}."));
         }
-        restarted_when_told(&kept).await
+        restarted_when_told(&kept, hangup).await
     };
     let ended = tokio::select! {
         ended = up => ended,
@@ -226,11 +243,7 @@ fn prepare(options: &Options, stages: &[Vec<Office>]) -> Result<(), Failure> {
         users.hand_over(&office.folder, place(office.name))?;
     }
     if options.root == Root::Sandbox {
-        let clock = options.folder.join(init::CLOCK_FOLDER);
-        users.give(&clock, place(world_file::FOLDER))?;
-        for entry in files::at(&clock, std::fs::read_dir(&clock))?.flatten() {
-            users.give(&entry.path(), place(world_file::FOLDER))?;
-        }
+        users.give_folder(&options.folder.join(init::CLOCK_FOLDER), place(world_file::FOLDER))?;
     }
     Ok(())
 }
@@ -245,16 +258,23 @@ pub fn reachable_by_offices(folder: &Path) -> Result<(), Failure> {
 }
 
 /// At each SIGHUP restarts the offices, one after the other. Ends only with the whole.
-async fn restarted_when_told(kept: &[Kept]) -> Result<Ended, Failure> {
-    let mut told = signal(SignalKind::hangup()).map_err(Failure::other)?;
-    while told.recv().await.is_some() {
+async fn restarted_when_told(kept: &[Kept], hangup: Option<Told>) -> Result<Ended, Failure> {
+    let Some(mut hangup) = hangup else { return std::future::pending().await };
+    while hangup.recv().await.is_some() {
         match restart(kept).await {
-            Ok(count) => println!("{count} processes were restarted, one after the other"),
+            Ok(count) => say(&format!("{count} processes were restarted, one after the other")),
             // The rest go on as they were.
             Err(failure) => tracing::error!(%failure, "the restart stopped here"),
         }
     }
     std::future::pending().await
+}
+
+/// Says something on the terminal, which may be gone: its own hangup may be what this is about.
+fn say(sentence: &str) {
+    if writeln!(std::io::stdout(), "{sentence}").is_err() {
+        tracing::info!("{sentence}");
+    }
 }
 
 /// Restarts every office, each when the one before is ready. Returns how many.
@@ -263,8 +283,13 @@ async fn restart(kept: &[Kept]) -> Result<usize, Failure> {
     for name in RESTARTS {
         let Some(office) = kept.iter().find(|office| office.name == name) else { continue };
         let (gone, ended) = oneshot::channel();
-        office.again.send(gone).await.map_err(Failure::other)?;
-        ended.await.map_err(|_| Failure::other(format!("{name} is not restarted")))?;
+        let asked = async {
+            office.again.send(gone).await.ok()?;
+            ended.await.ok()
+        };
+        if tokio::time::timeout(GONE_WITHIN, asked).await.ok().flatten().is_none() {
+            return Err(Failure::other(format!("{name} is not restarted: it has not ended")));
+        }
         answered(&[(office.name, office.ready.clone())]).await?;
         tracing::info!(office = name, "restarted");
         count += 1;
@@ -309,6 +334,7 @@ async fn kept_alive(
         wait = if began.elapsed() > LIVED { AGAIN } else { AGAIN_AT_MOST.min(wait * 2) };
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
+            Some(gone) = again.recv() => drop(gone.send(())),
             () = stop.stopped() => return,
         }
     }

@@ -2,11 +2,20 @@
 
 use crate::failure::Failure;
 use crate::files;
-use std::os::unix::fs::{PermissionsExt as _, lchown};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, FlockOperation, Gid, Mode, OFlags, Uid};
+use rustix::io::Errno;
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 /// The first number, where none is given: beyond those that systems give out, and below those of containers.
 pub const FIRST: u32 = 62_000;
+/// A folder, and never what a link leads to.
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+/// Whatever has the name, a link itself too; it is not opened for anything.
+const NAMED: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Users with numbers from `first` on, one a process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,35 +42,92 @@ impl Users {
         Err(Failure::other("--users needs root: one user an office; without it all run as the present user"))
     }
 
-    /// Hands a folder and all in it to a user; nobody else may enter it.
+    /// Hands an office's folder and all in it to its user; nobody else may enter it. A folder that is being served has been handed over
+    /// before, and is left alone.
     ///
     /// # Errors
     /// [`Failure::File`].
     pub fn hand_over(self, folder: &Path, place: usize) -> Result<(), Failure> {
-        let mut folders = vec![folder.to_owned()];
-        while let Some(at) = folders.pop() {
-            self.give(&at, place)?;
-            for entry in files::at(&at, std::fs::read_dir(&at))? {
-                let path = files::at(&at, entry)?.path();
-                // A link is handed over itself, never what it leads to.
-                if files::at(&path, std::fs::symlink_metadata(&path))?.is_dir() {
-                    folders.push(path);
-                } else {
-                    self.give(&path, place)?;
-                }
-            }
+        let top = files::at(folder, opened(folder))?;
+        if files::at(folder, served(&top))? {
+            return Ok(());
         }
-        let mode = std::fs::Permissions::from_mode(0o700);
-        Ok(files::at(folder, std::fs::set_permissions(folder, mode))?)
+        self.give(&top, folder, place)?;
+        Ok(files::at(folder, rustix::fs::fchmod(&top, Mode::RWXU).map_err(io::Error::from))?)
     }
 
-    /// Gives one file or folder to a user.
+    /// Gives a folder and all in it to a user.
     ///
     /// # Errors
     /// [`Failure::File`].
-    pub fn give(self, path: &Path, place: usize) -> Result<(), Failure> {
+    pub fn give_folder(self, folder: &Path, place: usize) -> Result<(), Failure> {
+        self.give(&files::at(folder, opened(folder))?, folder, place)
+    }
+
+    /// Goes from folder to folder by what is open, not by names: whose folder it is could put a link in a name's place meanwhile, and
+    /// have root give it what the link leads to.
+    fn give(self, folder: &OwnedFd, path: &Path, place: usize) -> Result<(), Failure> {
         let number = self.number(place);
-        Ok(files::at(path, lchown(path, Some(number), Some(number)))?)
+        let mut folders = vec![(files::at(path, folder.try_clone())?, path.to_owned())];
+        while let Some((folder, path)) = folders.pop() {
+            files::at(&path, give_one(&folder, number))?;
+            for entry in files::at(&path, Dir::read_from(&folder).map_err(io::Error::from))? {
+                let entry = files::at(&path, entry.map_err(io::Error::from))?;
+                let name = entry.file_name();
+                if [b".".as_slice(), b".."].contains(&name.to_bytes()) {
+                    continue;
+                }
+                let at = path.join(OsStr::from_bytes(name.to_bytes()));
+                let one = match rustix::fs::openat(&folder, name, NAMED, Mode::empty()) {
+                    // Gone meanwhile.
+                    Err(Errno::NOENT) => continue,
+                    one => files::at(&at, one.map_err(io::Error::from))?,
+                };
+                if files::at(&at, is_folder(&one))? {
+                    let open = rustix::fs::openat(&one, ".", FOLDER, Mode::empty());
+                    folders.push((files::at(&at, open.map_err(io::Error::from))?, at));
+                } else {
+                    files::at(&at, give_one(&one, number))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn opened(folder: &Path) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::openat(CWD, folder, FOLDER, Mode::empty())?)
+}
+
+fn is_folder(one: &OwnedFd) -> io::Result<bool> {
+    Ok(FileType::from_raw_mode(rustix::fs::fstat(one)?.st_mode) == FileType::Directory)
+}
+
+/// Gives what is open, where it is not the user's already.
+fn give_one(one: impl AsFd, number: u32) -> io::Result<()> {
+    let stat = rustix::fs::fstat(&one)?;
+    if (stat.st_uid, stat.st_gid) == (number, number) {
+        return Ok(());
+    }
+    // Under its other name it may be anything, such as another office's.
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Directory && stat.st_nlink > 1 {
+        return Err(io::Error::other("has a second name elsewhere (a hard link), and is not handed over"));
+    }
+    let (user, group) = (Uid::from_raw(number), Gid::from_raw(number));
+    Ok(rustix::fs::chownat(one, "", Some(user), Some(group), AtFlags::EMPTY_PATH)?)
+}
+
+/// Whether a process works on the office's folder now ([`crate::data_dir::lock`]).
+fn served(folder: &OwnedFd) -> io::Result<bool> {
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let lock = match rustix::fs::openat(folder, "lock", flags, Mode::empty()) {
+        Err(Errno::NOENT) => return Ok(false),
+        lock => lock?,
+    };
+    match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(false),
+        Err(Errno::WOULDBLOCK) => Ok(true),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -87,6 +153,7 @@ pub fn reachable(path: &Path) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn a_place_that_other_users_cannot_come_to_is_named() {

@@ -22,6 +22,8 @@ const MISSING: &str = "the tests of tokens need SoftHSM2: apt-get install sofths
 const IN_TOKENS: &str = "HUFU_TEST_TOKENS";
 const PIN: &str = "5678";
 const OFFICER: &str = "1234";
+/// Where the library finds its tokens, for the processes of offices.
+const CONF: [&str; 2] = ["--env", "SOFTHSM2_CONF"];
 const K: [u8; 32] = [7; 32];
 
 fn library() -> PathBuf {
@@ -340,7 +342,7 @@ fn nodes_in_tokens_make_keys_with_the_others_hand_them_over_when_two_people_say_
     for office in ["node-1", "node-2"] {
         in_token(&planned, &folder, office);
     }
-    planned.ceremony(&[]);
+    planned.ceremony(&CONF);
     for office in ["node-1", "node-2"] {
         let status = planned.status(office);
         assert_eq!((&status["keeper"], &status["dealer"]), (&"pkcs11".into(), &false.into()));
@@ -357,7 +359,8 @@ fn nodes_in_tokens_make_keys_with_the_others_hand_them_over_when_two_people_say_
     lost.iter().for_each(|name| keys.destroy(name).unwrap());
     let repair = |planned: &Planned| {
         let order = planned.order(&["repair", "--subject", "node-1"], 2);
-        crate::apart::hufu(&["keys", "ceremony", "--all", planned.folder.to_str().unwrap(), "--order", &order])
+        let all = ["keys", "ceremony", "--all", planned.folder.to_str().unwrap(), "--order", &order];
+        crate::apart::hufu(&[&all[..], &CONF].concat())
     };
     let told = String::from_utf8_lossy(&repair(&planned).stderr).into_owned();
     assert!(told.contains("node-2") && told.contains("officer"), "{told}");
@@ -375,6 +378,7 @@ fn nodes_in_tokens_make_keys_with_the_others_hand_them_over_when_two_people_say_
     }
     assert_eq!(keys.share("frost-share").unwrap(), share);
     drop(keys);
-    let toured = crate::apart::hufu(&["sandbox", "up", planned.folder.to_str().unwrap(), "--tour"]);
+    let toured =
+        crate::apart::hufu(&[&["sandbox", "up", planned.folder.to_str().unwrap(), "--tour"][..], &CONF].concat());
     assert!(toured.status.success(), "{}", String::from_utf8_lossy(&toured.stdout));
 }

@@ -142,10 +142,13 @@ impl Pkcs11Keys {
                     Attribute::Token(true),
                     Attribute::Label(WRAPPING.into()),
                     Attribute::Wrap(true),
+                    Attribute::Encrypt(false),
                     Attribute::ModulusBits(RSA_BITS.into()),
                     Attribute::PublicExponent(RSA_EXPONENT.to_vec()),
                 ];
-                let own = [private(WRAPPING), vec![Attribute::Unwrap(true)]].concat();
+                // Whoever could decrypt with it had other offices' keys outside of any token.
+                let only = [Attribute::Decrypt(false), Attribute::Sign(false), Attribute::Derive(false)];
+                let own = [&private(WRAPPING)[..], &[Attribute::Unwrap(true)], &only].concat();
                 session.generate_key_pair(&Mechanism::RsaPkcsKeyPairGen, &public, &own)?;
             }
             let Some(public) = self.find(session, WRAPPING, Half::Public)? else { return Ok(None) };

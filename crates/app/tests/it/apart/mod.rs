@@ -95,7 +95,16 @@ impl Deployment {
         let change = |up: &mut Command| {
             up.envs(settings.iter().copied());
         };
-        Self::start_with(place, folder, &[], change).await
+        let passed: Vec<&str> = settings.iter().flat_map(|(name, _)| ["--env", *name]).collect();
+        Self::start_with(place, folder, &passed, change).await
+    }
+
+    /// The same with `settings` in the environment of `hufu up`, which is not told to hand them on.
+    pub async fn start_beside(place: TempDir, folder: PathBuf, more: &[&str], settings: &[(&str, &str)]) -> Self {
+        let change = |up: &mut Command| {
+            up.envs(settings.iter().copied());
+        };
+        Self::start_with(place, folder, more, change).await
     }
 
     async fn start_with(place: TempDir, folder: PathBuf, more: &[&str], change: impl FnOnce(&mut Command)) -> Self {

@@ -85,3 +85,32 @@ async fn all_offices_go_by_one_clock_and_stop_together() {
     assert_eq!(deployment.processes().len(), 12);
     deployment.stop().await;
 }
+
+/// What a process has in its environment.
+fn environment(process: i32) -> String {
+    String::from_utf8_lossy(&std::fs::read(format!("/proc/{process}/environ")).unwrap()).replace('\0', "\n")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_office_has_anothers_secret_in_its_environment_or_the_terminals_signals() {
+    let place = place();
+    let folder = init(place.path());
+    let (secret, passed) = ("HUFU_STORE_PASSWORD_OF_NODE_2", "HUFU_FOR_ALL");
+    let settings = [(secret, "correct horse"), (passed, "yes"), ("AWS_SECRET_ACCESS_KEY", "battery staple")];
+    let deployment = Deployment::start_beside(place, folder, &["--env", passed], &settings).await;
+    let up = deployment.supervisor();
+    let group = rustix::process::getpgid(Some(up)).unwrap();
+    let processes = deployment.processes();
+    assert_eq!(processes.len(), 12);
+    for (process, told) in processes {
+        let text = environment(process);
+        assert!(!text.contains("correct horse") && !text.contains("battery staple"), "{told}: {text}");
+        // The controls: what is meant for all is there, and the supervisor has what its offices have not.
+        assert!(text.contains("HUFU_FOR_ALL=yes"), "{told}: {text}");
+        let process = rustix::process::Pid::from_raw(process).unwrap();
+        assert_ne!(rustix::process::getpgid(Some(process)).unwrap(), group, "{told}");
+    }
+    assert!(environment(up.as_raw_nonzero().get()).contains("correct horse"));
+    // They end with it all the same.
+    drop(deployment.keep_place());
+}

@@ -1,9 +1,9 @@
 //! A user an office: the tour over such a deployment, and that no office's user can read what is another's. Needs root.
 
 use super::{Deployment, init, place, program};
-use hufu_app::deployment::users::FIRST;
+use hufu_app::deployment::users::{FIRST, Users};
 use hufu_app::root::OFFICES;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -96,4 +96,43 @@ fn users_are_handed_out_by_root_alone() {
     assert!(!output.status.success());
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(told.contains("needs root") || told.contains("Permission denied"), "{told}");
+}
+
+#[test]
+fn handing_a_folder_over_follows_no_link_takes_no_second_name_and_leaves_alone_what_is_served() {
+    need_root();
+    let place = place();
+    let (own, other) = (place.path().join("own"), place.path().join("other"));
+    let users = Users { first: FIRST };
+    let owner = |path: &Path| std::fs::symlink_metadata(path).unwrap().uid();
+    for folder in [&own, &other] {
+        std::fs::create_dir_all(folder.join("inner")).unwrap();
+        std::fs::write(folder.join("inner/keys.json"), "{}").unwrap();
+    }
+    // Somebody has put links where a folder and a file were.
+    symlink(&other, own.join("inner/there")).unwrap();
+    symlink(other.join("inner/keys.json"), own.join("machine.key")).unwrap();
+    users.hand_over(&own, 0).unwrap();
+    for kept in ["", "inner", "inner/keys.json"] {
+        assert_eq!(owner(&other.join(kept)), 0, "{kept}");
+        // The control: what is no link is handed over.
+        assert_eq!(owner(&own.join(kept)), FIRST, "{kept}");
+    }
+    // The folder itself.
+    let link = place.path().join("link");
+    symlink(&other, &link).unwrap();
+    assert!(users.hand_over(&link, 0).is_err());
+    // A second name of another's file.
+    std::fs::hard_link(other.join("inner/keys.json"), own.join("second")).unwrap();
+    let told = users.hand_over(&own, 0).unwrap_err().to_string();
+    assert!(told.contains("second name") && owner(&other.join("inner/keys.json")) == 0, "{told}");
+    std::fs::remove_file(own.join("second")).unwrap();
+    // Served: nothing changes hands until it is not.
+    std::fs::write(own.join("new"), "").unwrap();
+    let lock = hufu_app::data_dir::lock(&own).unwrap();
+    users.hand_over(&own, 0).unwrap();
+    assert_eq!(owner(&own.join("new")), 0);
+    drop(lock);
+    users.hand_over(&own, 0).unwrap();
+    assert_eq!(owner(&own.join("new")), FIRST);
 }

@@ -1,10 +1,13 @@
 //! What must not become keys.
 
-use super::{Planned, refused};
+use super::{Planned, done, refused};
+use hufu_app::ceremony::{all, order};
+use hufu_app::deployment::plan::Plan;
 use hufu_app::root::OFFICES;
 use hufu_app::root::key_file::{self, Owner};
 use hufu_kernel::{KeyKeeper as _, OsRng, PENDING, Rng};
 use hufu_wire::api::trust::Trust;
+use std::path::Path;
 use std::sync::Arc;
 
 const IDENTITY: [&str; 2] = ["office", "tls"];
@@ -139,4 +142,60 @@ fn an_office_that_missed_the_end_goes_by_anothers_transcript_and_by_no_other() {
     super::done(&finish(theirs.to_str().unwrap()).iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(planned.names("node-1"), (count, Vec::new()));
     assert!(planned.status("node-1")["missing"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn what_all_offices_of_a_folder_go_by_is_computed_from_what_verifies_and_no_link_of_an_office_is_followed() {
+    let planned = Planned::new(false);
+    planned.identified();
+    let path = planned.order(&["found"], 2);
+    let told = planned.ceremony(&["--order", &path]);
+    assert!(told.contains("compare  "), "{told}");
+    let plan = Plan::read(Path::new(&planned.path("deployment.toml"))).unwrap();
+    let order = order::read(Path::new(&path)).unwrap();
+    let arrived = || all::arrived(&planned.folder, &plan, &order, None);
+    let refused = || arrived().unwrap_err().to_string();
+    let published = std::fs::read(planned.folder.join("trust.json")).unwrap();
+    let published: Trust = serde_json::from_slice(&published).unwrap();
+    let computed = || match arrived().unwrap().outcome {
+        hufu_offices::ceremony::Outcome::Trust(trust) => *trust,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(computed(), published);
+    let kept = |office: &str| {
+        let found = super::files(&planned.folder.join(office).join("ceremonies"), ".json");
+        found.into_iter().find(|path| path.to_string_lossy().contains("found-")).unwrap()
+    };
+    assert!(done(&["keys", "transcript", kept("front").to_str().unwrap()]).contains("compare  "));
+
+    // An office's own trust.json says what it likes.
+    std::fs::write(planned.folder.join("node-1/trust.json"), "{}").unwrap();
+    assert_eq!(computed(), published);
+    // A link to what another office has kept, and a folder that is one.
+    let (own, away) = (kept("node-1"), planned.path("away"));
+    std::fs::rename(&own, &away).unwrap();
+    std::os::unix::fs::symlink(kept("node-2"), &own).unwrap();
+    let told = refused();
+    assert!(told.contains("node-1/ceremonies"), "{told}");
+    std::fs::remove_file(&own).unwrap();
+    std::fs::rename(&away, &own).unwrap();
+    let folder = planned.folder.join("front/ceremonies");
+    std::fs::rename(&folder, &away).unwrap();
+    std::os::unix::fs::symlink(&away, &folder).unwrap();
+    let told = refused();
+    assert!(told.contains("front/ceremonies"), "{told}");
+    std::fs::remove_file(&folder).unwrap();
+    std::fs::rename(&away, &folder).unwrap();
+    assert_eq!(computed(), published);
+
+    // One office's transcript is another's; then all have the same that was not said so.
+    let mut changed: serde_json::Value = serde_json::from_slice(&std::fs::read(&own).unwrap()).unwrap();
+    changed["messages"].as_array_mut().unwrap().swap(0, 1);
+    let write = |office: &str| std::fs::write(kept(office), changed.to_string()).unwrap();
+    write("node-1");
+    let told = refused();
+    assert!(told.contains("different transcripts"), "{told}");
+    OFFICES.iter().for_each(|office| write(office));
+    let told = refused();
+    assert!(told.contains("not where it must be"), "{told}");
 }

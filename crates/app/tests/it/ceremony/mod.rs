@@ -80,7 +80,7 @@ impl Planned {
         done(&[&["keys", "order", "new"], wish, &["--plan", &plan, "--roster", &roster, "-o", &order]].concat());
         for operator in ["operator-1", "operator-2"].iter().take(signatures) {
             let key = self.path(&format!("operators/{operator}.key.json"));
-            done(&["keys", "order", "sign", "--key", &key, "--plan", &plan, &order]);
+            done(&["keys", "order", "sign", "--yes", "--key", &key, "--plan", &plan, &order]);
         }
         order
     }
