@@ -142,8 +142,8 @@ async fn a_node_is_replaced_while_the_others_serve() {
     deployment.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_tagger_that_lost_its_share_has_the_same_one_again() {
+#[test]
+fn a_tagger_that_lost_its_share_has_the_same_one_again() {
     let planned = Planned::founded(true);
     let trust = trust(&planned.folder);
     let owner = Owner { office: "tagger-2".to_owned(), root: trust.root, root_id: trust.root_id };
