@@ -7,6 +7,7 @@ pub mod admission;
 pub mod clock;
 pub mod doctor;
 pub mod drafts;
+pub mod handover;
 pub mod init;
 pub mod keys;
 pub mod neighbours;

@@ -206,18 +206,21 @@ pub(crate) fn roster(file: &OfficeFile, plan: &Plan) -> Result<Roster, Failure> 
 }
 
 /// The offices that `name` asks, and how many of them it cannot do without.
-fn watch(name: &str, peers: &Peers) -> Result<Watch, Failure> {
+fn watch(name: &str, peers: &Peers, clock: &Arc<dyn Clock>) -> Result<Watch, Failure> {
     let to =
         |names: &[&str]| names.iter().map(|name| peers.to(name)).collect::<Result<Vec<_>, _>>().map_err(Failure::other);
     let (nodes, taggers) = (&OFFICES[..3], &OFFICES[3..6]);
-    let watch = Watch::default();
+    let watch = Watch::new(Arc::clone(clock));
+    let others: Vec<&str> = nodes.iter().copied().filter(|node| *node != name).collect();
     Ok(match name {
         "registrar" => watch
             .group(Need::AtLeast(2), to(&["uniqueness", "post"])?)
             .group(Need::AtLeast(2), to(taggers)?)
             .group(Need::AtLeast(2), to(nodes)?),
         // Sign-ins go on without them; enrolling, leaving and notices wait.
-        _ if nodes.contains(&name) => watch.group(Need::None, to(&["uniqueness", "post"])?),
+        _ if nodes.contains(&name) => {
+            watch.group(Need::None, to(&["uniqueness", "post"])?).group(Need::None, to(&others)?)
+        }
         // The last list is kept.
         "front" => watch.group(Need::None, to(&["registry"])?),
         _ => watch,
@@ -235,7 +238,7 @@ pub async fn run(asked: Asked, stop: Stop) -> Result<(), Failure> {
     let mut opened = Opened::new(asked)?;
     let traces = opened.traces()?;
     let peers = opened.peers()?;
-    let watch = Arc::new(watch(opened.name(), &peers)?);
+    let watch = Arc::new(watch(opened.name(), &peers, &opened.around.clock)?);
     let office = neighbours::start(&opened, &peers).await?;
     let edge = opened.edge()?;
     let mut inherited = Inherited::from_env().map_err(Failure::other)?;
@@ -245,7 +248,8 @@ pub async fn run(asked: Asked, stop: Stop) -> Result<(), Failure> {
     if let (Some(public), Some(routes)) = (&opened.file.public, office.public(&edge)) {
         let listening = public_listener(public, limits.connections, &mut inherited).await?;
         let probe = quiet(readiness(&office, &watch));
-        let routes = limited(&edge, limits.body_bytes, routes.merge(health::router(opened.name(), probe)));
+        let routes = timely(&edge, &watch, limited(&edge, limits.body_bytes, routes));
+        let routes = routes.merge(health::router(opened.name(), probe));
         outside.serve(listening, finished(&edge, routes));
     }
     let mut inside = Stage::new();
@@ -336,6 +340,20 @@ fn quiet(probe: Probe) -> Probe {
             if reasons.await.is_empty() { Vec::new() } else { vec![told] }
         })
     })
+}
+
+/// Nothing is taken while most other offices have another time: what this one would say of somebody's clock, or date, is wrong.
+fn timely(edge: &Edge, watch: &Arc<Watch>, routes: Router) -> Router {
+    let (edge, watch) = (edge.clone(), Arc::clone(watch));
+    routes.layer(middleware::from_fn(move |request: Request, next: Next| {
+        let off = watch.clock_is_off().then(|| edge.refused(Refusal::ClockOff));
+        async move {
+            match off {
+                Some(refused) => refused,
+                None => next.run(request).await,
+            }
+        }
+    }))
 }
 
 /// Bodies up to `bytes`; the messages' own limit stays where it is below that.

@@ -5,6 +5,7 @@ mod attacks;
 mod doctor;
 mod down;
 mod quiet;
+mod rolling;
 mod starts;
 mod users;
 
@@ -83,7 +84,18 @@ impl Deployment {
     /// The same with everything that is logged kept in the file `log`, by this filter.
     pub async fn start_logged(place: TempDir, folder: PathBuf, filter: &str, log: &Path) -> Self {
         let log = std::fs::File::create(log).unwrap();
-        Self::start_with(place, folder, &[], |up| drop(up.env("RUST_LOG", filter).stderr(log))).await
+        let change = |up: &mut Command| {
+            up.env("RUST_LOG", filter).stderr(log);
+        };
+        Self::start_with(place, folder, &[], change).await
+    }
+
+    /// The same with `settings` in the environment of every process.
+    pub async fn start_under(place: TempDir, folder: PathBuf, settings: &[(&str, &Path)]) -> Self {
+        let change = |up: &mut Command| {
+            up.envs(settings.iter().copied());
+        };
+        Self::start_with(place, folder, &[], change).await
     }
 
     async fn start_with(place: TempDir, folder: PathBuf, more: &[&str], change: impl FnOnce(&mut Command)) -> Self {
@@ -116,6 +128,11 @@ impl Deployment {
             }
         }
         found
+    }
+
+    /// The process of `hufu sandbox up` itself.
+    pub fn supervisor(&self) -> Pid {
+        Pid::from_child(&self.up)
     }
 
     pub fn process(&self, office: &str) -> Option<Pid> {
