@@ -84,7 +84,10 @@ impl Deployment {
     /// The same with everything that is logged kept in the file `log`, by this filter.
     pub async fn start_logged(place: TempDir, folder: PathBuf, filter: &str, log: &Path) -> Self {
         let log = std::fs::File::create(log).unwrap();
-        Self::start_with(place, folder, &[], |up| drop(up.env("RUST_LOG", filter).stderr(log))).await
+        let change = |up: &mut Command| {
+            up.env("RUST_LOG", filter).stderr(log);
+        };
+        Self::start_with(place, folder, &[], change).await
     }
 
     async fn start_with(place: TempDir, folder: PathBuf, more: &[&str], change: impl FnOnce(&mut Command)) -> Self {
