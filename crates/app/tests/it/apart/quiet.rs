@@ -214,7 +214,7 @@ async fn nothing_that_offices_log_or_send_to_a_collector_names_a_person_or_a_pla
     assert!(needles.len() > 200, "{}", needles.len());
     // A second for those that are under way, one for the sending.
     tokio::time::sleep(Duration::from_secs(3)).await;
-    deployment.stop().await;
+    let _place = deployment.keep_place();
 
     let (logged, sent) = (std::fs::read(&log).unwrap(), collector.all());
     let offices = |text: &[u8]| hufu_app::root::OFFICES.into_iter().filter(|name| found(text, name)).count();
