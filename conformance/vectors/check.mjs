@@ -393,6 +393,132 @@ function checkFrost(v) {
   }
 }
 
+// -- coin.json
+
+function checkCoin({ ceremony, key, parties, commitments, reveals, secret, check_message, check }) {
+  const name = `coin ${key}`;
+  for (const party of parties) {
+    const commitment = H("hufu-v1-coin-commit", bytes(ceremony), key, Uint8Array.of(party), bytes(reveals[party]));
+    same(`${name}: commitment of ${party}`, hex(commitment), commitments[party]);
+    const other = H("hufu-v1-coin-commit", bytes(ceremony), key, Uint8Array.of((party % 3) + 1), bytes(reveals[party]));
+    holds(`${name}: ${party}'s commitment is nobody else's`, hex(other) !== commitments[party]);
+  }
+  const drawn = framed(...parties.map((party) => bytes(reveals[party])));
+  const info = framed("hufu-v1-coin-key", bytes(ceremony), key, Uint8Array.from(parties));
+  same(`${name}: key`, hex(hkdf(sha256, drawn, utf8("hufu-v1-coin"), info, 32)), secret);
+  same(`${name}: what is compared`, hex(framed("hufu-v1-key-check", bytes(ceremony), key)), check_message);
+  same(`${name}: comparison`, hex(hmac(sha256, bytes(secret), bytes(check_message))), check);
+}
+
+// -- dkg.json, repair.json
+
+/** The groups of shared keys, with the domain of the FROST paper's proofs of knowledge as RFC 9591's suites write it. */
+const SHARED = {
+  Ed25519: { Point: ed25519.Point, domain: "FROST-ED25519-SHA512-v1" },
+  RISTRETTO255: { Point: ristretto255.Point, domain: "FROST-RISTRETTO255-SHA512-v1" },
+};
+const numbered = (map) => Object.entries(map).map(([party, value]) => [Number(party), value]);
+
+function checkGeneration({ group, packages, given, key, verifying_shares, shares }) {
+  const { Point, domain } = SHARED[group];
+  const order = Point.Fn.ORDER;
+  const mod = (n) => ((n % order) + order) % order;
+  const point = (h) => Point.fromHex(h);
+  const lines = numbered(packages).map(([party, text]) => {
+    const [phi0, phi1, R, z] = [0, 64, 128, 192].map((at) => text.slice(at, at + 64));
+    const preimage = concatBytes(le(BigInt(party)), bytes(phi0), bytes(R));
+    const c = mod(fromLe(hex(sha512(concatBytes(utf8(`${domain}dkg`), preimage)))));
+    const proven = (c) => point(phi0).multiplyUnsafe(c).add(point(R)).equals(Point.BASE.multiply(fromLe(z)));
+    holds(`${group}: ${party} knows its part`, proven(c));
+    holds(`${group}: under its own number`, !proven(mod(c + 1n)));
+    return { party, at: (x) => point(phi0).add(point(phi1).multiply(BigInt(x))), start: point(phi0) };
+  });
+  for (const { party, at } of lines) {
+    for (const [to, share] of numbered(given[party])) {
+      same(`${group}: what ${party} gives ${to} is on its line`, Point.BASE.multiply(fromLe(share)).toHex(), at(to).toHex());
+    }
+  }
+  const whole = (x) => lines.reduce((sum, line) => sum.add(line.at(x)), Point.ZERO);
+  same(`${group}: key`, lines.reduce((sum, line) => sum.add(line.start), Point.ZERO).toHex(), key);
+  shares.forEach((share, i) => {
+    same(`${group}: public share ${i + 1}`, whole(i + 1).toHex(), verifying_shares[i]);
+    same(`${group}: share ${i + 1}`, Point.BASE.multiply(fromLe(share)).toHex(), verifying_shares[i]);
+    const got = numbered(given).reduce((sum, [from, to]) => (from === i + 1 ? sum : sum + fromLe(to[i + 1])), 0n);
+    // What a party gave itself is on its own line.
+    const own = lines[i].at(i + 1);
+    same(`${group}: share ${i + 1} is what was given`, Point.BASE.multiply(mod(got)).add(own).toHex(), verifying_shares[i]);
+  });
+}
+
+function checkRepair({ group, lost, verifying_shares, commitments, given, sums, share }) {
+  const { Point } = SHARED[group];
+  const { Fn } = Point;
+  const name = `${group}: repair of ${lost}`;
+  const helpers = Object.keys(sums).map(Number);
+  same(`${name}: helpers`, helpers.join(), [1, 2, 3].filter((party) => party !== lost).join());
+  let mended = 0n;
+  helpers.forEach((helper, i) => {
+    const other = helpers[1 - i];
+    // λ of the helper at the lost party's number.
+    const weight = Fn.mul(Fn.create(BigInt(lost - other)), Fn.inv(Fn.create(BigInt(helper - other))));
+    const [kept, gave] = [commitments[helper].kept, commitments[helper].given].map((h) => Point.fromHex(h));
+    same(`${name}: both parts of ${helper}`, kept.add(gave).toHex(), Point.fromHex(verifying_shares[helper - 1]).multiply(weight).toHex());
+    same(`${name}: part of ${helper}`, Point.BASE.multiply(fromLe(given[helper])).toHex(), gave.toHex());
+    const got = Point.fromHex(commitments[other].given);
+    same(`${name}: sum of ${helper}`, Point.BASE.multiply(fromLe(sums[helper])).toHex(), kept.add(got).toHex());
+    mended = Fn.add(mended, fromLe(sums[helper]));
+  });
+  same(`${name}: share`, hex(le(mended)), share);
+  same(`${name}: public share`, Point.BASE.multiply(mended).toHex(), verifying_shares[lost - 1]);
+}
+
+// -- reshare.json
+
+function checkMoving(what, root, purpose, sector, { epoch, message, generations, sum, name }) {
+  const of = epoch === null ? root : framed("hufu-v1-epoch", root, bytes(epoch));
+  same(`${what}: message`, hex(of), message);
+  let before;
+  for (const g of generations) {
+    const at = `${what}: generation ${g.generation}`;
+    let zero = { 12: 0n, 13: 0n, 23: 0n };
+    if (before) {
+      const messages = ["12", "13"].map((a) =>
+        epoch === null ? framed("hufu-v1-zero", a, root) : framed("hufu-v1-zero-epoch", a, root, bytes(epoch)),
+      );
+      same(`${at}: what Z is applied to`, messages.map(hex).join(), g.zero_messages.join());
+      const [z12, z13] = messages.map((message) => G1.h2s(hmac(sha256, bytes(g.z), message)));
+      zero = { 12: z12, 13: z13, 23: G1.mod(-z12 - z13) };
+    }
+    const [e, c] = [{}, {}];
+    for (const a of SUBSETS) {
+      const fresh = G1.h2s(hmac(sha256, bytes(g.keys[a]), of));
+      const d = before ? G1.mod(before.e[a] + zero[a] - fresh) : 0n;
+      same(`${at}: d ${a}`, before ? hex(be(d)) : null, before ? g.d[a] : g.d);
+      if (before) same(`${at}: z ${a}`, hex(be(zero[a])), g.zero[a]);
+      e[a] = G1.mod(fresh + d);
+      c[a] = before ? before.c[a].add(G1.Point.BASE.multiply(zero[a])) : G1.Point.BASE.multiply(e[a]);
+      same(`${at}: e ${a}`, hex(be(e[a])), g.e[a]);
+      same(`${at}: C ${a}`, c[a].toHex(), g.c[a]);
+      same(`${at}: C ${a} is e·G`, G1.Point.BASE.multiply(e[a]).toHex(), g.c[a]);
+      if (before) holds(`${at}: e ${a} has changed`, e[a] !== before.e[a]);
+    }
+    same(`${at}: sum`, hex(be(SUBSETS.reduce((total, a) => G1.mod(total + e[a]), 0n))), sum);
+    before = { e, c };
+  }
+  const P = h2g(utf8(sector)).multiply(fromBe(sum));
+  same(`${what}: name`, b64(H(purpose, "INTL", P.toBytes())), name);
+}
+
+function checkReshare(v) {
+  same("reshare: suite", v.suite, "INTL");
+  checkMoving("reshare", bytes(v.root_u), "hufu-v1-sub", v.sector_id, v.sub);
+  checkMoving("reshare of an epoch", bytes(v.root_u), "hufu-v1-ep", v.sector_id, v.ep);
+}
+
+vectors("coin").flips.forEach(checkCoin);
+vectors("dkg").generations.forEach(checkGeneration);
+vectors("repair").repairs.forEach(checkRepair);
+checkReshare(vectors("reshare"));
 checkPseudonym(vectors("pseudonym"));
 checkBoth(vectors("both"), vectors("pseudonym"));
 checkChallenge(vectors("challenge"));

@@ -2,6 +2,7 @@
 
 mod backup;
 mod deployment;
+mod keys;
 
 use crate::bench;
 use crate::demo::metrics::MetricsAt;
@@ -43,6 +44,16 @@ enum Command {
     Serve(deployment::Serve),
     /// Run every office of a production deployment on this machine, one process an office.
     Up(deployment::Up),
+    /// Make an operator's key: an order to the offices needs two operators' signatures.
+    Operator {
+        #[command(subcommand)]
+        command: keys::Operator,
+    },
+    /// Make, examine and hand over the keys of offices that are apart.
+    Keys {
+        #[command(subcommand)]
+        command: keys::Keys,
+    },
     /// Save an office's rows, as they stand now, in a file that only an operator's key opens; the office may be at work.
     Backup(Box<backup::Backup>),
     /// Put a backup back; the office must not be running.
@@ -297,7 +308,9 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Serve(asked) => deployment::run_serve(asked, Root::Production),
         Command::Sandbox { command: Sandbox::Serve(asked) } => deployment::run_serve(asked, Root::Sandbox),
         command => {
-            logs::start(&cli.log, cli.log_json)?;
+            // Who waits for ten others in a ceremony is told so, not warned each time one is not there yet.
+            let quiet = matches!(command, Command::Keys { .. }) && cli.log == "warn";
+            logs::start(if quiet { "warn,hufu_web::peers=error" } else { &cli.log }, cli.log_json)?;
             run_logged(command)
         }
     }
@@ -317,6 +330,8 @@ fn run_logged(command: Command) -> Result<ExitCode, Failure> {
             run_demo(*demo)
         }
         Command::Init(asked) => deployment::run_init(*asked),
+        Command::Operator { command } => keys::run_operator(command),
+        Command::Keys { command } => keys::run_keys(command),
         Command::Platform { command: Platform::New { name, dir, basic, issuer, data } } => {
             let profile = if basic { Profile::Basic } else { Profile::Fapi2 };
             let trust = data.folder()?.join(root::TRUST_FILE);

@@ -3,6 +3,7 @@
 pub mod adapters;
 pub mod backup;
 pub mod bench;
+pub mod ceremony;
 pub mod cli;
 pub mod counted_keys;
 pub mod data_dir;

@@ -110,6 +110,8 @@ struct Gauges {
     memory: Family<Of, Gauge>,
     memory_bound: Family<Of, Gauge>,
     disk_free: Family<Of, Gauge>,
+    generation: Family<Of, Gauge>,
+    rows_behind: Family<Of, Gauge>,
 }
 
 impl Gauges {
@@ -125,6 +127,8 @@ impl Gauges {
             own.memory_bound.clone(),
         );
         registry.register_with_unit("disk_free", "Space left for its folder", Unit::Bytes, own.disk_free.clone());
+        registry.register("key_generation", "Which K_A count at a node", own.generation.clone());
+        registry.register("rows_behind", "Rows at older K_A; -1: not known yet", own.rows_behind.clone());
         own
     }
 }
@@ -185,6 +189,13 @@ impl Metrics {
         if let Some(free) = standing.disk_free {
             set(&self.gauges.disk_free, free);
         }
+    }
+
+    /// Sets how far a node's rows have moved to new K_A: the generation that counts, and how many rows stand at older ones, if it is known.
+    pub fn moved(&self, office: &'static str, generation: u32, behind: Option<u64>) {
+        let behind = behind.map_or(-1, |behind| i64::try_from(behind).unwrap_or(i64::MAX));
+        self.gauges.generation.get_or_create(&Of { office }).set(i64::from(generation));
+        self.gauges.rows_behind.get_or_create(&Of { office }).set(behind);
     }
 
     /// Counts a signature, or a share of one.

@@ -37,6 +37,9 @@ impl FromStr for MetricsAt {
 pub fn router(metrics: Arc<Metrics>, offices: Vec<Arc<dyn Running>>) -> Router {
     metrics::router(metrics, move |metrics| {
         for office in &offices {
+            if let Some(moved) = office.moved() {
+                metrics.moved(office.name(), moved.generation, moved.behind);
+            }
             let Some(counts) = office.counts() else { continue };
             let hufu_store::Counts { committed, refused, failed, flushes } = counts;
             metrics.stored(office.name(), StoreCounts { committed, refused, failed, flushes });

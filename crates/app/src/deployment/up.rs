@@ -146,7 +146,7 @@ fn offices(options: &Options) -> Result<Vec<Vec<Office>>, Failure> {
 }
 
 /// An office's place among the users.
-pub(super) fn place(name: &str) -> usize {
+pub(crate) fn place(name: &str) -> usize {
     let all = OFFICES.into_iter().chain([WALLET, world_file::FOLDER]);
     all.into_iter().position(|office| office == name).unwrap_or(OFFICES.len() + 2)
 }
@@ -183,8 +183,10 @@ pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
         answered(&probes).await?;
         let data = options.folder.join(if options.root == Root::Sandbox { world_file::FOLDER } else { "" });
         let ready = ready(&options.folder, &plan, data)?;
-        if let (Some(file), Some(ready)) = (&ready_file, &ready) {
-            file.announce(ready)?;
+        match (&ready_file, &ready) {
+            (Some(file), Some(ready)) => file.announce(ready)?,
+            (Some(file), None) => file.announce(&ProductionReady::of(&options.folder, &plan)?)?,
+            (None, _) => {}
         }
         if options.tour {
             return tour::run(&options.folder, options.json).await;
@@ -200,6 +202,8 @@ pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
         () = stop.stopped() => Ok(Ended::Well),
         Some(name) = deaths.recv() => Err(Failure::other(format!("{name} ended; its reason is above"))),
     };
+    // Nobody waits for deaths any more: offices that were told to stop by the same Ctrl-C end by themselves.
+    drop(deaths);
     for (stopper, mut processes) in running {
         stopper.stop();
         while processes.join_next().await.is_some() {}
@@ -210,12 +214,14 @@ pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
 /// Looks at what would keep the offices from starting, and hands each its folder.
 fn prepare(options: &Options, stages: &[Vec<Office>]) -> Result<(), Failure> {
     if !options.folder.join(TRUST_FILE).exists() {
-        return Err(Failure::other(format!("{} has no keys yet: {}", options.folder.display(), super::NO_CEREMONY)));
+        let folder = options.folder.display();
+        let told =
+            format!("{folder} has no keys yet; make them: hufu keys ceremony --all {folder} ({})", super::FOUNDING);
+        return Err(Failure::other(told));
     }
     let Some(users) = options.users else { return Ok(()) };
     Users::allowed()?;
-    reachable(&options.folder.join(plan::FILE))?;
-    reachable(&std::env::current_exe().map_err(Failure::other)?)?;
+    reachable_by_offices(&options.folder)?;
     for office in stages.iter().flatten() {
         users.hand_over(&office.folder, place(office.name))?;
     }
@@ -227,6 +233,15 @@ fn prepare(options: &Options, stages: &[Vec<Office>]) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Whether users of offices can come to the plan in `folder`, and to this program.
+///
+/// # Errors
+/// As [`reachable`].
+pub fn reachable_by_offices(folder: &Path) -> Result<(), Failure> {
+    reachable(&folder.join(plan::FILE))?;
+    reachable(&std::env::current_exe().map_err(Failure::other)?)
 }
 
 /// At each SIGHUP restarts the offices, one after the other. Ends only with the whole.
@@ -336,6 +351,31 @@ async fn answered(probes: &[(&'static str, String)]) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// What the ready file of a production root says: where people and platforms reach it.
+#[derive(serde::Serialize)]
+struct ProductionReady {
+    issuer: String,
+    wallet: String,
+    registrar: String,
+    nodes: [String; 3],
+    /// The file of the public half, to be pinned.
+    trust: PathBuf,
+    pid: u32,
+}
+
+impl ProductionReady {
+    fn of(folder: &Path, plan: &Plan) -> Result<Self, Failure> {
+        Ok(Self {
+            issuer: plan.issuer.clone(),
+            wallet: plan.wallet_origin.clone(),
+            registrar: plan.public_address("registrar"),
+            nodes: plan.nodes(),
+            trust: files::at(folder, folder.canonicalize())?.join(TRUST_FILE),
+            pid: std::process::id(),
+        })
+    }
 }
 
 /// What a ready file says, as that of a demo does.

@@ -11,6 +11,7 @@ use hufu_store::{Counts, Store};
 use hufu_web::peers;
 use hufu_web::reply::Edge;
 use hufu_web::serve::Stop;
+use hufu_wire::api::peer::Moved;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -117,6 +118,10 @@ impl Running for RunningNode {
 
     fn counts(&self) -> Option<Counts> {
         Some(self.store.counts())
+    }
+
+    fn moved(&self) -> Option<Moved> {
+        Some(self.node.has_moved())
     }
 }
 

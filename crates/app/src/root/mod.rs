@@ -248,6 +248,12 @@ impl OfficeFolder {
         &self.path
     }
 
+    /// Whose keys they are.
+    #[must_use]
+    pub fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
     /// The office: `node-2`.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -31,11 +31,13 @@ struct Place {
 
 /// A pass over all rows, in pages.
 #[derive(Debug, Default)]
-pub(super) struct Pass(Mutex<Place>);
+pub(super) struct Pass {
+    place: Mutex<Place>,
+}
 
 impl Pass {
     fn place(&self) -> MutexGuard<'_, Place> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A row has come that is behind: nothing is known any more.

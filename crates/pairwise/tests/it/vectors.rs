@@ -4,9 +4,11 @@
 mod both;
 mod challenge;
 mod frost;
+mod joint;
 mod oprf;
 mod password;
 mod pseudonym;
+mod reshare;
 
 use hufu_kernel::hex;
 use serde_json::Value;

@@ -1,6 +1,6 @@
 //! Looking at a store file without changing it, beside a process that may be working on it.
 
-use super::prepare_connection;
+use super::{pages, prepare_connection};
 use crate::migration::GENERATION;
 use crate::{Identity, StoreError};
 use rusqlite::{Connection, OpenFlags};
@@ -20,7 +20,5 @@ pub(super) fn examine(path: &Path, wanted: &Identity) -> Result<(), StoreError> 
         .query_map([GENERATION], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<Vec<(String, String)>, _>>()?;
     wanted.check_header(|name| rows.iter().find(|row| row.0 == name).map(|row| row.1.clone()))?;
-    let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    // What it says names pages, never rows.
-    if found == "ok" { Ok(()) } else { Err(StoreError::corrupt(found)) }
+    pages::check(&connection)
 }

@@ -90,6 +90,14 @@ impl Deployment {
         Self::start_with(place, folder, &[], change).await
     }
 
+    /// The same with `settings` in the environment of every process.
+    pub async fn start_under(place: TempDir, folder: PathBuf, settings: &[(&str, &Path)]) -> Self {
+        let change = |up: &mut Command| {
+            up.envs(settings.iter().copied());
+        };
+        Self::start_with(place, folder, &[], change).await
+    }
+
     async fn start_with(place: TempDir, folder: PathBuf, more: &[&str], change: impl FnOnce(&mut Command)) -> Self {
         let ready = place.path().join("ready.json");
         let mut up = Command::new(program(place.path()));
