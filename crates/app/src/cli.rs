@@ -2,10 +2,12 @@
 
 mod backup;
 mod deployment;
+mod keys;
 
 use crate::bench;
 use crate::demo::metrics::MetricsAt;
 use crate::demo::{self, Ended, control};
+use crate::deployment as apart;
 use crate::failure::Failure;
 use crate::server::Server;
 use crate::{data_dir, doctor, explain, logs, platform_file, root, rows};
@@ -42,6 +44,16 @@ enum Command {
     Serve(deployment::Serve),
     /// Run every office of a production deployment on this machine, one process an office.
     Up(deployment::Up),
+    /// Make an operator's key: an order to the offices needs two operators' signatures.
+    Operator {
+        #[command(subcommand)]
+        command: keys::Operator,
+    },
+    /// Make, examine and hand over the keys of offices that are apart.
+    Keys {
+        #[command(subcommand)]
+        command: keys::Keys,
+    },
     /// Save an office's rows, as they stand now, in a file that only an operator's key opens; the office may be at work.
     Backup(Box<backup::Backup>),
     /// Put a backup back; the office must not be running.
@@ -63,7 +75,7 @@ enum Command {
     },
     /// Say what an error code, or the error number on a screen, means and what to do.
     Explain(Explain),
-    /// Check the sandbox's folder: permissions, keys, stores, clock, space.
+    /// Check a deployment of offices that are apart, one office of it, or the demo's folder: what is wrong, and what mends it.
     Doctor(Doctor),
     /// Measure what this service can do, beside a peer and a floor on the same machine.
     Bench {
@@ -212,6 +224,12 @@ struct Explain {
 
 #[derive(Debug, Args)]
 struct Doctor {
+    /// The folder that `hufu init` made; without it and --config, the demo's folder.
+    #[arg(value_name = "DIR", conflicts_with_all = ["config", "data"])]
+    folder: Option<PathBuf>,
+    /// One office on its own machine, by its office.toml.
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    config: Option<PathBuf>,
     #[command(flatten)]
     data: Data,
     /// As JSON.
@@ -290,7 +308,9 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Serve(asked) => deployment::run_serve(asked, Root::Production),
         Command::Sandbox { command: Sandbox::Serve(asked) } => deployment::run_serve(asked, Root::Sandbox),
         command => {
-            logs::start(&cli.log, cli.log_json)?;
+            // Who waits for ten others in a ceremony is told so, not warned each time one is not there yet.
+            let quiet = matches!(command, Command::Keys { .. }) && cli.log == "warn";
+            logs::start(if quiet { "warn,hufu_web::peers=error" } else { &cli.log }, cli.log_json)?;
             run_logged(command)
         }
     }
@@ -310,6 +330,8 @@ fn run_logged(command: Command) -> Result<ExitCode, Failure> {
             run_demo(*demo)
         }
         Command::Init(asked) => deployment::run_init(*asked),
+        Command::Operator { command } => keys::run_operator(command),
+        Command::Keys { command } => keys::run_keys(command),
         Command::Platform { command: Platform::New { name, dir, basic, issuer, data } } => {
             let profile = if basic { Profile::Basic } else { Profile::Fapi2 };
             let trust = data.folder()?.join(root::TRUST_FILE);
@@ -339,7 +361,11 @@ fn run_logged(command: Command) -> Result<ExitCode, Failure> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Doctor(asked) => {
-            let report = doctor::examine(&asked.data.folder()?);
+            let report = match (&asked.folder, &asked.config) {
+                (Some(folder), _) => runtime()?.block_on(apart::doctor::folder(folder)),
+                (None, Some(config)) => runtime()?.block_on(apart::doctor::office(config)),
+                (None, None) => doctor::examine(&asked.data.folder()?),
+            };
             print!("{}", if asked.json { report.json()? } else { report.text() });
             Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }

@@ -66,7 +66,15 @@ pub struct Lock(#[expect(dead_code, reason = "held, not read")] File);
 /// # Errors
 /// [`Failure::InUse`].
 pub fn lock(path: &Path) -> Result<Lock, Failure> {
-    let at = path.join("lock");
+    lock_as(path, "lock")
+}
+
+/// Takes a part of the folder's business for this process: the one that the file `name` stands for.
+///
+/// # Errors
+/// [`Failure::InUse`].
+pub fn lock_as(path: &Path, name: &str) -> Result<Lock, Failure> {
+    let at = path.join(name);
     let file = files::at(&at, File::options().create(true).write(true).truncate(false).open(&at))?;
     match file.try_lock() {
         Ok(()) => Ok(Lock(file)),

@@ -1,4 +1,4 @@
-//! `hufu doctor`: is this sandbox as it was made, and what mends it if not.
+//! `hufu doctor`: is this sandbox as it was made, and what mends it if not. Of offices that are apart: `deployment::doctor`.
 
 use crate::data_dir::{self, Standing};
 use crate::demo::{control, tls};
@@ -58,7 +58,18 @@ pub struct Report {
 }
 
 impl Report {
-    fn add(&mut self, what: impl Into<String>, outcome: Outcome, found: impl Into<String>, mend: Option<String>) {
+    /// Nothing looked at yet.
+    pub(crate) fn new(place: &Path) -> Self {
+        Self { version: env!("CARGO_PKG_VERSION"), data: place.display().to_string(), ok: true, checks: Vec::new() }
+    }
+
+    pub(crate) fn add(
+        &mut self,
+        what: impl Into<String>,
+        outcome: Outcome,
+        found: impl Into<String>,
+        mend: Option<String>,
+    ) {
         self.ok &= outcome != Outcome::Bad;
         self.checks.push(Check { what: what.into(), outcome, found: found.into(), mend });
     }
@@ -76,8 +87,8 @@ impl Report {
         let mut out = format!("hufu {} · {}\n\n", self.version, self.data);
         for check in &self.checks {
             let mark = match check.outcome {
-                Outcome::Good => "good",
-                Outcome::Warning => "note",
+                Outcome::Good => "ok  ",
+                Outcome::Warning => "warn",
                 Outcome::Bad => "BAD ",
             };
             // Writing to a String cannot fail.
@@ -101,8 +112,7 @@ impl Report {
 /// Looks at the sandbox in `folder`; changes nothing in it.
 #[must_use]
 pub fn examine(folder: &Path) -> Report {
-    let data = folder.display().to_string();
-    let mut report = Report { version: env!("CARGO_PKG_VERSION"), data, ok: true, checks: Vec::new() };
+    let mut report = Report::new(folder);
     let now = SystemClock.now();
     match data_dir::standing(folder) {
         Ok(Standing::Free) => {

@@ -1,8 +1,20 @@
 //! Why a command stops, as a sentence for whoever typed it.
 
 use crate::files::FileError;
+use hufu_store::StoreError;
 use hufu_web::serve::ListenError;
 use std::path::PathBuf;
+
+/// What to do about a store that is damaged.
+pub const MENDING: &str = "stop the office and put a backup back with `hufu restore … --replace` (docs/operate/backup.md); a node's rows also come back from \
+                           the other two";
+
+fn mending(cause: &StoreError) -> String {
+    match cause {
+        StoreError::Corrupt { .. } => format!("; {MENDING}"),
+        _ => String::new(),
+    }
+}
 
 /// A command's failure. Every sentence says what to do next where something can be done.
 #[derive(Debug, thiserror::Error)]
@@ -49,12 +61,12 @@ pub enum Failure {
     #[error(transparent)]
     Listen(#[from] ListenError),
     /// A store.
-    #[error("the store of {office}: {cause}")]
+    #[error("the store of {office}: {cause}{}", mending(cause))]
     Store {
         /// Whose.
         office: String,
         /// The store's words.
-        cause: hufu_store::StoreError,
+        cause: StoreError,
     },
     /// Anything else.
     #[error("{0}")]

@@ -3,6 +3,7 @@
 pub mod adapters;
 pub mod backup;
 pub mod bench;
+pub mod ceremony;
 pub mod cli;
 pub mod counted_keys;
 pub mod data_dir;
@@ -21,3 +22,4 @@ pub mod root;
 pub mod rows;
 pub mod server;
 pub mod stage;
+pub mod traces;

@@ -11,14 +11,14 @@ pub mod together;
 pub mod uniqueness;
 
 use crate::counted_keys::CountedKeys;
-use crate::failure::Failure;
+use crate::failure::{Failure, MENDING};
 use crate::root::{NODES, OfficeFolder, RS256, SandboxRoot};
 use crate::rows::OwnRows;
 use async_trait::async_trait;
 use axum::Router;
 use hufu_domain::rules::Rules;
 use hufu_kernel::{Clock, Key, KeyStore, NodeIndex, Office, Record, Refusal, Rng};
-use hufu_store::{Counts, Schema, Store};
+use hufu_store::{Counts, Schema, Store, StoreError};
 use hufu_web::health::Probe;
 use hufu_web::metrics::Metrics;
 use hufu_web::reply::Edge;
@@ -211,10 +211,13 @@ fn swept(office: &str, result: Result<u32, Refusal>) {
     }
 }
 
-/// What is wrong with a store that does not answer a read.
+/// What is wrong with a store: it does not answer a read, its last write was not written, or it is damaged.
 async fn store_reasons<R: Record>(store: &Store<R::Office>) -> Vec<String> {
-    match store.get::<R>(&Key::own(b"readiness")).await {
-        Ok(_) => Vec::new(),
-        Err(error) => vec![format!("the store of {} does not answer: {error}", <R::Office as Office>::NAME)],
+    let office = <R::Office as Office>::NAME;
+    match (store.get::<R>(&Key::own(b"readiness")).await, store.ailing()) {
+        (Err(error @ StoreError::Corrupt { .. }), _) => vec![format!("the store of {office}: {error}; {MENDING}")],
+        (Err(error), _) => vec![format!("the store of {office} does not answer: {error}")],
+        (Ok(_), Some(error)) => vec![format!("the store of {office} does not write: {error}; it is tried again")],
+        (Ok(_), None) => Vec::new(),
     }
 }

@@ -29,6 +29,12 @@ pub trait KeyKeeper: KeyStore {
     /// [`KeyError::Device`].
     fn names(&self) -> Result<Vec<String>, KeyError>;
 
+    /// What a key is for.
+    ///
+    /// # Errors
+    /// [`KeyError::Missing`], [`KeyError::Device`].
+    fn usage(&self, name: &str) -> Result<KeyUse, KeyError>;
+
     /// Draws a key inside the keeper; a share cannot be drawn.
     ///
     /// # Errors

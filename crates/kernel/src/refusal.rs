@@ -86,6 +86,14 @@ refusals! {
         zh "系统出现问题，您的操作没有完成。请稍后再试，或联系客服并提供错误编号。"
         en "Something went wrong on our side. Try again later, or contact help with the error number."
         dev "An unexpected failure; the office's log holds the cause under the error id.";
+    StoreUnavailable "store_unavailable" Service 503
+        zh "系统暂时无法保存资料，您的操作可能没有生效。请稍后再试。"
+        en "We cannot store anything right now, so this may not have been done. Try again later."
+        dev "The office's own database does not answer, cannot write (disk full, read-only, failing) or is damaged: /readyz of that office says which. Repeat the request; what was applied already is recognised.";
+    ClockOff "clock_off" Service 503
+        zh "我们的一台服务器时间不准，暂停受理。请稍后再试。"
+        en "One of our servers has the wrong time and takes nothing right now. Try again later."
+        dev "The office's clock differs by more than 30 s from those of most offices that it reaches; its /readyz says by how much. Nothing was changed; the other nodes go on.";
     NodesUnavailable "nodes_unavailable" Service 503
         zh "认证服务暂时不可用，没有任何更改。请稍后再试。"
         en "The authentication service is unavailable right now. Nothing was changed. Try again later."

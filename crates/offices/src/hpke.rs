@@ -37,6 +37,15 @@ pub fn generate(rng: &dyn Rng) -> (Zeroizing<Vec<u8>>, Bytes) {
     (Zeroizing::new(private.to_bytes().to_vec()), Bytes(public.to_bytes().to_vec()))
 }
 
+/// The public half of a private key.
+///
+/// # Errors
+/// [`Refusal::Internal`] for bytes that are no key.
+pub fn public(private: &[u8]) -> Result<Bytes, Refusal> {
+    let private = <Kem as hpke::Kem>::PrivateKey::from_bytes(private).map_err(|_| Refusal::Internal)?;
+    Ok(Bytes(Kem::sk_to_pk(&private).to_bytes().to_vec()))
+}
+
 /// Seals `plaintext` to `public`: (encapsulated key, ciphertext).
 ///
 /// # Errors

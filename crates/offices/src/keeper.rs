@@ -3,6 +3,7 @@
 use crate::hpke;
 use crate::keys::{SoftwareKey, SoftwareKeys};
 use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::{OAEP_SHA1_MGF1SHA1, OaepPublicEncryptingKey, PublicEncryptingKey, PublicKeyComponents};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use hufu_kernel::{Bytes, KeyError, KeyKeeper, KeyStore, KeyUse, Octets, Rng, Sealed, random};
 use std::collections::BTreeMap;
@@ -39,7 +40,8 @@ impl HeldKey {
 
 /// Keys by name.
 pub type HeldKeys = BTreeMap<String, HeldKey>;
-type Save = Box<dyn Fn(&HeldKeys) -> Result<(), KeyError> + Send + Sync>;
+/// Told of all keys before a change counts.
+pub type Save = Box<dyn Fn(&HeldKeys) -> Result<(), KeyError> + Send + Sync>;
 
 /// Software keys that can be made, taken, handed over and destroyed.
 pub struct SoftwareKeeper {
@@ -58,6 +60,9 @@ impl std::fmt::Debug for SoftwareKeeper {
 
 /// The first byte of a software keeper's wrapping key: X25519 for HPKE follows.
 const BY_HPKE: u8 = 1;
+/// The first byte of a token's wrapping key: an RSA key follows, modulus ‖ exponent, each with a 4-byte length (RFC 8017 section 7.1,
+/// SHA-1 and an empty label, which is what tokens know).
+pub const BY_OAEP: u8 = 2;
 /// The length of an encapsulated X25519 key.
 const ENC: usize = 32;
 
@@ -152,6 +157,10 @@ impl KeyKeeper for SoftwareKeeper {
         Ok(self.read().keys().cloned().collect())
     }
 
+    fn usage(&self, name: &str) -> Result<KeyUse, KeyError> {
+        self.read().get(name).map(|held| held.usage).ok_or_else(|| KeyError::Missing(name.to_owned()))
+    }
+
     fn generate(&self, name: &str, usage: KeyUse) -> Result<(), KeyError> {
         let bytes = match usage {
             KeyUse::Hmac | KeyUse::Seal | KeyUse::Ed25519 => random::<32>(self.rng.as_ref()).to_vec(),
@@ -203,12 +212,16 @@ impl KeyKeeper for SoftwareKeeper {
     fn wrap(&self, name: &str, to: &[u8], aad: &[u8]) -> Result<Bytes, KeyError> {
         let held = self.read().get(name).cloned().filter(|held| held.usage == KeyUse::Hmac);
         let held = held.ok_or_else(|| KeyError::Missing(name.to_owned()))?;
-        let Some((&BY_HPKE, public)) = to.split_first() else {
-            return Err(KeyError::Device("software keys are wrapped for software keepers alone".into()));
-        };
-        let sealed = hpke::seal(public, aad, &held.bytes, self.rng.as_ref());
-        let (enc, ciphertext) = sealed.map_err(|_| KeyError::Device("the wrapping key is none".into()))?;
-        Ok(Bytes([enc.0, ciphertext.0].concat()))
+        let none = || KeyError::Device("the wrapping key is none".into());
+        match to.split_first() {
+            Some((&BY_HPKE, public)) => {
+                let sealed = hpke::seal(public, aad, &held.bytes, self.rng.as_ref());
+                let (enc, ciphertext) = sealed.map_err(|_| none())?;
+                Ok(Bytes([enc.0, ciphertext.0].concat()))
+            }
+            Some((&BY_OAEP, key)) => for_token(key, &held.bytes).ok_or_else(none),
+            _ => Err(none()),
+        }
     }
 
     fn unwrap_key(&self, name: &str, aad: &[u8], wrapped: &[u8]) -> Result<(), KeyError> {
@@ -217,6 +230,31 @@ impl KeyKeeper for SoftwareKeeper {
         let bytes = hpke::open(&self.wrapping.0, enc, aad, ciphertext).map_err(|_| refused())?;
         self.put(name, KeyUse::Hmac, bytes)
     }
+}
+
+/// Wraps for a token.
+fn for_token(key: &[u8], secret: &[u8]) -> Option<Bytes> {
+    let (n, e) = rsa_parts(key)?;
+    let key: PublicEncryptingKey = PublicKeyComponents { n, e }.try_into().ok()?;
+    let key = OaepPublicEncryptingKey::new(key).ok()?;
+    let mut wrapped = vec![0; key.ciphertext_size()];
+    let length = key.encrypt(&OAEP_SHA1_MGF1SHA1, secret, &mut wrapped, None).ok()?.len();
+    wrapped.truncate(length);
+    Some(Bytes(wrapped))
+}
+
+/// Modulus and exponent, each with a 4-byte length before it, and nothing behind.
+#[must_use]
+pub fn rsa_parts(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let part = |bytes: &'_ [u8]| -> Option<usize> {
+        let length = u32::from_be_bytes(*bytes.first_chunk::<4>()?);
+        usize::try_from(length).ok()
+    };
+    let n = part(bytes)?;
+    let (n, rest) = bytes.get(4..)?.split_at_checked(n)?;
+    let e = part(rest)?;
+    let (e, rest) = rest.get(4..)?.split_at_checked(e)?;
+    (rest.is_empty() && !n.is_empty() && !e.is_empty()).then_some((n, e))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod keys;
 pub mod node;
 pub mod ports;
 pub mod post;
+mod ready;
 pub mod registrar;
 pub mod registry;
 pub mod tagger;

@@ -73,6 +73,12 @@ pub trait Engine: Send + Sync + 'static {
     fn flushes(&self) -> u64 {
         0
     }
+
+    /// What is wrong with the database: that the last write was not written (a sweep tries again), or that it was found damaged, which
+    /// does not pass. For operators; nothing while all is well.
+    fn ailing(&self) -> Option<StoreError> {
+        None
+    }
 }
 
 /// What a store has done since it was opened.

@@ -60,11 +60,8 @@ impl From<StoreError> for Refusal {
         match error {
             StoreError::Conflict => Self::Busy,
             StoreError::WrongStore { .. } => Self::WrongRoot,
-            StoreError::Duplicate(_)
-            | StoreError::Partition
-            | StoreError::Unavailable { .. }
-            | StoreError::Corrupt { .. }
-            | StoreError::Misuse(_) => Self::Internal,
+            StoreError::Unavailable { .. } | StoreError::Corrupt { .. } => Self::StoreUnavailable,
+            StoreError::Duplicate(_) | StoreError::Partition | StoreError::Misuse(_) => Self::Internal,
         }
     }
 }

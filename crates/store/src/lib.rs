@@ -35,6 +35,7 @@ mod catalogue;
 mod dump;
 mod engine;
 mod error;
+mod health;
 mod identity;
 mod memory;
 mod migration;

@@ -185,6 +185,12 @@ impl<O: Office> Store<O> {
         Counts { committed: of(committed), refused: of(refused), failed: of(failed), flushes: self.engine.flushes() }
     }
 
+    /// What is wrong with the database, for operators; see [`Engine::ailing`].
+    #[must_use]
+    pub fn ailing(&self) -> Option<StoreError> {
+        self.engine.ailing()
+    }
+
     /// Deletes what expired before `expired_before`; see [`Engine::sweep`].
     ///
     /// # Errors

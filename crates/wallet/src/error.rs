@@ -37,11 +37,14 @@ impl WalletError {
     /// Whether another pair of nodes might serve: a node may be down, lying, behind, or not have the row yet.
     #[must_use]
     pub fn is_about_one_node(&self) -> bool {
-        use Refusal::{Busy, Internal, NodesDisagree, NotActive, SignatureRefused, UnknownDevice};
+        use Refusal::{
+            Busy, ClockOff, Internal, NodesDisagree, NotActive, SignatureRefused, StoreUnavailable, UnknownDevice,
+        };
         match self {
             Self::Unreachable { .. } | Self::Untrusted(_) => true,
             Self::Refused(refusal) => {
-                matches!(refusal, NodesDisagree | SignatureRefused | Internal | Busy | NotActive | UnknownDevice)
+                matches!(refusal, NodesDisagree | SignatureRefused | Internal | StoreUnavailable)
+                    || matches!(refusal, Busy | ClockOff | NotActive | UnknownDevice)
             }
             Self::Device(_) | Self::State(_) => false,
         }

@@ -12,3 +12,4 @@ pub mod registrar;
 pub mod reply;
 pub mod routes;
 pub mod serve;
+pub mod traces;

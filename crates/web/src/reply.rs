@@ -61,6 +61,7 @@ impl Edge {
 
     /// Counts a refusal by its code, which is one of a table's.
     pub fn count(&self, code: &'static str) {
+        crate::traces::refused(code);
         if let Some(metrics) = &self.metrics {
             metrics.refused(self.office, code);
         }

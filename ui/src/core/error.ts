@@ -80,7 +80,7 @@ export class NotNow extends WalletError {
   }
 }
 
-const PASSING = ["nodes_disagree", "signature_refused", "internal", "busy"];
+const PASSING = ["nodes_disagree", "signature_refused", "internal", "store_unavailable", "clock_off", "busy"];
 
 /** Whether another pair of nodes might serve. */
 export function isAboutOneNode(error: unknown): boolean {

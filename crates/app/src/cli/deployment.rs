@@ -71,7 +71,8 @@ pub fn run_init(asked: Init) -> Result<ExitCode, Failure> {
     if asked.dealt {
         println!("\nNext: hufu {sandbox}up {folder}");
     } else {
-        println!("\nNote: {}.", deployment::NO_CEREMONY);
+        println!("\nNext, all on this machine: hufu keys ceremony --all {folder}");
+        println!("Apart: {}.", deployment::FOUNDING);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -167,13 +168,13 @@ pub struct Withdraw {
 /// [`Failure`].
 pub fn run_serve(asked: Serve, root: Root) -> Result<ExitCode, Failure> {
     let file = OfficeFile::read(&asked.config)?;
-    logs::start(&file.log.filter, file.log.json)?;
+    let spans = logs::start_office(&file.log.filter, file.log.json, file.tracing.is_some())?;
     supervised();
     if let Some(mib) = file.limits.memory_mib {
         bounded(mib)?;
     }
     let threads = file.limits.threads;
-    let asked = serve::Asked { office: asked.office, index: asked.index, file, root };
+    let asked = serve::Asked { office: asked.office, index: asked.index, file, root, spans };
     runtime(threads)?.block_on(async { serve::run(asked, told_to_stop()?).await })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -255,7 +256,7 @@ fn code(ended: Ended) -> ExitCode {
 }
 
 /// A runtime with so many threads that answer.
-fn runtime(threads: usize) -> Result<tokio::runtime::Runtime, Failure> {
+pub(super) fn runtime(threads: usize) -> Result<tokio::runtime::Runtime, Failure> {
     let mut builder = match threads {
         0 | 1 => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),
@@ -274,7 +275,7 @@ fn told_to_stop() -> Result<Stop, Failure> {
 }
 
 /// Ends with the process that started this one, however that ends.
-fn supervised() {
+pub(super) fn supervised() {
     if std::env::var_os(deployment::SUPERVISED).is_some() {
         // Linux alone has it; elsewhere, and if it fails, whoever is left is found by its port.
         let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));

@@ -241,7 +241,7 @@ impl ReadyFile {
     ///
     /// # Errors
     /// [`Failure::File`].
-    pub fn announce(&self, ready: &Ready) -> Result<(), Failure> {
+    pub fn announce(&self, ready: &impl Serialize) -> Result<(), Failure> {
         let bytes = serde_json::to_vec_pretty(ready).map_err(Failure::other)?;
         Ok(files::replace(&self.0, &bytes, files::PUBLIC)?)
     }

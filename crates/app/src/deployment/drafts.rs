@@ -342,6 +342,24 @@ impl Draft {
                 lines: vec![on("listen", quoted(&self.listen(office, metrics)), "Address and port.")],
             },
         ];
+        if office != WALLET {
+            tables.push(Table {
+                name: "tracing",
+                comment: "The collector of this office's traces, OTLP over HTTP. Off: nothing is sent anywhere.",
+                lines: vec![
+                    off(
+                        "endpoint",
+                        "\"http://127.0.0.1:4318\"",
+                        "On this machine, a private address, or a name below .internal.",
+                    ),
+                    off(
+                        "every_s",
+                        "60",
+                        "Seconds between sendings; a production root sends once a minute or less often.",
+                    ),
+                ],
+            });
+        }
         if self.root == Root::Sandbox {
             tables.push(Table {
                 name: "sandbox",

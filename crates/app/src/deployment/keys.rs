@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::keys::pkcs11::{Pkcs11Keys, Pkcs11Place};
 use crate::root::OfficeFolder;
 use crate::root::key_file;
-use hufu_kernel::{KeyStore, Rng, Root};
+use hufu_kernel::{KeyKeeper, KeyStore, Rng, Root};
 use std::sync::Arc;
 
 /// The keys of an office.
@@ -14,8 +14,7 @@ use std::sync::Arc;
 /// [`Failure::Unreadable`] for keys of another office or trust root, [`Failure::Exposed`] for those that others can read, and
 /// [`Failure::Other`] for keys of one party's making under a production root.
 pub fn open(file: &OfficeFile, folder: &OfficeFolder, rng: &Arc<dyn Rng>) -> Result<Arc<dyn KeyStore>, Failure> {
-    let table = file.keys.clone().unwrap_or_default();
-    match table.kind {
+    match kind(file) {
         Keeper::File => {
             if folder.trust_root().root == Root::Production && key_file::is_dealt(folder.path())? {
                 return Err(Failure::unreadable(
@@ -25,16 +24,41 @@ pub fn open(file: &OfficeFile, folder: &OfficeFolder, rng: &Arc<dyn Rng>) -> Res
             }
             folder.keys(rng)
         }
-        Keeper::Pkcs11 => {
-            let lacking = || Failure::other("[keys]: kind = \"pkcs11\" needs module, token and pin_file");
-            let place = Pkcs11Place {
-                module: table.module.ok_or_else(lacking)?,
-                token: table.token.ok_or_else(lacking)?,
-                pin_file: table.pin_file.ok_or_else(lacking)?,
-            };
-            // Whose keys they are is seen by the roster, which pins the office's.
-            Ok(Arc::new(Pkcs11Keys::open(&place, folder.path(), rng)?))
-        }
+        Keeper::Pkcs11 => Ok(Arc::new(token(file, folder, rng)?)),
+    }
+}
+
+fn kind(file: &OfficeFile) -> Keeper {
+    file.keys.as_ref().map(|table| table.kind).unwrap_or_default()
+}
+
+/// The token that a configuration names.
+///
+/// # Errors
+/// [`Failure::Other`] for a configuration that names none.
+pub fn place(file: &OfficeFile) -> Result<Pkcs11Place, Failure> {
+    let table = file.keys.clone().unwrap_or_default();
+    let lacking = || Failure::other("[keys]: kind = \"pkcs11\" needs module, token and pin_file");
+    Ok(Pkcs11Place {
+        module: table.module.ok_or_else(lacking)?,
+        token: table.token.ok_or_else(lacking)?,
+        pin_file: table.pin_file.ok_or_else(lacking)?,
+    })
+}
+
+/// An office's keys in its token. Whose they are is seen by the roster, which pins the office's.
+fn token(file: &OfficeFile, folder: &OfficeFolder, rng: &Arc<dyn Rng>) -> Result<Pkcs11Keys, Failure> {
+    Pkcs11Keys::open(&place(file)?, folder.path(), rng)
+}
+
+/// The keys of an office, for whoever makes, hands over or destroys some.
+///
+/// # Errors
+/// As [`open`].
+pub fn keeper(file: &OfficeFile, folder: &OfficeFolder, rng: &Arc<dyn Rng>) -> Result<Arc<dyn KeyKeeper>, Failure> {
+    match kind(file) {
+        Keeper::File => Ok(Arc::new(key_file::keeper(folder.path(), folder.owner(), rng)?)),
+        Keeper::Pkcs11 => Ok(Arc::new(token(file, folder, rng)?)),
     }
 }
 

@@ -5,7 +5,9 @@
 
 pub mod admission;
 pub mod clock;
+pub mod doctor;
 pub mod drafts;
+pub mod handover;
 pub mod init;
 pub mod keys;
 pub mod neighbours;
@@ -18,6 +20,7 @@ pub mod requests;
 pub mod serve;
 pub mod services;
 pub mod standing;
+pub mod state;
 pub mod tour;
 pub mod up;
 pub mod users;
@@ -26,9 +29,8 @@ pub mod watch;
 pub mod world;
 pub mod world_file;
 
-/// Said where keys are missing.
-pub const NO_CEREMONY: &str = "the ceremony by which offices make their keys together is not in this version, so only a sandbox with \
-                               `hufu init DIR --sandbox --dealt` can be brought up";
+/// Where it is told how offices make their keys together.
+pub const FOUNDING: &str = "docs/operate/found.md";
 /// Says to a process that `hufu up` has started it: it ends when that does.
 pub const SUPERVISED: &str = "HUFU_SUPERVISED";
 

@@ -51,6 +51,9 @@ pub struct OfficeFile {
     pub log: Log,
     /// The operators' listener.
     pub metrics: MetricsTable,
+    /// The collector of this office's traces.
+    #[serde(default)]
+    pub tracing: Option<TracingTable>,
     /// Registrar: the register of documents.
     #[serde(default)]
     pub register: Option<Service>,
@@ -197,6 +200,21 @@ pub struct MetricsTable {
     pub listen: SocketAddr,
 }
 
+/// The collector of this office's traces; it hears of no other office's.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TracingTable {
+    /// Its address without a path, on this machine or the operator's own network: OTLP over HTTP.
+    pub endpoint: String,
+    /// Seconds between sendings; a minute or more in a production root.
+    #[serde(default = "a_minute")]
+    pub every_s: u64,
+}
+
+fn a_minute() -> u64 {
+    60
+}
+
 /// A service of the world outside.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -264,6 +282,7 @@ impl OfficeFile {
             ("[keys]", self.keys.is_some(), is_office, false),
             ("roster", self.roster.is_some(), is_office, true),
             ("data", self.data.is_some(), is_office, true),
+            ("[tracing]", self.tracing.is_some(), is_office, false),
             ("rules", self.rules.is_some(), name.starts_with("node") || ["registrar", "post"].contains(&name), false),
             ("[register]", self.register.is_some(), name == "registrar", false),
             ("[face]", self.face.is_some(), name == "registrar", false),
@@ -328,7 +347,8 @@ impl OfficeFile {
         let paths = paths.chain(optional.into_iter().chain(public.into_iter().flatten()).flatten());
         let paths = paths.chain(services.into_iter().filter_map(|service| service.as_mut()?.ca.as_mut()));
         for path in paths {
-            *path = folder.join(&*path);
+            // Without the dots in the middle, for messages.
+            *path = folder.join(&*path).components().collect();
         }
         self
     }

@@ -5,7 +5,7 @@ use super::clock::FileClock;
 use super::office_file::{OfficeFile, Public, WALLET};
 use super::plan::Plan;
 use super::watch::{self, Need, Watch};
-use super::{keys, neighbours, notify, public_tls, standing, wallet};
+use super::{keys, neighbours, notify, public_tls, standing, state, wallet};
 use crate::data_dir::{self, Lock};
 use crate::demo::metrics as counts;
 use crate::error_log::FileLog;
@@ -14,6 +14,8 @@ use crate::files;
 use crate::offices::{Premises, Running, Surroundings};
 use crate::root::OfficeFolder;
 use crate::stage::Stage;
+use crate::traces::Finished;
+use crate::traces::export::Exporter;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::header;
@@ -22,7 +24,7 @@ use http_body_util::Limited;
 use hufu_kernel::{Clock, NodeIndex, OsRng, Refusal, Rng, Root, SystemClock};
 use hufu_web::health::{self, Probe};
 use hufu_web::metrics::Metrics;
-use hufu_web::peers::{self, Leaf, PeerConfig, Peers};
+use hufu_web::peers::{self, Leaf, PeerConfig, Peers, ceremony};
 use hufu_web::reply::Edge;
 use hufu_web::serve::{Inherited, Listening, Sharing, listen_at};
 use hufu_web::serve::{Stop, finished};
@@ -32,6 +34,7 @@ use serde::de::DeserializeOwned;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc::Receiver;
 
 /// Which office, and how it is run.
 #[derive(Debug)]
@@ -44,6 +47,8 @@ pub struct Asked {
     pub file: OfficeFile,
     /// The kind of root that this command serves.
     pub root: Root,
+    /// Spans for a collector, if the configuration names one.
+    pub spans: Option<Receiver<Finished>>,
 }
 
 impl Asked {
@@ -107,7 +112,7 @@ pub(super) fn public_half(deployment: &Path, trust: &Path, wanted: Root) -> Resu
 }
 
 /// The clock that a file names, or the machine's. A production office goes by the machine's.
-pub(super) fn clock(file: Option<&Path>, root: Root) -> Result<Arc<dyn Clock>, Failure> {
+pub(crate) fn clock(file: Option<&Path>, root: Root) -> Result<Arc<dyn Clock>, Failure> {
     match (file, root) {
         (None, _) => Ok(Arc::new(SystemClock)),
         (Some(path), Root::Sandbox) => Ok(Arc::new(FileClock::new(path)?)),
@@ -126,6 +131,7 @@ pub struct Opened {
     /// Time, randomness, rules, counters.
     pub around: Surroundings,
     metrics: Arc<Metrics>,
+    spans: Option<Receiver<Finished>>,
     roster: Roster,
     _lock: Lock,
 }
@@ -133,7 +139,7 @@ pub struct Opened {
 impl Opened {
     fn new(asked: Asked) -> Result<Self, Failure> {
         let name = asked.name()?;
-        let Asked { file, root, .. } = asked;
+        let Asked { file, root, spans, .. } = asked;
         let (plan, trust) = public_half(&file.deployment, &file.trust, root)?;
         let roster = roster(&file, &plan)?;
         let lock = data_dir::lock(file.data())?;
@@ -156,7 +162,7 @@ impl Opened {
             metrics: Some(Arc::clone(&metrics)),
         };
         let premises = Premises::new(name, folder, keys, rows).counted(Some(&metrics));
-        Ok(Self { file, plan, premises, around, metrics, roster, _lock: lock })
+        Ok(Self { file, plan, premises, around, metrics, spans, roster, _lock: lock })
     }
 
     fn name(&self) -> &'static str {
@@ -174,6 +180,12 @@ impl Opened {
         Peers::new(leaf, self.roster.clone(), &addresses, config, metrics).map_err(Failure::other)
     }
 
+    fn traces(&mut self) -> Result<Option<(Exporter, Receiver<Finished>)>, Failure> {
+        let Some((table, spans)) = self.file.tracing.as_ref().zip(self.spans.take()) else { return Ok(None) };
+        let exporter = Exporter::new(self.name(), table, self.plan.root, Arc::clone(&self.around.clock))?;
+        Ok(Some((exporter, spans)))
+    }
+
     fn edge(&self) -> Result<Edge, Failure> {
         let edge = Edge::new(self.name(), &self.plan.wallet_origin, Arc::clone(&self.around.rng));
         let errors = Arc::new(FileLog::open(self.file.data())?);
@@ -181,7 +193,7 @@ impl Opened {
     }
 }
 
-fn roster(file: &OfficeFile, plan: &Plan) -> Result<Roster, Failure> {
+pub(crate) fn roster(file: &OfficeFile, plan: &Plan) -> Result<Roster, Failure> {
     let path = file.roster.as_deref().unwrap_or(Path::new(super::ROSTER));
     let roster: Roster = document(path, "`hufu keys roster` makes it of all offices' identities")?;
     if roster.root() != plan.root || *roster.root_id() != plan.root_id {
@@ -194,18 +206,21 @@ fn roster(file: &OfficeFile, plan: &Plan) -> Result<Roster, Failure> {
 }
 
 /// The offices that `name` asks, and how many of them it cannot do without.
-fn watch(name: &str, peers: &Peers) -> Result<Watch, Failure> {
+fn watch(name: &str, peers: &Peers, clock: &Arc<dyn Clock>) -> Result<Watch, Failure> {
     let to =
         |names: &[&str]| names.iter().map(|name| peers.to(name)).collect::<Result<Vec<_>, _>>().map_err(Failure::other);
     let (nodes, taggers) = (&OFFICES[..3], &OFFICES[3..6]);
-    let watch = Watch::default();
+    let watch = Watch::new(Arc::clone(clock));
+    let others: Vec<&str> = nodes.iter().copied().filter(|node| *node != name).collect();
     Ok(match name {
         "registrar" => watch
             .group(Need::AtLeast(2), to(&["uniqueness", "post"])?)
             .group(Need::AtLeast(2), to(taggers)?)
             .group(Need::AtLeast(2), to(nodes)?),
         // Sign-ins go on without them; enrolling, leaving and notices wait.
-        _ if nodes.contains(&name) => watch.group(Need::None, to(&["uniqueness", "post"])?),
+        _ if nodes.contains(&name) => {
+            watch.group(Need::None, to(&["uniqueness", "post"])?).group(Need::None, to(&others)?)
+        }
         // The last list is kept.
         "front" => watch.group(Need::None, to(&["registry"])?),
         _ => watch,
@@ -220,9 +235,10 @@ pub async fn run(asked: Asked, stop: Stop) -> Result<(), Failure> {
     if asked.name()? == WALLET {
         return wallet::run(asked, stop).await;
     }
-    let opened = Opened::new(asked)?;
+    let mut opened = Opened::new(asked)?;
+    let traces = opened.traces()?;
     let peers = opened.peers()?;
-    let watch = Arc::new(watch(opened.name(), &peers)?);
+    let watch = Arc::new(watch(opened.name(), &peers, &opened.around.clock)?);
     let office = neighbours::start(&opened, &peers).await?;
     let edge = opened.edge()?;
     let mut inherited = Inherited::from_env().map_err(Failure::other)?;
@@ -232,7 +248,8 @@ pub async fn run(asked: Asked, stop: Stop) -> Result<(), Failure> {
     if let (Some(public), Some(routes)) = (&opened.file.public, office.public(&edge)) {
         let listening = public_listener(public, limits.connections, &mut inherited).await?;
         let probe = quiet(readiness(&office, &watch));
-        let routes = limited(&edge, limits.body_bytes, routes.merge(health::router(opened.name(), probe)));
+        let routes = timely(&edge, &watch, limited(&edge, limits.body_bytes, routes));
+        let routes = routes.merge(health::router(opened.name(), probe));
         outside.serve(listening, finished(&edge, routes));
     }
     let mut inside = Stage::new();
@@ -240,7 +257,12 @@ pub async fn run(asked: Asked, stop: Stop) -> Result<(), Failure> {
         let listening =
             listen_at("the other offices", &internal.listen.to_string(), &mut inherited, Sharing::Alone).await?;
         let listening = listening.with_limit(limits.connections).behind(peers.doors().map_err(Failure::other)?);
-        let routes = office.internal(&edge).merge(peers::router(&edge, &Arc::new(()), watch::table()));
+        let own = peers::router(&edge, &Arc::new(()), watch::table());
+        let own = own.merge(peers::router(&edge, &opened.around.clock, state::table()));
+        // A ceremony's process has no listener of its own while the office is served: it fetches here what comes for it.
+        let post = ceremony::Post::new(opened.name(), Arc::default());
+        let own = own.merge(peers::router(&edge, &post, ceremony::ceremony()));
+        let routes = office.internal(&edge).merge(own);
         inside.serve(listening, finished(&edge, routes));
     }
     inside.works(Arc::clone(&office));
@@ -256,6 +278,9 @@ pub async fn run(asked: Asked, stop: Stop) -> Result<(), Failure> {
     };
     inside.run(|stop| standing.run(stop));
     let mut own = Stage::new();
+    if let Some((exporter, spans)) = traces {
+        own.run(|stop| exporter.run(spans, stop));
+    }
     let listening =
         listen_at("operators", &opened.file.metrics.listen.to_string(), &mut inherited, Sharing::Alone).await?;
     let notes: Probe = {
@@ -315,6 +340,20 @@ fn quiet(probe: Probe) -> Probe {
             if reasons.await.is_empty() { Vec::new() } else { vec![told] }
         })
     })
+}
+
+/// Nothing is taken while most other offices have another time: what this one would say of somebody's clock, or date, is wrong.
+fn timely(edge: &Edge, watch: &Arc<Watch>, routes: Router) -> Router {
+    let (edge, watch) = (edge.clone(), Arc::clone(watch));
+    routes.layer(middleware::from_fn(move |request: Request, next: Next| {
+        let off = watch.clock_is_off().then(|| edge.refused(Refusal::ClockOff));
+        async move {
+            match off {
+                Some(refused) => refused,
+                None => next.run(request).await,
+            }
+        }
+    }))
 }
 
 /// Bodies up to `bytes`; the messages' own limit stays where it is below that.

@@ -1,10 +1,11 @@
 //! `hufu up`: one process an office on this machine, each under its own user if wished, started again when it dies, and stopped in
-//! order. Nothing is passed between them: each is given the path of its own configuration and no more.
+//! order. Nothing is passed between them: each is given the path of its own configuration and its own sockets, and no more. At SIGHUP
+//! they are restarted one after the other, each when the one before is ready.
 
 use super::office_file::{self, OfficeFile, WALLET};
 use super::plan::{self, Plan};
 use super::users::{Users, reachable};
-use super::{init, tour, world_file};
+use super::{handover, init, tour, world_file};
 use crate::demo::Ended;
 use crate::demo::addresses::{Ready, ReadyFile};
 use crate::failure::Failure;
@@ -13,10 +14,14 @@ use crate::root::{OFFICES, TRUST_FILE};
 use hufu_kernel::Root;
 use hufu_web::serve::{Stop, Stopper};
 use rustix::process::{Pid, Signal, kill_process};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -57,6 +62,36 @@ struct Office {
     arguments: Vec<String>,
     ready: String,
     user: Option<u32>,
+    /// Of its sockets, which are open while it is restarted.
+    listens: Vec<SocketAddr>,
+    /// This program, by the path that it was started from: a new one at that path is what the next start runs.
+    program: PathBuf,
+}
+
+/// The order in which offices are restarted: those of which there is one first, nodes last.
+const RESTARTS: [&str; 12] = [
+    "registry",
+    "post",
+    "uniqueness",
+    "registrar",
+    "front",
+    WALLET,
+    "tagger-1",
+    "tagger-2",
+    "tagger-3",
+    "node-1",
+    "node-2",
+    "node-3",
+];
+
+/// How a process is told to begin anew; it answers when the old one is gone.
+type Again = mpsc::Sender<oneshot::Sender<()>>;
+
+/// A process that can be restarted, and where it says that it is ready.
+struct Kept {
+    name: &'static str,
+    ready: String,
+    again: Again,
 }
 
 /// The processes in the order of stopping: who asks before who is asked.
@@ -69,9 +104,9 @@ const STAGES: [&[&str]; 5] = [
 ];
 
 impl Office {
-    fn command(&self) -> Result<Command, Failure> {
-        let mut command = Command::new(std::env::current_exe().map_err(Failure::other)?);
-        command.args(&self.arguments).stdin(Stdio::null()).stdout(Stdio::null()).env(super::SUPERVISED, "1");
+    fn command(&self, sockets: &[OwnedFd]) -> Result<Command, Failure> {
+        let mut command = handover::command(&self.program, sockets)?;
+        command.args(&self.arguments).env(super::SUPERVISED, "1");
         if let Some(user) = self.user {
             command.uid(user).gid(user);
         }
@@ -82,6 +117,7 @@ impl Office {
 /// What is run, by stage.
 fn offices(options: &Options) -> Result<Vec<Vec<Office>>, Failure> {
     let sandbox = options.root == Root::Sandbox;
+    let program = std::env::current_exe().map_err(Failure::other)?;
     let mut stages = Vec::new();
     for names in STAGES {
         let mut stage = Vec::new();
@@ -90,17 +126,19 @@ fn offices(options: &Options) -> Result<Vec<Vec<Office>>, Failure> {
             let user = options.users.map(|users| users.number(place(name)));
             let prefix: &[&str] = if sandbox { &["sandbox"] } else { &[] };
             let mut arguments: Vec<String> = prefix.iter().map(|word| (*word).to_owned()).collect();
-            let (config, ready) = if name == world_file::FOLDER {
+            let (config, ready, listens) = if name == world_file::FOLDER {
                 let config = folder.join(world_file::FILE);
                 arguments.push("world".to_owned());
-                (config.clone(), format!("http://{}/readyz", world_file::WorldFile::read(&config)?.listen.register))
+                let file = world_file::WorldFile::read(&config)?;
+                (config, format!("http://{}/readyz", file.listen.register), Vec::new())
             } else {
                 let config = folder.join(office_file::FILE);
                 arguments.extend(["serve".to_owned(), name.to_owned()]);
-                (config.clone(), format!("http://{}/readyz", OfficeFile::read(&config)?.metrics.listen))
+                let file = OfficeFile::read(&config)?;
+                (config, format!("http://{}/readyz", file.metrics.listen), handover::addresses(&file))
             };
             arguments.extend(["--config".to_owned(), config.display().to_string()]);
-            stage.push(Office { name, folder, arguments, ready, user });
+            stage.push(Office { name, folder, arguments, ready, user, listens, program: program.clone() });
         }
         stages.push(stage);
     }
@@ -108,7 +146,7 @@ fn offices(options: &Options) -> Result<Vec<Vec<Office>>, Failure> {
 }
 
 /// An office's place among the users.
-pub(super) fn place(name: &str) -> usize {
+pub(crate) fn place(name: &str) -> usize {
     let all = OFFICES.into_iter().chain([WALLET, world_file::FOLDER]);
     all.into_iter().position(|office| office == name).unwrap_or(OFFICES.len() + 2)
 }
@@ -128,14 +166,16 @@ pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
     let mut stop = stop;
     let probes: Vec<(&'static str, String)> =
         stages.iter().flatten().map(|office| (office.name, office.ready.clone())).collect();
-    let (died, mut deaths) = tokio::sync::mpsc::channel(1);
-    let mut running = Vec::new();
+    let (died, mut deaths) = mpsc::channel(1);
+    let (mut running, mut kept) = (Vec::new(), Vec::new());
     for stage in stages {
         let (stopper, told) = Stopper::new();
         let mut processes = JoinSet::new();
         for office in stage {
             let died = options.no_restart.then(|| died.clone());
-            processes.spawn(kept_alive(office, told.clone(), died));
+            let (again, asked) = mpsc::channel(1);
+            kept.push(Kept { name: office.name, ready: office.ready.clone(), again });
+            processes.spawn(kept_alive(office, told.clone(), asked, died));
         }
         running.push((stopper, processes));
     }
@@ -143,8 +183,10 @@ pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
         answered(&probes).await?;
         let data = options.folder.join(if options.root == Root::Sandbox { world_file::FOLDER } else { "" });
         let ready = ready(&options.folder, &plan, data)?;
-        if let (Some(file), Some(ready)) = (&ready_file, &ready) {
-            file.announce(ready)?;
+        match (&ready_file, &ready) {
+            (Some(file), Some(ready)) => file.announce(ready)?,
+            (Some(file), None) => file.announce(&ProductionReady::of(&options.folder, &plan)?)?,
+            (None, _) => {}
         }
         if options.tour {
             return tour::run(&options.folder, options.json).await;
@@ -153,13 +195,15 @@ pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
         for sentence in plan.concentrations() {
             println!("Note: {sentence}.");
         }
-        std::future::pending().await
+        restarted_when_told(&kept).await
     };
     let ended = tokio::select! {
         ended = up => ended,
         () = stop.stopped() => Ok(Ended::Well),
         Some(name) = deaths.recv() => Err(Failure::other(format!("{name} ended; its reason is above"))),
     };
+    // Nobody waits for deaths any more: offices that were told to stop by the same Ctrl-C end by themselves.
+    drop(deaths);
     for (stopper, mut processes) in running {
         stopper.stop();
         while processes.join_next().await.is_some() {}
@@ -170,12 +214,14 @@ pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
 /// Looks at what would keep the offices from starting, and hands each its folder.
 fn prepare(options: &Options, stages: &[Vec<Office>]) -> Result<(), Failure> {
     if !options.folder.join(TRUST_FILE).exists() {
-        return Err(Failure::other(format!("{} has no keys yet: {}", options.folder.display(), super::NO_CEREMONY)));
+        let folder = options.folder.display();
+        let told =
+            format!("{folder} has no keys yet; make them: hufu keys ceremony --all {folder} ({})", super::FOUNDING);
+        return Err(Failure::other(told));
     }
     let Some(users) = options.users else { return Ok(()) };
     Users::allowed()?;
-    reachable(&options.folder.join(plan::FILE))?;
-    reachable(&std::env::current_exe().map_err(Failure::other)?)?;
+    reachable_by_offices(&options.folder)?;
     for office in stages.iter().flatten() {
         users.hand_over(&office.folder, place(office.name))?;
     }
@@ -189,17 +235,68 @@ fn prepare(options: &Options, stages: &[Vec<Office>]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Runs a process, again and again, until told to stop; it is gone when this returns.
-async fn kept_alive(office: Office, mut stop: Stop, died: Option<tokio::sync::mpsc::Sender<&'static str>>) {
-    let mut wait = AGAIN;
+/// Whether users of offices can come to the plan in `folder`, and to this program.
+///
+/// # Errors
+/// As [`reachable`].
+pub fn reachable_by_offices(folder: &Path) -> Result<(), Failure> {
+    reachable(&folder.join(plan::FILE))?;
+    reachable(&std::env::current_exe().map_err(Failure::other)?)
+}
+
+/// At each SIGHUP restarts the offices, one after the other. Ends only with the whole.
+async fn restarted_when_told(kept: &[Kept]) -> Result<Ended, Failure> {
+    let mut told = signal(SignalKind::hangup()).map_err(Failure::other)?;
+    while told.recv().await.is_some() {
+        match restart(kept).await {
+            Ok(count) => println!("{count} processes were restarted, one after the other"),
+            // The rest go on as they were.
+            Err(failure) => tracing::error!(%failure, "the restart stopped here"),
+        }
+    }
+    std::future::pending().await
+}
+
+/// Restarts every office, each when the one before is ready. Returns how many.
+async fn restart(kept: &[Kept]) -> Result<usize, Failure> {
+    let mut count = 0;
+    for name in RESTARTS {
+        let Some(office) = kept.iter().find(|office| office.name == name) else { continue };
+        let (gone, ended) = oneshot::channel();
+        office.again.send(gone).await.map_err(Failure::other)?;
+        ended.await.map_err(|_| Failure::other(format!("{name} is not restarted")))?;
+        answered(&[(office.name, office.ready.clone())]).await?;
+        tracing::info!(office = name, "restarted");
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// Runs a process, again and again, until told to stop; it is gone when this returns. Its sockets are closed when it dies by itself,
+/// so that whoever connects is turned away and asks elsewhere.
+async fn kept_alive(
+    office: Office,
+    mut stop: Stop,
+    mut again: mpsc::Receiver<oneshot::Sender<()>>,
+    died: Option<mpsc::Sender<&'static str>>,
+) {
+    let (mut wait, mut handed_on) = (AGAIN, None);
     loop {
         let began = Instant::now();
-        match office.command().and_then(|command| started(command, office.name)) {
+        let sockets = handed_on.take().map_or_else(|| handover::open(&office.listens), Ok);
+        let child = sockets.and_then(|sockets| Ok((started(office.command(&sockets)?, office.name)?, sockets)));
+        match child {
             Err(failure) => tracing::error!(office = office.name, %failure, "does not start"),
-            Ok(mut child) => {
+            Ok((mut child, sockets)) => {
                 let ended = tokio::select! {
                     ended = child.wait() => ended,
                     () = stop.stopped() => return end(child, office.name).await,
+                    Some(gone) = again.recv() => {
+                        end(child, office.name).await;
+                        handed_on = Some(sockets);
+                        let _ = gone.send(());
+                        continue;
+                    }
                 };
                 let told = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
                 tracing::error!(office = office.name, told, "ended by itself");
@@ -254,6 +351,31 @@ async fn answered(probes: &[(&'static str, String)]) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// What the ready file of a production root says: where people and platforms reach it.
+#[derive(serde::Serialize)]
+struct ProductionReady {
+    issuer: String,
+    wallet: String,
+    registrar: String,
+    nodes: [String; 3],
+    /// The file of the public half, to be pinned.
+    trust: PathBuf,
+    pid: u32,
+}
+
+impl ProductionReady {
+    fn of(folder: &Path, plan: &Plan) -> Result<Self, Failure> {
+        Ok(Self {
+            issuer: plan.issuer.clone(),
+            wallet: plan.wallet_origin.clone(),
+            registrar: plan.public_address("registrar"),
+            nodes: plan.nodes(),
+            trust: files::at(folder, folder.canonicalize())?.join(TRUST_FILE),
+            pid: std::process::id(),
+        })
+    }
 }
 
 /// What a ready file says, as that of a demo does.

@@ -6,6 +6,7 @@ mod architecture;
 mod attacks;
 mod bench;
 mod browser;
+mod ceremony;
 mod demo;
 mod deploy;
 mod documents;

@@ -1,5 +1,6 @@
 //! Keys in a PKCS#11 token (SoftHSM2): the same answers as keys in a file, and no way out but wrapped under a trusted key.
 
+use crate::ceremony::{Planned, done};
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
@@ -7,7 +8,7 @@ use cryptoki::session::{Session, UserType};
 use cryptoki::types::AuthPin;
 use hufu_app::keys::pkcs11::{self, Pkcs11Keys, Pkcs11Place, SHARES};
 use hufu_app::root::key_file::Use;
-use hufu_kernel::{KeyError, KeyStore, OsRng, Rng, Subset, random};
+use hufu_kernel::{KeyError, KeyKeeper, KeyStore, OsRng, Rng, Subset, random};
 use hufu_offices::keys::{SoftwareKey, SoftwareKeys};
 use hufu_pairwise::{Group as _, Intl, sector_point, sub, sub_key, sum_scalars};
 use hufu_wire::api::trust::verify_ed25519;
@@ -164,9 +165,9 @@ fn keys_in_a_file_and_in_a_token_answer_alike_and_a_token_keeps_them() {
     assert_eq!(&**keys.open("rows", b"", &sealed).unwrap(), b"before");
     assert_eq!(keys.public("office").unwrap(), public);
     // Taken names stay whose they are.
-    assert!(matches!(keys.generate("rows", Use::Seal), Err(KeyError::Device(_))));
-    assert!(matches!(keys.import("k-12", Use::Hmac, &[8; 32]), Err(KeyError::Device(_))));
-    assert!(matches!(keys.import("frost-share", Use::Share, b"another"), Err(KeyError::Device(_))));
+    assert!(matches!(keys.generate("rows", Use::Seal), Err(KeyError::Taken(_))));
+    assert!(matches!(keys.import("k-12", Use::Hmac, &[8; 32]), Err(KeyError::Taken(_))));
+    assert!(matches!(keys.import("frost-share", Use::Share, b"another"), Err(KeyError::Taken(_))));
     assert!(matches!(keys.import("es256", Use::Es256, &es256()), Err(KeyError::Device(_))));
     // A share that was changed, or put under another share's name, does not open.
     let path = folder.join("node-1").join(SHARES);
@@ -213,7 +214,8 @@ fn a_sub_key_leaves_a_token_only_wrapped_under_a_key_that_the_officer_trusts() {
 
     // The thief's wrapping key, brought in by whoever has the user's PIN, is not trusted, and nobody but the officer can say it is.
     let wrapping = thief.wrapping_key().unwrap();
-    let parts = &wrapping.0;
+    // What stands before it names the method.
+    let parts = &wrapping.0[1..];
     let length = usize::try_from(u32::from_be_bytes(*parts.first_chunk().unwrap())).unwrap();
     let mut template = vec![
         Attribute::Token(true),
@@ -225,7 +227,7 @@ fn a_sub_key_leaves_a_token_only_wrapped_under_a_key_that_the_officer_trusts() {
         Attribute::Wrap(true),
     ];
     session.create_object(&template).unwrap();
-    assert!(matches!(one.wrap("k-12", "thief"), Err(KeyError::Device(_))), "an untrusted key wraps");
+    assert!(matches!(one.wrap("k-12", &wrapping.0, b""), Err(KeyError::Device(_))), "an untrusted key wraps");
     template.push(Attribute::Trusted(true));
     assert!(session.create_object(&template).is_err(), "the user cannot trust");
     // Nor is a key of the user's own a way out.
@@ -248,12 +250,12 @@ fn a_sub_key_leaves_a_token_only_wrapped_under_a_key_that_the_officer_trusts() {
     assert!(pkcs11::trust(&place(&folder, "node-1"), &wrong, "node-2", &wrapping).is_err());
     pkcs11::trust(&place(&folder, "node-1"), &AuthPin::from(OFFICER.to_owned()), "node-2", &wrapping).unwrap();
     let one = open(&folder, "node-1");
-    let wrapped = one.wrap("k-12", "node-2").unwrap();
-    assert!(one.wrap("rows", "node-2").is_err(), "a key that was drawn in the token never leaves it");
+    let wrapped = one.wrap("k-12", &wrapping.0, b"").unwrap();
+    assert!(one.wrap("rows", &wrapping.0, b"").is_err(), "a key that was drawn in the token never leaves it");
     assert!(!wrapped.0.windows(K.len()).any(|window| window == K));
-    two.unwrap_key("k-12", &wrapped).unwrap();
+    two.unwrap_key("k-12", b"", &wrapped.0).unwrap();
     assert_eq!(two.hmac("k-12", b"hufu").unwrap(), one.hmac("k-12", b"hufu").unwrap());
-    assert!(thief.unwrap_key("k-12", &wrapped).is_err());
+    assert!(thief.unwrap_key("k-12", b"", &wrapped.0).is_err());
 }
 
 #[test]
@@ -316,4 +318,63 @@ fn sixteen_threads_share_a_token_and_a_person_keeps_the_same_sub() {
             timed(&token, work) / timed(&file, work)
         );
     }
+}
+
+/// Has an office keep its keys in the token of its name.
+fn in_token(planned: &Planned, folder: &Path, office: &str) {
+    let config = planned.config(office);
+    let place = place(folder, office);
+    let text = std::fs::read_to_string(&config).unwrap();
+    let keys = format!(
+        "{text}\n[keys]\nkind = \"pkcs11\"\nmodule = {:?}\ntoken = {office:?}\npin_file = {:?}\n",
+        place.module, place.pin_file
+    );
+    std::fs::write(config, keys).unwrap();
+}
+
+#[test]
+fn nodes_in_tokens_make_keys_with_the_others_hand_them_over_when_two_people_say_so_and_sign_people_in() {
+    let name = "nodes_in_tokens_make_keys_with_the_others_hand_them_over_when_two_people_say_so_and_sign_people_in";
+    let Some(folder) = tokens(name, &["node-1", "node-2"]) else { return };
+    let planned = Planned::new(true);
+    for office in ["node-1", "node-2"] {
+        in_token(&planned, &folder, office);
+    }
+    planned.ceremony(&[]);
+    for office in ["node-1", "node-2"] {
+        let status = planned.status(office);
+        assert_eq!((&status["keeper"], &status["dealer"]), (&"pkcs11".into(), &false.into()));
+        assert_eq!(status["missing"].as_array().unwrap().len(), 0, "{status}");
+        assert!(planned.names(office).1.is_empty());
+        assert!(!planned.folder.join(office).join("keys.json").exists());
+    }
+    // Node 1 loses what it holds jointly; node 2's token gives nothing away before its officer has said to whom.
+    let lost = ["k-12", "kp-12", "peer-13", "frost-share"];
+    let own = planned.folder.join("node-1");
+    let keys = Pkcs11Keys::open(&place(&folder, "node-1"), &own, &rng()).unwrap();
+    let before = lost.map(|name| if name == "frost-share" { None } else { Some(keys.hmac(name, b"m").unwrap()) });
+    let share = keys.share("frost-share").unwrap();
+    lost.iter().for_each(|name| keys.destroy(name).unwrap());
+    let repair = |planned: &Planned| {
+        let order = planned.order(&["repair", "--subject", "node-1"], 2);
+        crate::apart::hufu(&["keys", "ceremony", "--all", planned.folder.to_str().unwrap(), "--order", &order])
+    };
+    let told = String::from_utf8_lossy(&repair(&planned).stderr).into_owned();
+    assert!(told.contains("node-2") && told.contains("officer"), "{told}");
+    let officer = folder.join("officer");
+    hufu_app::files::replace(&officer, OFFICER.as_bytes(), hufu_app::files::PRIVATE).unwrap();
+    let identity = planned.path("node-1/identity.json");
+    let config = planned.config("node-2");
+    done(&["keys", "trust", "--config", &config, "--officer-pin-file", officer.to_str().unwrap(), &identity]);
+    let repaired = repair(&planned);
+    assert!(repaired.status.success(), "{}", String::from_utf8_lossy(&repaired.stderr));
+    drop(keys);
+    let keys = Pkcs11Keys::open(&place(&folder, "node-1"), &own, &rng()).unwrap();
+    for (name, before) in lost.iter().zip(before) {
+        assert_eq!(before.map(|_| keys.hmac(name, b"m").unwrap()), before, "{name}");
+    }
+    assert_eq!(keys.share("frost-share").unwrap(), share);
+    drop(keys);
+    let toured = crate::apart::hufu(&["sandbox", "up", planned.folder.to_str().unwrap(), "--tour"]);
+    assert!(toured.status.success(), "{}", String::from_utf8_lossy(&toured.stdout));
 }

@@ -76,7 +76,7 @@ pub(super) enum Protocol {
 }
 
 pub(super) enum Turn {
-    Say(Protocol, Words),
+    Say(Box<Protocol>, Words),
     Done(Outcome),
 }
 
@@ -150,6 +150,9 @@ fn premises(setup: &Setup) -> Octets<32> {
     Octets(Sha256::digest(bytes).into())
 }
 
+/// Deliveries, with the office that each is for.
+pub type Deliveries = Vec<(&'static str, Delivery)>;
+
 /// A ceremony at one office.
 pub struct Ceremony {
     cx: Context,
@@ -175,7 +178,7 @@ pub enum Step {
     /// Others have not been heard yet.
     Waiting,
     /// These are to be delivered.
-    Say(Vec<(&'static str, Delivery)>),
+    Say(Deliveries),
     /// It is over.
     Done(Box<Done>),
 }
@@ -200,11 +203,11 @@ impl Done {
 }
 
 impl Ceremony {
-    /// Begins: what this office says first is to be delivered.
+    /// Whether this office follows the order here and now. Nothing is changed.
     ///
     /// # Errors
-    /// [`CeremonyError`] if the order is not to be followed here and now, or the office's keys do not stand as they must.
-    pub fn begin(setup: Setup, now: Timestamp) -> Result<(Self, Vec<(&'static str, Delivery)>), CeremonyError> {
+    /// [`CeremonyError`].
+    pub fn may_begin(setup: &Setup, now: Timestamp) -> Result<(), CeremonyError> {
         let roster_hash = setup.roster.hash();
         let here = Here {
             root: setup.roster.root(),
@@ -221,10 +224,19 @@ impl Ceremony {
         if setup.roster.get(setup.office).is_none_or(|identity| identity.key.as_slice() != own.0.as_slice()) {
             return Err(CeremonyError::Roster(format!("it has another key for {} than this office", setup.office)));
         }
-        let parties = parties(&setup.order)?;
-        if !parties.contains(&setup.office) {
+        if !parties(&setup.order)?.contains(&setup.office) {
             return Err(CeremonyError::NoParty(setup.office.to_owned()));
         }
+        Ok(())
+    }
+
+    /// Begins: what this office says first is to be delivered. What another ceremony has left pending is destroyed.
+    ///
+    /// # Errors
+    /// As [`Ceremony::may_begin`], or if the office's keys do not stand as they must.
+    pub fn begin(setup: Setup, now: Timestamp) -> Result<(Self, Deliveries), CeremonyError> {
+        Self::may_begin(&setup, now)?;
+        let parties = parties(&setup.order)?;
         own_keys::forget_pending(setup.keys.as_ref())?;
         let (private, public) = hpke::generate(setup.rng.as_ref());
         let sealing = Octets::try_from(public.0.as_slice())
@@ -283,7 +295,7 @@ impl Ceremony {
     }
 
     /// Signs this round's words, keeps them as heard, and seals each office's part to it.
-    fn say(&mut self, words: Words) -> Result<Vec<(&'static str, Delivery)>, CeremonyError> {
+    fn say(&mut self, words: Words) -> Result<Deliveries, CeremonyError> {
         let own = self.cx.setup.office;
         let mut parts = BTreeMap::new();
         for (to, secrets) in &words.secrets {
@@ -362,7 +374,7 @@ impl Ceremony {
                     return Ok(Step::Done(Box::new(Done { outcome, transcript })));
                 }
                 Turn::Say(protocol, words) => {
-                    self.protocol = Some(protocol);
+                    self.protocol = Some(*protocol);
                     self.round += 1;
                     said.extend(self.say(words)?);
                 }

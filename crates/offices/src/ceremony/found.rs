@@ -90,7 +90,7 @@ impl Found {
                 return Ok(Turn::Done(outcome));
             }
         };
-        Ok(Turn::Say(Protocol::Found(state), words))
+        Ok(Turn::Say(Box::new(Protocol::Found(state)), words))
     }
 }
 

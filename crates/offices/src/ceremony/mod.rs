@@ -21,7 +21,7 @@ mod rotate;
 mod secrets;
 pub mod transcript;
 
-pub use engine::{Ceremony, Done, Step};
+pub use engine::{Ceremony, Deliveries, Done, Step};
 pub use own_keys::identity_keys;
 
 use hufu_kernel::{KeyError, KeyKeeper, NodeIndex, Octets, Refusal, Rng, Timestamp, framed};

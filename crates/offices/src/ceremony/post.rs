@@ -1,12 +1,13 @@
 //! How what is said in a ceremony gets to the others: a transport that may fail and be repeated, and the loop around it.
 
-use super::{Ceremony, CeremonyError, Done, Step};
+use super::{Ceremony, CeremonyError, Deliveries, Done, Step};
 use async_trait::async_trait;
 use hufu_kernel::Octets;
-use hufu_wire::api::ceremony::Delivery;
+use hufu_wire::api::ceremony::{Arrived, Delivery};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Carries deliveries between offices that know each other: who brings one is who the transport says.
 #[async_trait]
@@ -17,11 +18,12 @@ pub trait Courier: Send + Sync {
     /// A sentence. Whatever it is, the delivery is tried again.
     async fn bring(&self, to: &'static str, delivery: &Delivery) -> Result<(), String>;
 
-    /// What has come for this office in this ceremony since it was asked last, with who brought it.
+    /// What has come for this office in this ceremony from round `round` on, with who brought it; what was told before may be
+    /// told again.
     ///
     /// # Errors
     /// A sentence. It is asked again.
-    async fn collect(&self, ceremony: &Octets<32>) -> Result<Vec<(String, Delivery)>, String>;
+    async fn collect(&self, ceremony: &Octets<32>, round: u8) -> Result<Vec<Arrived>, String>;
 }
 
 /// How long things may take.
@@ -29,13 +31,15 @@ pub trait Courier: Send + Sync {
 pub struct Patience {
     /// For one round, until all have been heard.
     pub round: Duration,
+    /// For telling the others at the end, some of whom may be gone already.
+    pub farewell: Duration,
     /// Between two tries.
     pub pause: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { round: Duration::from_secs(600), pause: Duration::from_millis(200) }
+        Self { round: Duration::from_secs(600), farewell: Duration::from_secs(20), pause: Duration::from_millis(100) }
     }
 }
 
@@ -54,45 +58,49 @@ pub enum Progress {
 /// [`CeremonyError`]; [`CeremonyError::Silent`] names whom nothing was heard from in time.
 pub async fn run(
     mut ceremony: Ceremony,
-    first: Vec<(&'static str, Delivery)>,
+    first: Deliveries,
     courier: &dyn Courier,
     patience: Patience,
     mut told: impl FnMut(Progress) + Send,
 ) -> Result<Done, CeremonyError> {
     let mut out: VecDeque<(&'static str, Delivery)> = first.into();
-    let mut waited = Duration::ZERO;
+    let mut began = Instant::now();
     let mut missing = Vec::new();
     told(Progress::Round(ceremony.round()));
     loop {
         deliver(&mut out, courier).await;
-        let collected = courier.collect(ceremony.id()).await.unwrap_or_else(|error| {
+        let collected = courier.collect(ceremony.id(), ceremony.round()).await.unwrap_or_else(|error| {
             tracing::debug!(%error, "nothing could be collected");
             Vec::new()
         });
-        for (from, delivery) in collected {
+        let mut news = false;
+        for Arrived { from, delivery } in collected {
+            // Whoever takes no part has no say, not even that the ceremony ends.
+            if !ceremony.parties().contains(&from.as_str()) {
+                continue;
+            }
             match ceremony.take(&from, delivery)? {
                 Step::Waiting => {}
                 Step::Say(said) => {
                     out.extend(said);
-                    waited = Duration::ZERO;
+                    (began, news) = (Instant::now(), true);
                     told(Progress::Round(ceremony.round()));
                 }
                 Step::Done(done) => return farewell(*done, out, courier, patience).await,
             }
         }
-        if !out.is_empty() && waited.is_zero() {
-            deliver(&mut out, courier).await;
+        if news {
+            continue;
         }
         let now = ceremony.missing();
         if now != missing {
             missing = now;
             told(Progress::Waiting(missing.clone()));
         }
-        if waited >= patience.round {
+        if began.elapsed() >= patience.round {
             return Err(ceremony.silence());
         }
         tokio::time::sleep(patience.pause).await;
-        waited += patience.pause;
     }
 }
 
@@ -115,13 +123,11 @@ async fn farewell(
     courier: &dyn Courier,
     patience: Patience,
 ) -> Result<Done, CeremonyError> {
-    let mut waited = Duration::ZERO;
-    while !out.is_empty() && waited < patience.round {
+    let began = Instant::now();
+    deliver(&mut out, courier).await;
+    while !out.is_empty() && began.elapsed() < patience.farewell {
+        tokio::time::sleep(patience.pause).await;
         deliver(&mut out, courier).await;
-        if !out.is_empty() {
-            tokio::time::sleep(patience.pause).await;
-            waited += patience.pause;
-        }
     }
     let unheard: Vec<&str> = out.iter().map(|(to, _)| *to).collect();
     if !unheard.is_empty() {
@@ -130,29 +136,28 @@ async fn farewell(
     Ok(done)
 }
 
-/// How many ceremonies a mailbox keeps.
-const CEREMONIES: usize = 4;
-/// How many deliveries of one ceremony: eleven offices, and the rounds there are.
-const DELIVERIES: usize = 11 * super::engine::ROUNDS as usize;
+/// How many ceremonies of one sender a mailbox keeps.
+const CEREMONIES: usize = 2;
 
-/// Keeps what came for an office until it is collected: in the memory of whichever of the office's processes listens.
+/// Keeps what came for an office: in the memory of whichever of the office's processes listens. Each sender has room of its own, so
+/// that nobody pushes out what another said.
 #[derive(Debug, Default)]
 pub struct Mailbox {
-    kept: Mutex<VecDeque<Kept>>,
+    kept: Mutex<BTreeMap<String, VecDeque<Kept>>>,
 }
 
-/// What came for one ceremony.
+/// What one sender said in one ceremony, by round.
 #[derive(Debug)]
 struct Kept {
     ceremony: Octets<32>,
-    deliveries: BTreeMap<(u8, String), Delivery>,
+    deliveries: BTreeMap<u8, Delivery>,
 }
 
 impl Mailbox {
-    /// Keeps a delivery that `from` brought, who can have but one of each round there.
+    /// Keeps a delivery that `from` brought: the first of each round, since who says two things is not heard twice.
     ///
     /// # Errors
-    /// A sentence for one that is no ceremony's message, or when there is no room.
+    /// A sentence for one that is no ceremony's message, or another office's.
     pub fn put(&self, from: &str, delivery: Delivery) -> Result<(), &'static str> {
         let message: Result<hufu_wire::api::ceremony::Message, _> = serde_json::from_slice(&delivery.message.payload.0);
         let message = message.map_err(|_| "not a ceremony's message")?;
@@ -160,26 +165,72 @@ impl Mailbox {
             return Err("not a message of who brings it");
         }
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = kept.iter().position(|kept| kept.ceremony == message.ceremony).unwrap_or_else(|| {
-            if kept.len() >= CEREMONIES {
-                kept.pop_front();
+        let of_sender = kept.entry(from.to_owned()).or_default();
+        let at = of_sender.iter().position(|kept| kept.ceremony == message.ceremony).unwrap_or_else(|| {
+            if of_sender.len() >= CEREMONIES {
+                of_sender.pop_front();
             }
-            kept.push_back(Kept { ceremony: message.ceremony, deliveries: BTreeMap::new() });
-            kept.len() - 1
+            of_sender.push_back(Kept { ceremony: message.ceremony, deliveries: BTreeMap::new() });
+            of_sender.len() - 1
         });
-        let deliveries = &mut kept[at].deliveries;
-        if deliveries.len() >= DELIVERIES {
-            return Err("no room");
-        }
-        deliveries.insert((message.round, from.to_owned()), delivery);
+        of_sender[at].deliveries.entry(message.round).or_insert(delivery);
         Ok(())
     }
 
-    /// Takes what has come for a ceremony, in the order of rounds.
-    pub fn take(&self, ceremony: &Octets<32>) -> Vec<(String, Delivery)> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = kept.iter_mut().find(|kept| kept.ceremony == *ceremony);
-        let deliveries = found.map(|kept| std::mem::take(&mut kept.deliveries)).unwrap_or_default();
-        deliveries.into_iter().map(|((_, from), delivery)| (from, delivery)).collect()
+    /// What has come in a ceremony from its round `round` on. It stays: an answer that is lost is asked for again.
+    #[must_use]
+    pub fn since(&self, ceremony: &Octets<32>, round: u8) -> Vec<Arrived> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = Vec::new();
+        for (from, of_sender) in kept.iter() {
+            for kept in of_sender.iter().filter(|kept| kept.ceremony == *ceremony) {
+                let deliveries = kept.deliveries.range(round..).map(|(_, delivery)| delivery.clone());
+                found.extend(deliveries.map(|delivery| Arrived { from: from.clone(), delivery }));
+            }
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hufu_kernel::Bytes;
+    use hufu_wire::api::ceremony::{Message, Said};
+    use hufu_wire::api::{Signed, SignedError};
+
+    fn delivery(from: &str, ceremony: u8, round: u8, heard: u8) -> Delivery {
+        let message = Message {
+            ceremony: Octets([ceremony; 32]),
+            round,
+            heard: Octets([heard; 32]),
+            said: Said::Parts,
+            sealed: BTreeMap::new(),
+        };
+        let message = Signed::make(from, &message, |_| Ok::<_, SignedError>(Octets([0; 64]))).unwrap();
+        Delivery { message, part: None }
+    }
+
+    #[test]
+    fn what_came_is_told_again_from_a_round_on_and_nobody_pushes_out_another() {
+        let mailbox = Mailbox::default();
+        for round in 1..=3 {
+            mailbox.put("node-1", delivery("node-1", 7, round, 0)).unwrap();
+        }
+        for ceremony in 0..50 {
+            mailbox.put("node-2", delivery("node-2", 100 + ceremony, 1, 0)).unwrap();
+        }
+        let told = mailbox.since(&Octets([7; 32]), 2);
+        assert_eq!((told.len(), mailbox.since(&Octets([7; 32]), 1).len()), (2, 3));
+        assert_eq!(mailbox.since(&Octets([7; 32]), 2), told);
+        // The first word counts.
+        mailbox.put("node-1", delivery("node-1", 7, 2, 1)).unwrap();
+        assert_eq!(mailbox.since(&Octets([7; 32]), 2), told);
+        assert_eq!(mailbox.since(&Octets([100; 32]), 1).len(), 0, "a sender has room for two ceremonies");
+        assert!(mailbox.put("node-2", delivery("node-1", 7, 1, 0)).is_err());
+        assert!(mailbox.put("node-1", delivery("node-1", 7, 200, 0)).is_err());
+        let mut none = delivery("node-1", 7, 1, 0);
+        none.message.payload = Bytes(b"{}".to_vec());
+        assert!(mailbox.put("node-1", none).is_err());
     }
 }

@@ -178,7 +178,7 @@ impl Restore {
                 return Ok(Turn::Done(outcome));
             }
         };
-        Ok(Turn::Say(Protocol::Restore(state), words))
+        Ok(Turn::Say(Box::new(Protocol::Restore(state)), words))
     }
 }
 

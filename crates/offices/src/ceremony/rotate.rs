@@ -85,6 +85,6 @@ impl Rotate {
                 return Ok(Turn::Done(outcome));
             }
         };
-        Ok(Turn::Say(Protocol::Rotate(Self { own, generation, since, stage }), words))
+        Ok(Turn::Say(Box::new(Protocol::Rotate(Self { own, generation, since, stage })), words))
     }
 }

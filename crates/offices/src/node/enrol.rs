@@ -12,8 +12,8 @@ use hufu_pairwise::{oprf_evaluate, verify_password};
 use hufu_store::{Select, StoreError, Versioned};
 use hufu_wire::api::Signed;
 use hufu_wire::api::enrolment::{
-    Activate, Confirmation, DeviceEnrolled, EnrolDevice, EnrolPassword, HolderReply, KeepContact, NewHolder, Ready,
-    Report, SealedHolder,
+    Activate, Confirmation, DeviceEnrolled, EnrolDevice, EnrolPassword, HolderReply, KeepContact, NewHolder,
+    PasswordRecord, Ready, Report, SealedHolder,
 };
 use hufu_wire::api::holder::Device;
 use hufu_wire::api::recovery::{FindRow, RowFound, SealedRecovery};
@@ -232,18 +232,35 @@ impl Node {
         if row != found.record {
             self.put(&row, Some(&found)).await?;
         }
-        sign(self.keys.as_ref(), self.name(), &Ready { enrolment_id: request.enrolment_id, node: self.index })
+        let password = request.password.digest();
+        sign(self.keys.as_ref(), self.name(), &Ready { enrolment_id: request.enrolment_id, node: self.index, password })
     }
 
     async fn activate_once(&self, request: &Activate) -> Result<(), Refusal> {
         let confirmed: Confirmation = open_signed(&self.trust, "uniqueness", &request.confirmation)?;
         let found = self.pending(confirmed.enrolment_id).await?.ok_or(Refusal::EnrolmentGone)?;
+        let (password, _) = crate::ready::agreed(&self.trust, confirmed.enrolment_id, &request.ready)?;
+        // Of another password, or of none: the peers' whole row takes its place.
+        let held = found.record.holder.password.as_ref().map(PasswordRecord::digest);
+        if matches!(found.record.holder.status, Status::Pending { .. }) && held != Some(password) {
+            self.wait_for_peers(&found.record.handle);
+            return Err(Refusal::EnrolmentOrder);
+        }
+        self.activate_row(found, confirmed.enrolment_id, &request.reports).await
+    }
+
+    async fn activate_row(
+        &self,
+        found: Versioned<Row>,
+        enrolment_id: EnrolmentId,
+        reports: &[Signed<Report>],
+    ) -> Result<(), Refusal> {
         let mut row = found.record.clone();
-        row.holder = row.holder.activate(confirmed.enrolment_id)?;
+        row.holder = row.holder.activate(enrolment_id)?;
         let private = self.private(&row)?;
-        for report in &request.reports {
+        for report in reports {
             let opened = open_signed(&self.trust, &report.office, report)?;
-            if opened.enrolment_id != confirmed.enrolment_id || report.office != node_name(opened.node) {
+            if opened.enrolment_id != enrolment_id || report.office != node_name(opened.node) {
                 return Err(Refusal::OfficeRefused);
             }
             if opened.epoch == row.holder.epoch {
@@ -266,6 +283,17 @@ impl Node {
         Ok(())
     }
 
+    /// A confirmed row of which nobody has told this node: as the peers have it, and where they wait too, as it is here. The peers'
+    /// reports come with the next activation or with catching up; a row without them signs nothing.
+    async fn activate_late(&self, found: Versioned<Row>, enrolment_id: EnrolmentId) -> Result<(), Refusal> {
+        for peer in self.others() {
+            if let Ok(true) = self.catch_up(peer, &found.record.handle).await {
+                return Ok(());
+            }
+        }
+        self.activate_row(found, enrolment_id, &[]).await
+    }
+
     /// Deletes pending rows that lapsed, unless uniqueness says confirmed; those it turns active.
     ///
     /// # Errors
@@ -278,10 +306,9 @@ impl Node {
         for found in self.store.scan_up_to::<Row>("pending", select, SWEPT).await? {
             let Status::Pending { enrolment_id, .. } = found.record.holder.status else { continue };
             match self.uniqueness.confirmation(&enrolment_id).await? {
-                // The peers' reports come with the next activation or with catching up; a row without them signs nothing.
-                Some(confirmation) => {
-                    // One row that cannot be activated (this node never heard its password) must not stop the others.
-                    if let Err(refusal) = self.activate_once(&Activate { confirmation, reports: Vec::new() }).await {
+                // One row that cannot be activated (this node never heard its password) must not stop the others.
+                Some(_) => {
+                    if let Err(refusal) = self.activate_late(found, enrolment_id).await {
                         tracing::warn!(code = refusal.code(), "a confirmed row waits for its peers");
                     }
                 }

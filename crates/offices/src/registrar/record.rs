@@ -3,7 +3,7 @@
 use hufu_domain::enrolment::{Codes, Step};
 use hufu_kernel::{EnrolmentId, Index, Key, NodeIndex, Octets, Record, Sealed, Timestamp, offices};
 use hufu_wire::api::Signed;
-use hufu_wire::api::enrolment::{Confirmation, Flags, Report, SealedHolder};
+use hufu_wire::api::enrolment::{Confirmation, Flags, Ready, Report, SealedHolder};
 use hufu_wire::api::recovery::SealedRecovery;
 use hufu_wire::documents::DocumentType;
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,9 @@ pub struct Enrolment {
     pub outbox: Vec<Outgoing>,
     /// What nodes committed to.
     pub reports: Vec<Signed<Report>>,
+    /// Two nodes' words on one password, from the confirmation on.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub ready: Vec<Signed<Ready>>,
     /// Uniqueness's word.
     pub confirmation: Option<Signed<Confirmation>>,
     /// Nodes that are active.

@@ -15,8 +15,8 @@ use hufu_pairwise::{combine_shamir, finalize, oprf_blind, oprf_verify, tag_input
 use hufu_store::{Select, Versioned};
 use hufu_wire::api::Signed;
 use hufu_wire::api::enrolment::{
-    Activate, Confirm, ConfirmStep, DeviceStep, EnrolmentView, EvaluateTag, HolderReply, NewHolder, Report, Reserve,
-    SealedHolder, StoreContact, StoreWrap, TagState,
+    Activate, Confirm, ConfirmStep, DeviceStep, EnrolmentView, EvaluateTag, HolderReply, NewHolder, Ready, Report,
+    Reserve, SealedHolder, StoreContact, StoreWrap, TagState,
 };
 use hufu_wire::documents::DocumentNumber;
 use hufu_wire::network_number::NetworkNumber;
@@ -240,27 +240,19 @@ impl Registrar {
         let step = found.record.step.after(Action::Confirm)?;
         let number = draft.drawn.as_ref().map(|drawn| drawn.number.clone());
         if found.record.step == Step::Delivered {
-            self.check_ready(request)?;
+            let ready = self.agreed(request)?;
             let confirm = Confirm { enrolment_id: request.ticket.id };
             let confirmation = self.parts.uniqueness.confirm(&self.signed(&confirm)?).await?;
-            let enrolment = Enrolment { step, confirmation: Some(confirmation), ..found.record.clone() };
+            let enrolment = Enrolment { step, ready, confirmation: Some(confirmation), ..found.record.clone() };
             self.put(&enrolment, Some(&found)).await?;
         }
         let finished = retrying(|| self.finish(request.ticket.id)).await?;
         Ok(EnrolmentView { number, ..view(&finished) })
     }
 
-    fn check_ready(&self, request: &ConfirmStep) -> Result<(), Refusal> {
-        let mut ready = std::collections::BTreeSet::new();
-        for receipt in &request.ready {
-            let opened = open_signed(&self.parts.trust, &receipt.office, receipt)?;
-            if opened.enrolment_id == request.ticket.id
-                && receipt.office == hufu_wire::api::trust::node_name(opened.node)
-            {
-                ready.insert(opened.node);
-            }
-        }
-        if ready.len() >= 2 { Ok(()) } else { Err(Refusal::EnrolmentOrder) }
+    /// Two nodes' words on one password.
+    fn agreed(&self, request: &ConfirmStep) -> Result<Vec<Signed<Ready>>, Refusal> {
+        crate::ready::agreed(&self.parts.trust, request.ticket.id, &request.ready).map(|(_, words)| words)
     }
 
     /// Turns rows active wherever that is still to be done; identity is not needed for it.
@@ -268,7 +260,8 @@ impl Registrar {
         let found = self.find(id).await?;
         let mut enrolment = found.record.clone();
         let confirmation = enrolment.confirmation.clone().ok_or(Refusal::EnrolmentOrder)?;
-        let activate = Activate { confirmation, reports: enrolment.reports.clone() };
+        let (reports, ready) = (enrolment.reports.clone(), enrolment.ready.clone());
+        let activate = Activate { confirmation, reports, ready };
         for outgoing in &mut enrolment.outbox {
             if enrolment.active.contains(&outgoing.node) {
                 continue;

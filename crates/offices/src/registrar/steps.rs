@@ -60,6 +60,7 @@ impl Registrar {
             expires: (now + self.parts.rules.enrolment.lapses_after_s).minute(),
             draft: Some(self.seal(&ticket, &draft)?),
             outbox: Vec::new(),
+            ready: Vec::new(),
             reports: Vec::new(),
             confirmation: None,
             active: Vec::new(),

@@ -16,6 +16,7 @@ mod schema;
 mod settle;
 mod statements;
 
+use crate::health::Health;
 use crate::prepared::Prepared;
 use crate::{
     Catalogue, Committed, Dumped, Engine, IdempotencyKey, Identity, Imposed, Progress, RawBatch, RawPage, RawRow, Scan,
@@ -54,6 +55,7 @@ pub struct Postgres {
     flushes: AtomicU64,
     /// Kinds that may have rows of an older form.
     unsettled: Mutex<Vec<Unsettled>>,
+    health: Health,
 }
 
 /// Attempts at one batch when the server says that it met another one.
@@ -78,7 +80,8 @@ impl Postgres {
         let mut client = hosts.leader().await?;
         let Opened { statements, unsettled } = schema::open(&mut client, &schema, &catalogue).await?;
         drop(client);
-        Ok(Self { catalogue, statements, hosts, flushes: AtomicU64::new(0), unsettled: Mutex::new(unsettled) })
+        let (flushes, unsettled, health) = (AtomicU64::new(0), Mutex::new(unsettled), Health::default());
+        Ok(Self { catalogue, statements, hosts, flushes, unsettled, health })
     }
 
     /// Writes all rows as they stand at this moment, for a backup; the office may be at work on them meanwhile.
@@ -183,8 +186,18 @@ impl Postgres {
         self.unsettled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A connection to the host that takes writes.
+    async fn leader(&self) -> Result<Object, StoreError> {
+        let found = self.hosts.leader().await;
+        if found.is_err() {
+            self.health.note(&found.as_ref().map(|_| ()).map_err(StoreError::clone));
+        }
+        found
+    }
+
     /// Notes what a write met: a leader that answered is there, one that did not may be gone.
     fn written<T>(&self, answer: Result<T, StoreError>, client: Object) -> Result<T, StoreError> {
+        self.health.note(&answer);
         match &answer {
             Ok(_) => {
                 self.flushes.fetch_add(1, Ordering::Relaxed);
@@ -212,6 +225,10 @@ impl Postgres {
     }
 
     async fn sweep_at(&self, client: &mut Object, before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        if self.health.is_failing() {
+            // A row is written whatever there is to sweep: an empty transaction would say that the server is well again.
+            client.execute(self.statements.probe.as_str(), &[]).await?;
+        }
         let swept = commit::sweep(client, before, limit, &self.statements).await?;
         Ok(limit - self.settle(client, limit - swept).await?)
     }
@@ -267,7 +284,7 @@ impl Engine for Postgres {
 
     async fn commit(&self, batch: RawBatch, key: IdempotencyKey) -> Result<Committed, StoreError> {
         let batch = Prepared::new(batch, &key, &self.catalogue)?;
-        let mut client = self.hosts.leader().await?;
+        let mut client = self.leader().await?;
         // A commit that was on its way when the time was over may stand: its idempotency key tells when it is asked again.
         let answer = tokio::time::timeout(failover::WRITE_WITHIN, self.commit_at(&mut client, &batch)).await;
         let answer =
@@ -276,13 +293,17 @@ impl Engine for Postgres {
     }
 
     async fn sweep(&self, expired_before: Timestamp, limit: u32) -> Result<u32, StoreError> {
-        let mut client = self.hosts.leader().await?;
+        let mut client = self.leader().await?;
         let answer = self.sweep_at(&mut client, expired_before, limit).await;
         self.written(answer, client)
     }
 
     fn flushes(&self) -> u64 {
         self.flushes.load(Ordering::Relaxed)
+    }
+
+    fn ailing(&self) -> Option<StoreError> {
+        self.health.ailing()
     }
 }
 

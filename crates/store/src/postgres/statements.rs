@@ -15,6 +15,8 @@ pub(super) struct Statements {
     /// No row of a kind has an older form.
     pub settled: String,
     pub forget: String,
+    /// Writes a row and changes nothing.
+    pub probe: String,
 }
 
 /// One kind.
@@ -70,6 +72,7 @@ impl Statements {
                  SELECT $1::bytea, $2::bytea, $3::bigint WHERE {current} ON CONFLICT DO NOTHING"
             ),
             current: format!("SELECT {current}"),
+            probe: format!("UPDATE \"{schema}\".store__meta SET value = value WHERE name = '{GENERATION}'"),
             settled: format!("UPDATE \"{schema}\".store__kind SET settled = $1 WHERE name = $2"),
             remembered: format!("SELECT fingerprint FROM {commits} WHERE id = $1"),
             forget: format!(

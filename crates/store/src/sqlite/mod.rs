@@ -8,12 +8,15 @@
 //! overwrites what is deleted, and every sweep empties the write-ahead log.
 
 mod dump;
+mod examine;
+mod pages;
 mod reader;
 mod schema;
 mod settle;
 mod statements;
 mod writer;
 
+use crate::health::Health;
 use crate::prepared::Prepared;
 use crate::{
     Catalogue, Committed, Dumped, Engine, IdempotencyKey, Identity, Imposed, Progress, RawBatch, RawPage, RawRow, Scan,
@@ -63,21 +66,41 @@ pub struct Sqlite {
     catalogue: Catalogue,
     writer: Writer,
     readers: Readers,
+    health: Arc<Health>,
 }
 
 impl Sqlite {
     /// Opens or creates the store at `path`; blocks while it does.
     ///
     /// # Errors
-    /// [`StoreError::WrongStore`], [`StoreError::Unavailable`], [`StoreError::Corrupt`], or [`StoreError::Misuse`] if a newer
+    /// [`StoreError::WrongStore`], [`StoreError::Unavailable`], [`StoreError::Corrupt`] for a file whose pages do not hang together
+    /// (a long one is looked at beside the first answers, see [`Engine::ailing`]), or [`StoreError::Misuse`] if a newer
     /// program has written it, or the indexes of a kind have changed without a migration that says so.
     pub fn open(path: &Path, catalogue: Catalogue, options: SqliteOptions) -> Result<Self, StoreError> {
         let Opened { connection, statements, generation, unsettled } = schema::open(path, &catalogue, options)?;
-        let statements = Arc::new(statements);
-        let desk = Desk { connection, statements: Arc::clone(&statements), generation, unsettled };
+        let (statements, health) = (Arc::new(statements), Arc::<Health>::default());
+        if !pages::at_once(path) {
+            pages::check_beside(path, &health)?;
+        }
+        let desk = Desk {
+            connection,
+            statements: Arc::clone(&statements),
+            generation,
+            unsettled,
+            health: Arc::clone(&health),
+        };
         let writer = Writer::start(desk)?;
-        let readers = Readers::start(path, &statements, options.readers)?;
-        Ok(Self { catalogue, writer, readers })
+        let readers = Readers::start(path, &statements, options.readers, &health)?;
+        Ok(Self { catalogue, writer, readers, health })
+    }
+
+    /// Looks whether the file at `path` is the store of `wanted` and whole; changes nothing in it, and may be called while a process
+    /// works on it. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError::WrongStore`], [`StoreError::Corrupt`], [`StoreError::Unavailable`].
+    pub fn examine(path: &Path, wanted: &Identity) -> Result<(), StoreError> {
+        examine::examine(path, wanted)
     }
 
     /// Writes all rows as they stand at this moment, for a backup; another process may be at work on the store meanwhile. Blocks.
@@ -155,6 +178,10 @@ impl Engine for Sqlite {
     fn flushes(&self) -> u64 {
         self.writer.flushes()
     }
+
+    fn ailing(&self) -> Option<StoreError> {
+        self.health.ailing()
+    }
 }
 
 fn gone() -> StoreError {
@@ -172,6 +199,8 @@ impl From<rusqlite::Error> for StoreError {
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::corrupt(error),
             Some(ErrorCode::DiskFull) => Self::unavailable("the disk, or the store's size limit, is full"),
+            Some(ErrorCode::ReadOnly) => Self::unavailable("the file or its disk is read-only"),
+            Some(ErrorCode::SystemIoFailure) => Self::unavailable(format!("the disk fails, or is read-only: {error}")),
             Some(_) => Self::unavailable(error),
             // A column of another type than the table declares: the file was changed by other means.
             None => match error {

@@ -2,6 +2,7 @@
 
 use super::statements::{self, Statements, home};
 use super::{gone, prepare_connection};
+use crate::health::Health;
 use crate::{RawPage, RawRow, Scan, StoreError, Version};
 use hufu_kernel::{Key, Timestamp};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params_from_iter};
@@ -28,7 +29,12 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    pub fn start(path: &Path, statements: &Arc<Statements>, count: usize) -> Result<Self, StoreError> {
+    pub fn start(
+        path: &Path,
+        statements: &Arc<Statements>,
+        count: usize,
+        health: &Arc<Health>,
+    ) -> Result<Self, StoreError> {
         let (queue, reads) = sync_channel(QUEUE);
         let reads = Arc::new(Mutex::new(reads));
         let mut threads = Vec::new();
@@ -36,9 +42,9 @@ impl Readers {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let connection = Connection::open_with_flags(path, flags)?;
             prepare_connection(&connection, 8_192)?;
-            let (reads, statements) = (Arc::clone(&reads), Arc::clone(statements));
+            let (reads, statements, health) = (Arc::clone(&reads), Arc::clone(statements), Arc::clone(health));
             let thread = std::thread::Builder::new().name(format!("store-read-{number}"));
-            let run = move || serve(&connection, &reads, &statements);
+            let run = move || serve(&connection, &reads, &statements, &health);
             threads.push(thread.spawn(run).map_err(StoreError::unavailable)?);
         }
         Ok(Self { queue: Some(queue), threads })
@@ -63,14 +69,23 @@ impl Drop for Readers {
     }
 }
 
-fn serve(connection: &Connection, reads: &Mutex<Receiver<Read>>, statements: &Statements) {
+/// Nothing is read from a store that was found damaged.
+fn sound<T>(health: &Health, read: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    let answer = health.sound().and_then(|()| read());
+    health.note_read(&answer);
+    answer
+}
+
+fn serve(connection: &Connection, reads: &Mutex<Receiver<Read>>, statements: &Statements, health: &Health) {
     loop {
         // One thread waits for the next read, the others for the lock: an idle store costs nothing.
         let next = reads.lock().unwrap_or_else(PoisonError::into_inner).recv();
         // An answer nobody waits for any more is dropped.
         match next {
-            Ok(Read::Get { kind, key, reply }) => drop(reply.send(get(connection, statements, kind, key))),
-            Ok(Read::Scan { scan, reply }) => drop(reply.send(page(connection, &scan))),
+            Ok(Read::Get { kind, key, reply }) => {
+                drop(reply.send(sound(health, || get(connection, statements, kind, key))));
+            }
+            Ok(Read::Scan { scan, reply }) => drop(reply.send(sound(health, || page(connection, &scan)))),
             Err(_) => return,
         }
     }

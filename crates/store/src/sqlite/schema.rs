@@ -2,7 +2,7 @@
 
 use super::settle::{self, Unsettled};
 use super::statements::{KindStatements, Statements};
-use super::{SqliteOptions, Synchronous, prepare_connection};
+use super::{SqliteOptions, Synchronous, pages, prepare_connection};
 use crate::catalogue::check_name;
 use crate::migration::{GENERATION, Opening, Recorded};
 use crate::{Catalogue, Kind, StoreError};
@@ -56,6 +56,9 @@ pub(super) struct Opened {
 pub(super) fn open(path: &Path, catalogue: &Catalogue, options: SqliteOptions) -> Result<Opened, StoreError> {
     make_private(path)?;
     let mut connection = connect(path)?;
+    if pages::at_once(path) {
+        pages::check(&connection)?;
+    }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     migrate(&transaction)?;
     head(&transaction, catalogue)?;

@@ -39,7 +39,7 @@ pub async fn write_until_it_fails(
     store: &Store<Node>,
     told: impl Fn(usize, i64) + Clone + Send + 'static,
 ) -> Vec<Unanswered> {
-    let write = |writer| tokio::spawn(write(store.clone(), writer, told.clone()));
+    let write = |writer| tokio::spawn(write(store.clone(), writer, told.clone(), None));
     let writers: Vec<_> = (0..WRITERS).map(write).collect();
     let mut unanswered = Vec::new();
     for writer in writers {
@@ -72,7 +72,7 @@ pub fn write_on(store: &Store<Node>) -> Writing {
         let told = move |writer, number| {
             kept.lock().unwrap().entry(writer).or_default().insert(number);
         };
-        tokio::spawn(write(store.clone(), writer, told))
+        tokio::spawn(write(store.clone(), writer, told, None))
     });
     Writing { tasks: tasks.collect(), told }
 }
@@ -89,7 +89,25 @@ impl Writing {
     }
 }
 
-async fn write(store: Store<Node>, writer: usize, told: impl Fn(usize, i64)) -> Unanswered {
+/// The same, for ever: what was not written is repeated under its key until it is, and each refusal told.
+pub async fn write_through_faults(
+    store: &Store<Node>,
+    told: impl Fn(usize, i64) + Clone + Send + 'static,
+    refused: impl Fn() + Clone + Send + Sync + 'static,
+) {
+    let refused: Refused = Arc::new(refused);
+    let write = |writer| tokio::spawn(write(store.clone(), writer, told.clone(), Some(Arc::clone(&refused))));
+    let writers: Vec<_> = (0..WRITERS).map(write).collect();
+    let mut ended = Vec::new();
+    for writer in writers {
+        ended.push(writer.await.unwrap());
+    }
+    panic!("{ended:?}");
+}
+
+type Refused = Arc<dyn Fn() + Send + Sync>;
+
+async fn write(store: Store<Node>, writer: usize, told: impl Fn(usize, i64), patient: Option<Refused>) -> Unanswered {
     let last = row(writer, "last", 0);
     let found = store.get::<Account>(&hufu_kernel::Record::key(&last)).await.unwrap();
     let mut number = found.as_ref().map_or(0, |found| found.record.amount);
@@ -103,6 +121,12 @@ async fn write(store: Store<Node>, writer: usize, told: impl Fn(usize, i64)) -> 
         let step = IdempotencyKey::of(&[&writer.to_be_bytes(), &number.to_be_bytes()], NOW);
         match store.commit(batch.clone(), step).await {
             Ok(done) => expect = Expect::At(done.version),
+            Err(StoreError::Unavailable { .. }) if patient.is_some() => {
+                patient.iter().for_each(|refused| refused());
+                tokio::time::sleep(Duration::from_millis(3)).await;
+                number -= 1;
+                continue;
+            }
             Err(error) => return Unanswered { writer, number, batch, step, error },
         }
         told(writer, number);

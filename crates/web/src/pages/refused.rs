@@ -74,6 +74,8 @@ pub(super) const ALL: &[Told] = &[
     told(Refusal::OfficeUnreachable, "refused-later", "next-later", START),
     told(Refusal::OfficeGarbled, "refused-later", "next-later", START),
     told(Refusal::Busy, "refused-later", "next-later", START),
+    told(Refusal::ClockOff, "refused-later", "next-later", START),
+    told(Refusal::StoreUnavailable, "refused-later", "next-later", START),
     told(Refusal::TooMany, "refused-often", "next-often", START),
     told(Refusal::Malformed, "refused-request", "next-again", START),
     told(Refusal::TooLarge, "refused-request", "next-again", START),

@@ -7,7 +7,9 @@
 //! Nothing that could join two offices' logs crosses: no trace header, no request id.
 
 mod anchor;
+pub mod ceremony;
 mod leaf;
+mod look;
 mod node_peer;
 mod peer;
 mod ports;

@@ -3,6 +3,7 @@
 use super::anchor::{Doors, client_config};
 use super::{HttpNode, HttpNodePeer, HttpPost, HttpRegistry, HttpTagger, HttpUniqueness, Leaf, PeerError};
 use crate::metrics::Metrics;
+use crate::traces;
 use axum::body::Bytes;
 use axum::http::uri::Authority;
 use axum::http::{HeaderValue, Request, StatusCode, Uri, header};
@@ -28,6 +29,7 @@ use tokio::sync::Semaphore;
 use tower::BoxError;
 use tower::timeout::Timeout;
 use tower::util::BoxCloneSyncService;
+use tracing::Instrument as _;
 
 /// An idle connection is closed by the caller, before the server would (`serve::IDLE_WITHIN`).
 const IDLE: Duration = Duration::from_secs(60);
@@ -98,6 +100,10 @@ impl Peers {
     /// [`PeerError::Tls`].
     pub fn doors(&self) -> Result<Doors, PeerError> {
         Doors::new(&self.own, &self.roster)
+    }
+
+    pub(super) fn own(&self) -> &Arc<Leaf> {
+        &self.own
     }
 
     /// What the offices have pinned.
@@ -256,6 +262,12 @@ impl Peer {
         &self.office
     }
 
+    /// Where it is: `host:port`.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.authority.as_str()
+    }
+
     /// The same peer over the same connections, for answers up to `bytes` long: pages of rows.
     #[must_use]
     pub fn with_max_answer(&self, bytes: usize) -> Self {
@@ -273,8 +285,9 @@ impl Peer {
         path: &'static str,
         message: &M,
     ) -> Result<T, Refusal> {
+        let span = traces::call(&self.office, path);
         let answered = match serde_json::to_vec(message) {
-            Ok(body) => self.ask(path, body.into()).await,
+            Ok(body) => self.ask(path, body.into()).instrument(span.clone()).await,
             // Our own messages always encode.
             Err(_) => Err(Failed::Garbled("the question does not encode")),
         };
@@ -282,8 +295,9 @@ impl Peer {
             // The parser's message may quote the answer.
             strict_json(&bytes).map_err(|_| Failed::Garbled("the answer does not parse"))
         });
+        let outcome = answered.as_ref().map_or_else(Failed::outcome, |_| "answered");
+        span.record("outcome", outcome);
         if let Some(metrics) = &self.metrics {
-            let outcome = answered.as_ref().map_or_else(Failed::outcome, |_| "answered");
             metrics.called(self.own, &self.office, path, outcome);
         }
         answered.map_err(|failed| {

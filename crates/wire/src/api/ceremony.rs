@@ -211,8 +211,26 @@ pub fn heard(ceremony: &Octets<32>, messages: &[Spoken]) -> Result<Octets<32>, S
 pub struct Inbox {
     /// Which ceremony.
     pub ceremony: Octets<32>,
-    /// Which round.
+    /// From which round on.
     pub round: u8,
+}
+
+/// What has come for an office in a ceremony.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inboxed {
+    /// In no order.
+    pub arrived: Vec<Arrived>,
+}
+
+/// One delivery, and who brought it: the office that the transport names.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Arrived {
+    /// Who.
+    pub from: String,
+    /// What.
+    pub delivery: Delivery,
 }
 
 /// Where a node is with the generations of K_A: what a peer asks before it destroys old keys.

@@ -5,9 +5,10 @@ use crate::documents::DocumentType;
 use crate::network_number::NetworkNumber;
 use crate::webauthn::{Assertion, DeviceKey};
 use hufu_kernel::{
-    AgeBand, Bytes, Element, EnrolmentId, Epoch, Locator, NodeIndex, Octets, Pair, Partial, Subset, Timestamp,
+    AgeBand, Bytes, Element, EnrolmentId, Epoch, Locator, NodeIndex, Octets, Pair, Partial, Subset, Timestamp, framed,
 };
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 // -- wallet to registrar
@@ -186,6 +187,16 @@ pub struct PasswordRecord {
     pub params_id: u8,
 }
 
+impl PasswordRecord {
+    /// SHA-256 of `"hufu-v1-password-record" ‖ public ‖ salt ‖ params_id`.
+    #[must_use]
+    pub fn digest(&self) -> Octets<32> {
+        let parts: [&[u8]; 4] =
+            [b"hufu-v1-password-record", self.public.as_slice(), self.salt.as_slice(), &[self.params_id]];
+        Octets(Sha256::digest(framed(&parts)).into())
+    }
+}
+
 /// The password's public half, signed by the holder key: label enrol, ctx = statement context of the framed
 /// `enrolment_id ‖ JSON(password)`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -211,6 +222,8 @@ pub struct Ready {
     pub enrolment_id: EnrolmentId,
     /// Which node.
     pub node: NodeIndex,
+    /// [`PasswordRecord::digest`] of what it holds: whoever sets a password again while a node is away leaves two, and one counts.
+    pub password: Octets<32>,
 }
 
 impl Purpose for Ready {
@@ -359,6 +372,8 @@ pub struct Activate {
     pub confirmation: Signed<Confirmation>,
     /// What the nodes committed to; different reports on one subset refuse.
     pub reports: Vec<Signed<Report>>,
+    /// Two nodes' words on one password: a node that holds another waits for its peers' row.
+    pub ready: Vec<Signed<Ready>>,
 }
 
 // -- registrar to taggers

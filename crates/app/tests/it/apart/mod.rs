@@ -2,7 +2,10 @@
 //! [`users`] and needs root.
 
 mod attacks;
+mod doctor;
 mod down;
+mod quiet;
+mod rolling;
 mod starts;
 mod users;
 
@@ -38,8 +41,14 @@ pub fn hufu(arguments: &[&str]) -> Output {
 
 /// A sandbox with keys in `place`.
 pub fn init(place: &Path) -> PathBuf {
+    init_with(place, &[])
+}
+
+pub fn init_with(place: &Path, more: &[&str]) -> PathBuf {
     let folder = place.join("root");
-    let made = hufu(&["init", folder.to_str().unwrap(), "--sandbox", "--dealt", "--port", "0"]);
+    let mut arguments = vec!["init", folder.to_str().unwrap(), "--sandbox", "--dealt", "--port", "0"];
+    arguments.extend(more);
+    let made = hufu(&arguments);
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     folder
 }
@@ -69,10 +78,33 @@ impl Deployment {
 
     /// Starts what was made in `place`.
     pub async fn start_in(place: TempDir, folder: PathBuf, more: &[&str]) -> Self {
+        Self::start_with(place, folder, more, |_| ()).await
+    }
+
+    /// The same with everything that is logged kept in the file `log`, by this filter.
+    pub async fn start_logged(place: TempDir, folder: PathBuf, filter: &str, log: &Path) -> Self {
+        let log = std::fs::File::create(log).unwrap();
+        let change = |up: &mut Command| {
+            up.env("RUST_LOG", filter).stderr(log);
+        };
+        Self::start_with(place, folder, &[], change).await
+    }
+
+    /// The same with `settings` in the environment of every process.
+    pub async fn start_under(place: TempDir, folder: PathBuf, settings: &[(&str, &Path)]) -> Self {
+        let change = |up: &mut Command| {
+            up.envs(settings.iter().copied());
+        };
+        Self::start_with(place, folder, &[], change).await
+    }
+
+    async fn start_with(place: TempDir, folder: PathBuf, more: &[&str], change: impl FnOnce(&mut Command)) -> Self {
         let ready = place.path().join("ready.json");
         let mut up = Command::new(program(place.path()));
         up.args(["sandbox", "up"]).arg(&folder).arg("--ready-file").arg(&ready).args(more);
-        let mut up = up.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        up.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        change(&mut up);
+        let mut up = up.spawn().unwrap();
         for _ in 0..1200 {
             let found: Option<Value> = std::fs::read(&ready).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
             if let Some(ready) = found {
@@ -96,6 +128,11 @@ impl Deployment {
             }
         }
         found
+    }
+
+    /// The process of `hufu sandbox up` itself.
+    pub fn supervisor(&self) -> Pid {
+        Pid::from_child(&self.up)
     }
 
     pub fn process(&self, office: &str) -> Option<Pid> {

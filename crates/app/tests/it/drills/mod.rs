@@ -2,11 +2,18 @@
 //! All of it over offices that run as the real binary runs them, a process each.
 
 mod backup;
+mod clocks;
+mod disks;
 mod engines;
 mod restored;
+mod slow;
 mod without_peers;
 
 use crate::apart::{Deployment, hufu};
+use hufu_kernel::{NodeIndex, Pair, Refusal};
+use hufu_platform::client::RelyingParty;
+use hufu_sandbox::robot::{Robot, Visit, World, wish};
+use hufu_wallet::WalletError;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -101,4 +108,31 @@ fn is_ready(told: &Value) -> bool {
 
 fn says(sentence: &'static str) -> impl Fn(&Value) -> bool {
     move |told| told["reasons"].to_string().contains(sentence)
+}
+
+fn pair(a: u8, b: u8) -> Pair {
+    Pair::new(NodeIndex::try_from(a).unwrap(), NodeIndex::try_from(b).unwrap()).unwrap()
+}
+
+/// As a wallet does it that tries another pair where one fails.
+async fn any_sub(world: &World, shop: &RelyingParty, robot: &mut Robot, first: Pair) -> Result<String, WalletError> {
+    let visit = Visit { platform: shop, wish: wish(&[], None), pair: first, password: Some(PASSWORD) };
+    let at = visit.arrive(world, robot).await.unwrap();
+    let asked = robot.open(&at.tx).await?;
+    let answers = asked.transaction.answers.clone();
+    Ok(robot.sign_in(&asked, &answers, Some(PASSWORD), first).await?.payload.sub)
+}
+
+/// The pseudonym this pair signs, or why it does not.
+async fn sub(world: &World, shop: &RelyingParty, robot: &mut Robot, pair: Pair) -> Result<String, WalletError> {
+    let visit = Visit { platform: shop, wish: wish(&[], None), pair, password: Some(PASSWORD) };
+    let at = visit.arrive(world, robot).await.unwrap();
+    let asked = robot.open(&at.tx).await?;
+    let answers = asked.transaction.answers.clone();
+    Ok(robot.sign_in_with(&asked, &answers, Some(PASSWORD), pair).await?.payload.sub)
+}
+
+fn refusal<T: std::fmt::Debug>(answer: Result<T, WalletError>) -> Refusal {
+    let Err(WalletError::Refused(refusal)) = answer else { panic!("{answer:?}") };
+    refusal
 }

@@ -3,31 +3,12 @@
 use super::*;
 use crate::linking::platform;
 use hufu_kernel::{NodeIndex, Pair, Refusal};
-use hufu_platform::client::RelyingParty;
 use hufu_sandbox::http::Http;
 use hufu_sandbox::robot::{Robot, Visit, World, wish};
-use hufu_wallet::{Address, Reply, SoftwareDevice, Transport, Wallet, WalletError};
+use hufu_wallet::{Address, Reply, SoftwareDevice, Transport, Wallet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Notify;
-
-fn pair(a: u8, b: u8) -> Pair {
-    Pair::new(NodeIndex::try_from(a).unwrap(), NodeIndex::try_from(b).unwrap()).unwrap()
-}
-
-/// The pseudonym this pair signs, or why it does not.
-async fn sub(world: &World, shop: &RelyingParty, robot: &mut Robot, pair: Pair) -> Result<String, WalletError> {
-    let visit = Visit { platform: shop, wish: wish(&[], None), pair, password: Some(PASSWORD) };
-    let at = visit.arrive(world, robot).await.unwrap();
-    let asked = robot.open(&at.tx).await?;
-    let answers = asked.transaction.answers.clone();
-    Ok(robot.sign_in_with(&asked, &answers, Some(PASSWORD), pair).await?.payload.sub)
-}
-
-fn refusal<T: std::fmt::Debug>(answer: Result<T, WalletError>) -> Refusal {
-    let Err(WalletError::Refused(refusal)) = answer else { panic!("{answer:?}") };
-    refusal
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_came_after_the_backup_stands_and_a_restored_node_signs_nothing_before_it_knows_it() {

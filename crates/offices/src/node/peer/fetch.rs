@@ -50,7 +50,7 @@ impl Node {
     ///
     /// # Errors
     /// The peer's; [`Refusal::SignatureRefused`] if what it sends does not check out.
-    pub(super) async fn catch_up(&self, peer: NodeIndex, handle: &Handle) -> Result<bool, Refusal> {
+    pub(in super::super) async fn catch_up(&self, peer: NodeIndex, handle: &Handle) -> Result<bool, Refusal> {
         let found = self.row_at(handle).await?;
         let row = self.row_name(peer, &self.private(&found.record)?.root_u)?;
         if is_pending(&found.record) || self.is_stranded(&found.record) {

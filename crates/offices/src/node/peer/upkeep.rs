@@ -18,6 +18,8 @@ const VOTES: usize = 10_000;
 pub(super) struct Open {
     /// Rows this node was the first to change, and who may not have heard.
     owed: Mutex<BTreeSet<(Handle, NodeIndex)>>,
+    /// Confirmed rows that cannot come to life as this node holds them: the peers' take their place.
+    waiting: Mutex<BTreeSet<Handle>>,
     /// Rows that had an open vote the last time; younger votes are in good hands.
     voted: Mutex<BTreeSet<Handle>>,
 }
@@ -31,6 +33,28 @@ impl Node {
         }
     }
 
+    /// This row is to be taken from the peers.
+    pub(in super::super) fn wait_for_peers(&self, handle: &Handle) {
+        let mut waiting = self.beyond.open.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.len() < OWED {
+            waiting.insert(*handle);
+        }
+    }
+
+    async fn take_waiting(&self) {
+        let waiting = std::mem::take(&mut *self.beyond.open.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        for handle in waiting {
+            let mut taken = false;
+            for peer in self.others() {
+                taken = taken || self.catch_up(peer, &handle).await.unwrap_or_default();
+            }
+            // One that is in use by now, or gone, waits no more.
+            if !taken && self.row_at(&handle).await.is_ok_and(|found| is_pending(&found.record)) {
+                self.wait_for_peers(&handle);
+            }
+        }
+    }
+
     /// Ends votes that have been open for a whole turn, brings up peers that missed a change, and moves some rows to new K_A while
     /// there are two generations. Every few seconds.
     ///
@@ -41,6 +65,7 @@ impl Node {
             return Ok(());
         }
         let ended = self.end_votes().await;
+        self.take_waiting().await;
         self.pay().await;
         self.advance().await?;
         ended

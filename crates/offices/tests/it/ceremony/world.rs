@@ -2,7 +2,7 @@
 
 use hufu_kernel::{Bytes, KeyKeeper, KeyStore, KeyUse, Octets, PENDING, Rng, Root, SeededRng, Timestamp, random};
 use hufu_offices::ceremony::{
-    Ceremony, CeremonyError, Done, Outcome, PublicNames, Setup, Step, identity_keys, transcript::Known,
+    Ceremony, CeremonyError, Deliveries, Done, Outcome, PublicNames, Setup, Step, identity_keys, transcript::Known,
 };
 use hufu_offices::hpke;
 use hufu_offices::keeper::SoftwareKeeper;
@@ -95,11 +95,7 @@ impl World {
         SignedOrder { signatures: self.operator_keys.iter().map(signed).collect(), order }
     }
 
-    pub fn begin(
-        &self,
-        office: &'static str,
-        order: &SignedOrder,
-    ) -> Result<(Ceremony, Vec<(&'static str, Delivery)>), CeremonyError> {
+    pub fn begin(&self, office: &'static str, order: &SignedOrder) -> Result<(Ceremony, Deliveries), CeremonyError> {
         let setup = Setup {
             office,
             order: order.clone(),

@@ -2,6 +2,8 @@ use super::refused;
 use super::world::{PASSWORD, When, World};
 use hufu_domain::eligibility::Standing;
 use hufu_kernel::{Answer, Lang, NodeIndex, Pair, Refusal, Strength};
+use hufu_wire::api::Signed;
+use hufu_wire::api::enrolment::Ready;
 use jiff::civil::date;
 
 #[tokio::test]
@@ -102,6 +104,42 @@ async fn with_one_node_down_enrolment_works_and_with_two_it_refuses_and_leaves_n
     let ready = other.secure(&view, PASSWORD, &details, Pair::ALL[0]).await.unwrap();
     other.confirm(ready).await.unwrap();
     assert_eq!(world.rows(NodeIndex::ALL[0]).await, (2, 2));
+}
+
+/// Whoever sets a password again while a node is away leaves another one there: two nodes' words on the same one count, and the third
+/// takes the peers' row.
+#[tokio::test]
+async fn a_password_set_again_while_a_node_was_away_leaves_one_person_and_one_password() {
+    let world = World::new(26);
+    let [one, two, three] = NodeIndex::ALL;
+    let details = world.person(1);
+    let mut wallet = world.wallet();
+    world.prove(&mut wallet, &details, "19990000001").await.unwrap();
+    let view = wallet.register_device().await.unwrap().view;
+    let first = wallet.secure(&view, PASSWORD, &details, Pair::ALL[0]).await.unwrap();
+    world.faults.down.lock().unwrap().insert(two);
+    let pair = Pair::new(one, three).unwrap();
+    let mut nodes = view.clone();
+    nodes.nodes.retain(|node| *node != two);
+    let second = wallet.secure(&nodes, PASSWORD, &details, pair).await.unwrap();
+    // One word on each is no agreement.
+    let of = |node: NodeIndex, words: &[Signed<Ready>]| {
+        let name = hufu_wire::api::trust::node_name(node);
+        words.iter().find(|word| word.office == name).cloned().unwrap()
+    };
+    let mixed = vec![of(two, &first), of(one, &second)];
+    assert_eq!(refused(wallet.confirm(mixed).await.unwrap_err()), Refusal::EnrolmentOrder);
+    wallet.confirm(second).await.unwrap();
+    world.faults.down.lock().unwrap().clear();
+    // Node 2 holds the first password, and does not come to life with it: the registrar tells it again, and it asks its peers.
+    assert_eq!(world.rows(two).await, (1, 0));
+    world.sweep().await;
+    assert_eq!(world.rows(two).await, (1, 1));
+    for pair in Pair::ALL {
+        let asked = world.ask("https://a.example", &[Answer::Real], Strength::CertificatePassword);
+        let signed = wallet.sign_in_with(&asked, &[Answer::Real], Some(PASSWORD), pair).await;
+        assert!(signed.is_ok(), "{pair:?}: {:?}", signed.err());
+    }
 }
 
 /// Breaks every call between offices in turn, before it is carried out and after; the registrar starts anew with nothing in

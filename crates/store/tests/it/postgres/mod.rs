@@ -112,6 +112,35 @@ async fn a_migration_that_was_interrupted_is_finished_at_the_next_opening() {
     }
 }
 
+/// A sweep with nothing to do does not say that a server which takes no rows is well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_takes_no_rows_is_told_until_it_takes_one() {
+    let place = OnServer::new().await;
+    let store = place.node().await;
+    add(&store, &account("before")).await;
+    assert_eq!(store.ailing(), None);
+    let (client, connection) = place.options.config.connect(NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let every = async |what: &str| {
+        for table in ["store__commit", "store__meta"] {
+            let table = format!("\"{}\".{table}", place.options.schema);
+            client.batch_execute(&format!("ALTER TABLE {table} {what}")).await.unwrap();
+        }
+    };
+    every("ADD CONSTRAINT full_disk CHECK (false) NOT VALID").await;
+    for _ in 0..2 {
+        let refused = commit(&store, |batch| batch.put(&account("new"), Expect::Absent)).await;
+        assert!(matches!(refused, Err(StoreError::Unavailable { .. })), "{refused:?}");
+        assert!(store.sweep(NOW, 1).await.is_err(), "the sweep writes a row, too");
+        assert!(matches!(store.ailing(), Some(StoreError::Unavailable { .. })));
+    }
+    assert!(load(&store, "before").await.is_some(), "reads go on");
+    every("DROP CONSTRAINT full_disk").await;
+    store.sweep(NOW, 1).await.unwrap();
+    assert_eq!(store.ailing(), None);
+    add(&store, &account("new")).await;
+}
+
 /// A batch that began before the schema changed is waited for, and then stands in the new index.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_batch_under_way_while_the_schema_changes_is_in_the_new_index() {

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 const CHILD: &str = "sqlite::crash::child_that_writes";
 
-fn open(path: &Path, synchronous: Synchronous) -> Store<Node> {
+pub fn open(path: &Path, synchronous: Synchronous) -> Store<Node> {
     let options = SqliteOptions { synchronous, ..SqliteOptions::default() };
     Store::sqlite(path, &schema(), options).unwrap()
 }
@@ -50,53 +50,67 @@ async fn nothing_acknowledged_is_lost_to_kill_9() {
 }
 
 /// A disk as the preloaded shim sees it.
-struct Disk {
-    shim: PathBuf,
+pub struct Disk {
+    pub shim: PathBuf,
     live: PathBuf,
     synced: PathBuf,
-    place: TempDir,
+    pub place: TempDir,
 }
 
 /// What a power cut does to writes that nobody synced.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Unsynced {
+pub enum Unsynced {
     Lost,
     /// Any subset of the changed sectors had reached the disk.
     Torn,
 }
 
 impl Disk {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let place = tempfile::tempdir().unwrap();
         // The shim compares with the names the kernel gives.
         let root = place.path().canonicalize().unwrap();
-        let (live, synced, shim) = (root.join("live"), root.join("synced"), root.join("power_cut.so"));
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/preload/power_cut.c");
-        let compiled =
-            Command::new("cc").args(["-shared", "-fPIC", "-O1", "-Wall", "-o"]).arg(&shim).arg(source).status();
-        let compiled = compiled.expect("the power-cut test needs a C compiler: apt-get install gcc libc6-dev");
-        assert!(compiled.success(), "the power-cut shim did not compile: apt-get install gcc libc6-dev");
+        let (live, synced) = (root.join("live"), root.join("synced"));
         std::fs::create_dir(&live).unwrap();
         std::fs::create_dir(&synced).unwrap();
-        Self { shim, live, synced, place }
+        let mut disk = Self { shim: PathBuf::new(), live, synced, place };
+        disk.shim = disk.compile("power_cut");
+        disk
     }
 
-    fn store(&self) -> PathBuf {
+    /// A shim of tests/preload.
+    pub fn compile(&self, name: &str) -> PathBuf {
+        let shim = self.place.path().join(format!("{name}.so"));
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/preload/{name}.c"));
+        let compiled =
+            Command::new("cc").args(["-shared", "-fPIC", "-O1", "-Wall", "-o"]).arg(&shim).arg(source).status();
+        let compiled = compiled.expect("the tests of disks need a C compiler: apt-get install gcc libc6-dev");
+        assert!(compiled.success(), "the shim {name} did not compile: apt-get install gcc libc6-dev");
+        shim
+    }
+
+    pub fn store(&self) -> PathBuf {
         self.live.join("store.sqlite")
     }
 
-    fn run(&self, synchronous: Synchronous) -> Child {
+    /// The test `name` of this binary as a process on this disk.
+    pub fn command(&self, name: &str) -> Command {
         let store = self.store();
-        let mut command = child(CHILD, &[("HUFU_CRASH_STORE", store.to_str().unwrap())]);
+        let mut command = child(name, &[("HUFU_CRASH_STORE", store.to_str().unwrap())]);
+        command.env("LD_PRELOAD", &self.shim).env("HUFU_DISK_LIVE", &self.live).env("HUFU_DISK_SYNCED", &self.synced);
+        command
+    }
+
+    fn run(&self, synchronous: Synchronous) -> Child {
+        let mut command = self.command(CHILD);
         if synchronous == Synchronous::Off {
             command.env("HUFU_CRASH_UNSYNCED", "1");
         }
-        command.env("LD_PRELOAD", &self.shim).env("HUFU_DISK_LIVE", &self.live).env("HUFU_DISK_SYNCED", &self.synced);
         command.spawn().unwrap()
     }
 
     /// Puts both directories into the state in which the machine finds its disk when the power is back.
-    fn come_back(&self, unsynced: Unsynced, rng: &dyn Rng) {
+    pub fn come_back(&self, unsynced: Unsynced, rng: &dyn Rng) {
         let after = self.place.path().join("after");
         std::fs::create_dir(&after).unwrap();
         for file in std::fs::read_dir(&self.synced).unwrap() {
@@ -118,6 +132,16 @@ impl Disk {
             std::fs::copy(file.path(), self.synced.join(file.file_name())).unwrap();
         }
         std::fs::rename(after, &self.live).unwrap();
+    }
+
+    /// What is on the disk now is synced.
+    pub fn mirror(&self) {
+        std::fs::remove_dir_all(&self.synced).unwrap();
+        std::fs::create_dir(&self.synced).unwrap();
+        for file in std::fs::read_dir(&self.live).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), self.synced.join(file.file_name())).unwrap();
+        }
     }
 }
 
@@ -148,16 +172,7 @@ async fn nothing_acknowledged_is_lost_to_a_power_cut() {
         assert_eq!(remains.lost, 0, "{unsynced:?} {remains:?}");
         println!("{unsynced:?} {remains:?}");
         // Examining opened and closed the store without the shim; what it left is on the disk.
-        mirror(&disk);
-    }
-}
-
-fn mirror(disk: &Disk) {
-    std::fs::remove_dir_all(&disk.synced).unwrap();
-    std::fs::create_dir(&disk.synced).unwrap();
-    for file in std::fs::read_dir(&disk.live).unwrap() {
-        let file = file.unwrap();
-        std::fs::copy(file.path(), disk.synced.join(file.file_name())).unwrap();
+        disk.mirror();
     }
 }
 

@@ -1,6 +1,7 @@
 //! The contract on SQLite, and what only a file can get wrong.
 
 mod crash;
+mod faults;
 
 use crate::rows::*;
 use crate::{contract, migrations};

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 const CONFIRMATION: &str = "/office/v1/uniqueness/confirmation";
@@ -97,21 +98,34 @@ impl ServerCertVerifier for Believing {
 
 type Shown = Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>;
 
-/// Asks as a caller with this certificate would, and what comes back.
-async fn ask(port: u16, sni: &str, shown: Shown, version: &'static SupportedProtocolVersion) -> Result<String, String> {
+/// Connects as a caller with this certificate would.
+async fn connected(
+    port: u16,
+    sni: &str,
+    shown: Shown,
+    version: &'static SupportedProtocolVersion,
+    speaks: &[&[u8]],
+) -> Result<TlsStream<TcpStream>, String> {
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_protocol_versions(&[version])
         .unwrap()
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Believing));
-    let config = match shown {
+    let mut config = match shown {
         None => config.with_no_client_auth(),
         Some((chain, key)) => config.with_client_auth_cert(chain, key).unwrap(),
     };
+    config.alpn_protocols = speaks.iter().map(|name| name.to_vec()).collect();
     let text = |error: std::io::Error| error.to_string();
     let stream = TcpStream::connect(("127.0.0.1", port)).await.map_err(text)?;
     let name = ServerName::try_from(sni.to_owned()).unwrap();
-    let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(text)?;
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(text)
+}
+
+/// Asks as a caller with this certificate would, and what comes back.
+async fn ask(port: u16, sni: &str, shown: Shown, version: &'static SupportedProtocolVersion) -> Result<String, String> {
+    let mut stream = connected(port, sni, shown, version, &[]).await?;
+    let text = |error: std::io::Error| error.to_string();
     let ask = format!(
         "POST {CONFIRMATION} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\
          connection: close\r\n\r\n{{}}"
@@ -139,6 +153,40 @@ async fn a_caller_is_believed_for_its_own_name_under_its_own_key_alone() {
     for (what, crafted) in forged(&world, "registrar", &attacker) {
         let answer = ask(served.port, &sni, Some(crafted.make()), TLS13).await;
         assert!(answer.is_err(), "{what}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_caller_who_proves_its_name_and_asks_nothing_is_cut_off_after_ten_seconds_whatever_it_speaks() {
+    let world = World::new();
+    let served = world.serve("uniqueness", every_port(Refusal::Locked)).await;
+    let sni = tls_name("uniqueness", &world.root_id);
+    let arrive = |speaks: &'static [&'static [u8]]| {
+        let shown = Some(honest(&world, "registrar").make());
+        let (port, sni) = (served.port, sni.clone());
+        async move { connected(port, &sni, shown, TLS13, speaks).await.unwrap() }
+    };
+    let (mut silent, mut one, two) = (arrive(&[b"h2"]).await, arrive(&[]).await, arrive(&[b"h2"]).await);
+    let began = tokio::time::Instant::now();
+    // Alive in all that HTTP/2 asks of a client: it greets, and answers every ping.
+    let (_sender, alive) = hyper::client::conn::http2::handshake::<_, _, axum::body::Body>(
+        hyper_util::rt::TokioExecutor::new(),
+        hyper_util::rt::TokioIo::new(two),
+    )
+    .await
+    .unwrap();
+    let mut rest = (Vec::new(), Vec::new());
+    let (ends, seconds) = (std::time::Duration::from_secs(15), |at: tokio::time::Instant| (at - began).as_secs());
+    let ended = tokio::time::timeout(ends, async {
+        tokio::join!(
+            async { (silent.read_to_end(&mut rest.0).await.is_ok(), tokio::time::Instant::now()).1 },
+            async { (one.read_to_end(&mut rest.1).await.is_ok(), tokio::time::Instant::now()).1 },
+            async { (alive.await.is_ok(), tokio::time::Instant::now()).1 },
+        )
+    });
+    let (silent, one, two) = ended.await.expect("open for more than fifteen seconds");
+    for (what, at) in [("HTTP/2 without a word", silent), ("HTTP/1.1", one), ("HTTP/2", two)] {
+        assert!((9..=12).contains(&seconds(at)), "{what}: after {} s", seconds(at));
     }
 }
 

@@ -9,16 +9,18 @@
 //!
 //! Calls block for as long as the device takes.
 
+mod keeper;
+
+pub use keeper::trust;
+
 use crate::failure::Failure;
 use crate::files;
-use crate::root::key_file::Use;
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
+use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::aead::GcmParams;
 use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
-use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsOaepParams, PkcsOaepSource};
-use cryptoki::mechanism::{Mechanism, MechanismType};
-use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
+use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
 use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
@@ -39,12 +41,6 @@ pub const WRAPPING: &str = "wrapping";
 
 const NONCE: usize = 12;
 const TAG_BITS: u64 = 128;
-/// The curves' object identifiers as tokens take them: prime256v1 (RFC 5480), and edwards25519 by its printable name.
-const P256: [u8; 10] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
-const ED25519: [u8; 14] = [0x13, 0x0c, b'e', b'd', b'w', b'a', b'r', b'd', b's', b'2', b'5', b'5', b'1', b'9'];
-const RSA_BITS: u64 = 3072;
-const RSA_EXPONENT: [u8; 3] = [1, 0, 1];
-
 /// Which token, as the office's configuration names it. The PIN is in a file of its own and on no command line.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -134,20 +130,14 @@ impl Pkcs11Keys {
     /// # Errors
     /// [`Failure`] naming the module, the token, or the PIN's file; [`Failure::Exposed`] if others can read the PIN.
     pub fn open(place: &Pkcs11Place, folder: &Path, rng: &Arc<dyn Rng>) -> Result<Self, Failure> {
-        let pin = files::read(&place.pin_file)?.ok_or_else(|| Failure::unreadable(&place.pin_file, "missing"))?;
-        let mode = files::mode(&place.pin_file)?;
-        if mode & 0o077 != 0 {
-            return Err(Failure::Exposed { path: place.pin_file.clone(), mode, wanted: files::PRIVATE });
-        }
-        let pin =
-            Zeroizing::new(String::from_utf8(pin).map_err(|_| Failure::unreadable(&place.pin_file, "is no text"))?);
+        let pin = pin(&place.pin_file)?;
         let module = module(&place.module)?;
         let slot = slot_of(&module, place)?;
         let keys = Self {
             module,
             slot,
             token: place.token.clone(),
-            pin: AuthPin::from(pin.trim_end().to_owned()),
+            pin,
             sessions: Mutex::default(),
             found: Mutex::default(),
             shares: folder.join(SHARES),
@@ -248,6 +238,20 @@ impl Pkcs11Keys {
     }
 }
 
+/// A PIN from a file that nobody else can read.
+///
+/// # Errors
+/// [`Failure::Exposed`] if others can; [`Failure::Unreadable`].
+pub fn pin(path: &Path) -> Result<AuthPin, Failure> {
+    let pin = files::read(path)?.ok_or_else(|| Failure::unreadable(path, "missing"))?;
+    let mode = files::mode(path)?;
+    if mode & 0o077 != 0 {
+        return Err(Failure::Exposed { path: path.to_owned(), mode, wanted: files::PRIVATE });
+    }
+    let pin = Zeroizing::new(String::from_utf8(pin).map_err(|_| Failure::unreadable(path, "is no text"))?);
+    Ok(AuthPin::from(pin.trim_end().to_owned()))
+}
+
 fn slot_of(module: &Pkcs11, place: &Pkcs11Place) -> Result<Slot, Failure> {
     let failed = |error: Error| Failure::unreadable(&place.module, format!("lists no tokens: {error}"));
     let slots = module.get_slots_with_initialized_token().map_err(failed)?;
@@ -339,261 +343,4 @@ impl KeyStore for Pkcs11Keys {
         let sealed = self.sealed_shares()?.remove(key).ok_or_else(|| KeyError::Missing(key.to_owned()))?;
         self.open(SHARES_KEY, &share_aad(key), &sealed)
     }
-}
-
-/// Whether a key may leave the token, and how.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Leaves {
-    Never,
-    WrappedUnderTrusted,
-}
-
-fn secret(name: &str, leaves: Leaves) -> Vec<Attribute> {
-    vec![
-        Attribute::Token(true),
-        Attribute::Private(true),
-        Attribute::Class(ObjectClass::SECRET_KEY),
-        Attribute::Label(name.into()),
-        Attribute::Sensitive(true),
-        Attribute::Extractable(leaves == Leaves::WrappedUnderTrusted),
-        Attribute::WrapWithTrusted(true),
-    ]
-}
-
-fn private(name: &str) -> Vec<Attribute> {
-    vec![
-        Attribute::Token(true),
-        Attribute::Private(true),
-        Attribute::Label(name.into()),
-        Attribute::Sensitive(true),
-        Attribute::Extractable(false),
-    ]
-}
-
-fn hmac_template(name: &str, leaves: Leaves) -> Vec<Attribute> {
-    let own = [Attribute::KeyType(KeyType::GENERIC_SECRET), Attribute::Sign(true), Attribute::Verify(true)];
-    [secret(name, leaves), own.to_vec()].concat()
-}
-
-/// The side that makes keys: ceremonies, and whoever moves an office into a token.
-impl Pkcs11Keys {
-    fn holds(&self, session: &Session, name: &str) -> Result<bool, Error> {
-        Ok(self.find(session, name, Half::Secret)?.or(self.find(session, name, Half::Private)?).is_some())
-    }
-
-    /// Draws a key in the token.
-    ///
-    /// # Errors
-    /// [`KeyError::Device`] if the name is taken, the use is a share's, or the device refuses.
-    pub fn generate(&self, name: &str, usage: Use) -> Result<(), KeyError> {
-        let taken = self.call(|session| self.holds(session, name)).map_err(|error| told(&error))?;
-        if taken {
-            return Err(KeyError::Device(format!("the token has a key {name} already")));
-        }
-        let made = self.call(|session| match usage {
-            Use::Hmac => {
-                let template = [hmac_template(name, Leaves::Never), vec![Attribute::ValueLen(32.into())]].concat();
-                session.generate_key(&Mechanism::GenericSecretKeyGen, &template).map(drop)
-            }
-            Use::Seal => {
-                let own = [
-                    Attribute::KeyType(KeyType::AES),
-                    Attribute::ValueLen(32.into()),
-                    Attribute::Encrypt(true),
-                    Attribute::Decrypt(true),
-                ];
-                let template = [secret(name, Leaves::Never), own.to_vec()].concat();
-                session.generate_key(&Mechanism::AesKeyGen, &template).map(drop)
-            }
-            Use::Ed25519 => pair(session, name, &Mechanism::EccEdwardsKeyPairGen, &ED25519),
-            Use::Es256 => pair(session, name, &Mechanism::EccKeyPairGen, &P256),
-            Use::Share => Err(Error::NotSupported),
-        });
-        made.map_err(|error| told(&error))
-    }
-
-    /// Takes a key that several offices made jointly, or a share.
-    ///
-    /// # Errors
-    /// [`KeyError::Device`] if the name is taken, for other uses, or if the device refuses.
-    pub fn import(&self, name: &str, usage: Use, value: &[u8]) -> Result<(), KeyError> {
-        match usage {
-            Use::Hmac => {
-                let template =
-                    [hmac_template(name, Leaves::WrappedUnderTrusted), vec![Attribute::Value(value.to_vec())]].concat();
-                let made = self.call(|session| {
-                    if self.holds(session, name)? {
-                        return Ok(false);
-                    }
-                    session.create_object(&template).map(|_| true)
-                });
-                match made {
-                    Ok(true) => Ok(()),
-                    Ok(false) => Err(KeyError::Device(format!("the token has a key {name} already"))),
-                    Err(error) => Err(told(&error)),
-                }
-            }
-            Use::Share => self.import_share(name, value),
-            Use::Seal | Use::Ed25519 | Use::Es256 => {
-                Err(KeyError::Device(format!("{name} is drawn in the token, never brought to it")))
-            }
-        }
-    }
-
-    fn import_share(&self, name: &str, value: &[u8]) -> Result<(), KeyError> {
-        let mut shares = self.sealed_shares()?;
-        if shares.contains_key(name) {
-            return Err(KeyError::Device(format!("there is a share {name} already")));
-        }
-        if !self.call(|session| self.holds(session, SHARES_KEY)).map_err(|error| told(&error))? {
-            self.generate(SHARES_KEY, Use::Seal)?;
-        }
-        shares.insert(name.to_owned(), self.seal(SHARES_KEY, &share_aad(name), value)?);
-        let bytes = serde_json::to_vec_pretty(&shares).map_err(|error| KeyError::Device(error.to_string()))?;
-        let written = files::replace(&self.shares, &bytes, files::PRIVATE);
-        written.map_err(|error| KeyError::Device(error.to_string()))
-    }
-
-    /// Destroys a key; one that is not there is fine.
-    ///
-    /// # Errors
-    /// [`KeyError::Device`].
-    pub fn destroy(&self, name: &str) -> Result<(), KeyError> {
-        let mut shares = self.sealed_shares()?;
-        if shares.remove(name).is_some() {
-            let bytes = serde_json::to_vec_pretty(&shares).map_err(|error| KeyError::Device(error.to_string()))?;
-            files::replace(&self.shares, &bytes, files::PRIVATE)
-                .map_err(|error| KeyError::Device(error.to_string()))?;
-        }
-        let gone = self.call(|session| {
-            for half in [Half::Secret, Half::Private, Half::Public] {
-                if let Some(object) = self.find(session, name, half)? {
-                    session.destroy_object(object)?;
-                    self.found.lock().unwrap_or_else(PoisonError::into_inner).remove(&(name.to_owned(), half));
-                }
-            }
-            Ok(())
-        });
-        gone.map_err(|error| told(&error))
-    }
-
-    /// Makes the pair under which other tokens wrap keys for this one, and gives its public half: modulus ‖ exponent, each with a
-    /// 4-byte length.
-    ///
-    /// # Errors
-    /// [`KeyError::Device`].
-    pub fn wrapping_key(&self) -> Result<Bytes, KeyError> {
-        let public = self.call(|session| {
-            if self.find(session, WRAPPING, Half::Private)?.is_none() {
-                let public = [
-                    Attribute::Token(true),
-                    Attribute::Label(WRAPPING.into()),
-                    Attribute::Wrap(true),
-                    Attribute::ModulusBits(RSA_BITS.into()),
-                    Attribute::PublicExponent(RSA_EXPONENT.to_vec()),
-                ];
-                let own = [private(WRAPPING), vec![Attribute::Unwrap(true)]].concat();
-                session.generate_key_pair(&Mechanism::RsaPkcsKeyPairGen, &public, &own)?;
-            }
-            let Some(public) = self.find(session, WRAPPING, Half::Public)? else { return Ok(None) };
-            let told = session.get_attributes(public, &[AttributeType::Modulus, AttributeType::PublicExponent])?;
-            match told.as_slice() {
-                [Attribute::Modulus(n), Attribute::PublicExponent(e)] => Ok(Some(framed(&[n, e]))),
-                _ => Ok(None),
-            }
-        });
-        let public = public.map_err(|error| told(&error))?;
-        public.map(Bytes).ok_or_else(|| KeyError::Missing(WRAPPING.to_owned()))
-    }
-
-    /// Wraps a jointly made key under another token's wrapping key, RSA-OAEP (RFC 8017 section 7.1). The token does so for a key that
-    /// its security officer has marked as trusted ([`trust`]), and for no other.
-    ///
-    /// # Errors
-    /// [`KeyError::Missing`] if the wrapping key is not in the token, [`KeyError::Device`] if the token refuses.
-    pub fn wrap(&self, name: &str, wrapping_key: &str) -> Result<Bytes, KeyError> {
-        let wrapped = self.call(|session| {
-            let (key, under) =
-                (self.find(session, name, Half::Secret)?, self.find(session, wrapping_key, Half::Public)?);
-            match (key, under) {
-                (Some(key), Some(under)) => session.wrap_key(&oaep(), under, key).map(Some),
-                _ => Ok(None),
-            }
-        });
-        let wrapped = wrapped.map_err(|error| told(&error))?;
-        wrapped.map(Bytes).ok_or_else(|| KeyError::Missing(format!("{name} or {wrapping_key}")))
-    }
-
-    /// Takes a key that another token wrapped for this one.
-    ///
-    /// # Errors
-    /// [`KeyError::Open`] if it was wrapped for another, [`KeyError::Device`].
-    pub fn unwrap_key(&self, name: &str, wrapped: &Bytes) -> Result<(), KeyError> {
-        let template = hmac_template(name, Leaves::WrappedUnderTrusted);
-        let made =
-            self.with(WRAPPING, Half::Private, |session, key| session.unwrap_key(&oaep(), key, &wrapped.0, &template))?;
-        match made {
-            Ok(_) => Ok(()),
-            Err(Error::Pkcs11(RvError::WrappedKeyInvalid | RvError::WrappedKeyLenRange | RvError::GeneralError, _)) => {
-                Err(KeyError::Open(name.to_owned()))
-            }
-            Err(error) => Err(told(&error)),
-        }
-    }
-}
-
-/// SHA-1 is what SoftHSM2 and older modules know for OAEP; its collisions do not touch OAEP, whose label is empty here.
-fn oaep() -> Mechanism<'static> {
-    Mechanism::RsaPkcsOaep(PkcsOaepParams::new(MechanismType::SHA1, PkcsMgfType::MGF1_SHA1, PkcsOaepSource::empty()))
-}
-
-fn pair(session: &Session, name: &str, mechanism: &Mechanism<'_>, curve: &[u8]) -> Result<(), Error> {
-    let public = [
-        Attribute::Token(true),
-        Attribute::Label(name.into()),
-        Attribute::Verify(true),
-        Attribute::EcParams(curve.to_vec()),
-    ];
-    let own = [private(name), vec![Attribute::Sign(true)]].concat();
-    session.generate_key_pair(mechanism, &public, &own).map(drop)
-}
-
-/// Puts another token's wrapping key into this one, trusted. Only the security officer can: with the officer's PIN in one person's hands and
-/// the user's in another's, no key leaves without both.
-///
-/// # Errors
-/// [`Failure`] if the officer is not let in, or the key is none.
-pub fn trust(place: &Pkcs11Place, officer: &AuthPin, name: &str, wrapping_key: &Bytes) -> Result<(), Failure> {
-    let refused = |error: Error| Failure::other(format!("the token {} refuses: {error}", place.token));
-    let (n, e) = rsa_parts(&wrapping_key.0).ok_or_else(|| Failure::other("that is no token's wrapping key"))?;
-    let module = module(&place.module)?;
-    let session = module.open_rw_session(slot_of(&module, place)?).map_err(refused)?;
-    session.login(UserType::So, Some(officer)).map_err(refused)?;
-    let template = [
-        Attribute::Token(true),
-        Attribute::Private(false),
-        Attribute::Class(ObjectClass::PUBLIC_KEY),
-        Attribute::KeyType(KeyType::RSA),
-        Attribute::Label(name.into()),
-        Attribute::Modulus(n.to_vec()),
-        Attribute::PublicExponent(e.to_vec()),
-        Attribute::Wrap(true),
-        Attribute::Trusted(true),
-    ];
-    let made = session.create_object(&template).map(drop).map_err(refused);
-    session.logout().map_err(refused)?;
-    made
-}
-
-/// The two parts of [`Pkcs11Keys::wrapping_key`].
-fn rsa_parts(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let part = |bytes: &'_ [u8]| -> Option<usize> {
-        let length = u32::from_be_bytes(*bytes.first_chunk::<4>()?);
-        usize::try_from(length).ok()
-    };
-    let n = part(bytes)?;
-    let (n, rest) = bytes.get(4..)?.split_at_checked(n)?;
-    let e = part(rest)?;
-    let (e, rest) = rest.get(4..)?.split_at_checked(e)?;
-    (rest.is_empty() && !n.is_empty() && !e.is_empty()).then_some((n, e))
 }

@@ -1,0 +1,106 @@
+//! What is kept of a ceremony at an office: which one was begun last, since that one's keys are pending; and the transcript of each
+//! that ended.
+
+use super::office::AtOffice;
+use crate::failure::Failure;
+use crate::files;
+use hufu_kernel::hex;
+use hufu_offices::ceremony::{CeremonyError, Outcome};
+use hufu_wire::api::ceremony::Transcript;
+use hufu_wire::api::order::SignedOrder;
+use hufu_wire::api::trust::Trust;
+use serde::Serialize;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// The order of the ceremony that was begun last.
+const BEGUN: &str = "begun.json";
+/// The public half in an office's own folder, where the place that its configuration names is not the office's to write.
+const OWN_TRUST: &str = "trust.json";
+
+fn json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
+    let mut bytes = serde_json::to_vec_pretty(value).map_err(Failure::other)?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// The order of the ceremony that was begun last.
+///
+/// # Errors
+/// [`Failure::Unreadable`].
+pub fn begun(office: &AtOffice) -> Result<Option<SignedOrder>, Failure> {
+    let path = office.kept().join(BEGUN);
+    let Some(bytes) = files::read(&path)? else { return Ok(None) };
+    SignedOrder::parse(&bytes).map(Some).map_err(|error| Failure::unreadable(&path, error))
+}
+
+/// Writes down that a ceremony begins; keys that are pending afterwards are this one's. An order begins one ceremony.
+///
+/// # Errors
+/// [`Failure::Other`] for an order that was begun here already.
+pub fn begin(office: &AtOffice, order: &SignedOrder) -> Result<(), Failure> {
+    let again = begun(office)?.is_some_and(|before| before.order == order.order);
+    if again || path(office, order).exists() {
+        return Err(Failure::other(
+            "this order was begun here already; what came to nothing begins again with a new order, and what ended at other \
+             offices is ended here with `hufu keys finish` and their transcript",
+        ));
+    }
+    files::private_folder(&office.kept())?;
+    Ok(files::replace(&office.kept().join(BEGUN), &json(order)?, files::PUBLIC)?)
+}
+
+/// The place of an order's transcript.
+#[must_use]
+pub fn path(office: &AtOffice, order: &SignedOrder) -> PathBuf {
+    let id = order.order.ceremony();
+    office.kept().join(format!("{}-{}.json", order.order.kind.name(), hex(&id.as_slice()[..8])))
+}
+
+/// Keeps a transcript.
+///
+/// # Errors
+/// [`Failure::File`].
+pub fn keep(office: &AtOffice, transcript: &Transcript) -> Result<PathBuf, Failure> {
+    let path = path(office, &transcript.order);
+    files::private_folder(&office.kept())?;
+    files::replace(&path, &json(transcript)?, files::PUBLIC)?;
+    Ok(path)
+}
+
+/// Reads a transcript.
+///
+/// # Errors
+/// [`Failure::Unreadable`].
+pub fn read(path: &Path) -> Result<Transcript, Failure> {
+    let bytes = files::read(path)?.ok_or_else(|| Failure::unreadable(path, "missing"))?;
+    serde_json::from_slice(&bytes).map_err(|error| Failure::unreadable(path, error))
+}
+
+/// Puts what a ceremony arrived at where the office finds it. Returns the file of the public half, and whether that is where the
+/// office's configuration looks for it.
+///
+/// # Errors
+/// [`Failure::File`].
+pub fn arrive(office: &AtOffice, outcome: &Outcome) -> Result<Option<(PathBuf, bool)>, Failure> {
+    let Outcome::Trust(trust) = outcome else { return Ok(None) };
+    let configured = &office.file.trust;
+    let bytes = json(trust.as_ref())?;
+    match files::replace(configured, &bytes, files::PUBLIC) {
+        Ok(()) => Ok(Some((configured.clone(), true))),
+        // A file that all offices of one machine read, and none of them may write.
+        Err(error) if matches!(error.cause.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {
+            let own = office.file.data().join(OWN_TRUST);
+            files::replace(&own, &bytes, files::PUBLIC)?;
+            let there = files::read(configured)?.and_then(|bytes| serde_json::from_slice::<Trust>(&bytes).ok());
+            Ok(Some((own, there.as_ref() == Some(trust.as_ref()))))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A ceremony's error, as a sentence for whoever waits.
+#[must_use]
+pub fn failed(error: &CeremonyError) -> Failure {
+    Failure::other(format!("the ceremony came to nothing at this office: {error}"))
+}

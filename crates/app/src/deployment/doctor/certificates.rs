@@ -1,0 +1,138 @@
+//! What ends on a day: the public listeners' TLS certificates, and the platforms'.
+
+use super::site::{Local, Site};
+use super::{Finding, edit};
+use crate::deployment::office_file::Public;
+use crate::deployment::public_tls;
+use crate::offices::registry::Admitted;
+use hufu_kernel::Timestamp;
+use hufu_offices::registry;
+use rustls::client::verify_server_name;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::server::ParsedCertificate;
+use std::path::Path;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+const DAY: i64 = 86_400;
+/// Somebody should know by then.
+const SOON: i64 = 14 * DAY;
+/// Platforms that are named; more are counted.
+const NAMED: usize = 5;
+
+/// When a certificate begins and ends.
+///
+/// # Errors
+/// A sentence.
+pub fn validity(der: &[u8]) -> Result<(Timestamp, Timestamp), String> {
+    let (_, certificate) = X509Certificate::from_der(der).map_err(|error| format!("is no certificate: {error}"))?;
+    let validity = certificate.validity();
+    Ok((Timestamp(validity.not_before.timestamp()), Timestamp(validity.not_after.timestamp())))
+}
+
+/// The TLS certificates of the public listeners: in time, of their names, with their keys.
+pub fn public(site: &Site) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for local in &site.offices {
+        let Some(Public { certificate: Some(certificate), key: Some(key), .. }) = &local.file.public else { continue };
+        let what = format!("{}: public TLS", local.name);
+        if let Err(failure) = public_tls::config(certificate, key) {
+            found.push(Finding::bad(what, failure, edit(&local.config)));
+            continue;
+        }
+        // It is read again when it changes: no restart.
+        let mend = format!("certbot renew   # or as you have it made, into {}", certificate.display());
+        match first(certificate) {
+            Err(told) => found.push(Finding::bad(what, told, mend)),
+            Ok(der) => found.extend(of_public(site, local, &der, &mend)),
+        }
+    }
+    found
+}
+
+fn first(path: &Path) -> Result<CertificateDer<'static>, String> {
+    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    CertificateDer::from_pem_slice(&bytes).map_err(|error| error.to_string())
+}
+
+fn of_public(site: &Site, local: &Local, der: &CertificateDer<'_>, mend: &str) -> Vec<Finding> {
+    let what = format!("{}: public TLS", local.name);
+    let now = local.clock(site.plan.root).now();
+    let mut found = Vec::new();
+    match validity(der) {
+        Err(told) => found.push(Finding::bad(&what, told, mend)),
+        Ok((from, _)) if now < from => found.push(Finding::bad(&what, format!("begins only at {from}"), mend)),
+        Ok((_, until)) => found.extend(ending(&what, now, until, mend)),
+    }
+    let address = site.plan.public_address(local.name);
+    let host = address.split_once("://").map_or("", |(_, rest)| rest);
+    let host = host.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map_or(host, |(host, _)| host);
+    let is_named = ParsedCertificate::try_from(der)
+        .ok()
+        .zip(ServerName::try_from(host).ok())
+        .is_some_and(|(certificate, name)| verify_server_name(&certificate, &name).is_ok());
+    if !is_named {
+        found.push(Finding::bad(&what, format!("is not in the name of {host}, where people find this office"), mend));
+    }
+    found
+}
+
+/// What is to be said about something that ends.
+pub fn ending(what: &str, now: Timestamp, until: Timestamp, mend: &str) -> Option<Finding> {
+    match until.0.saturating_sub(now.0) {
+        ..=0 => Some(Finding::bad(what, format!("ended at {until}"), mend)),
+        left @ 1..SOON => Some(Finding::warning(what, format!("ends in {} days, at {until}", left / DAY), mend)),
+        _ => None,
+    }
+}
+
+/// The certificates of admitted platforms, where the registry is here.
+pub fn platforms(site: &Site) -> Vec<Finding> {
+    let Some(local) = site.offices.iter().find(|local| local.name == "registry") else { return Vec::new() };
+    let Ok(roster) = local.roster() else { return Vec::new() };
+    let Some(pinned) = roster.get("registry") else { return Vec::new() };
+    let admitted = Admitted::of(local.folder.path());
+    let mend = |client: &str| format!("hufu platform admit {client}.toml --config {}", local.config.display());
+    let names = match admitted.names() {
+        Ok(names) => names,
+        Err(failure) => return vec![Finding::bad("registry: platforms", failure, edit(&local.config))],
+    };
+    let now = local.clock(site.plan.root).now();
+    let mut found = Vec::new();
+    for name in &names {
+        let what = format!("platform {name}");
+        let certificate = admitted.read(name).ok().flatten();
+        match certificate.and_then(|jws| registry::read(&pinned.key, &jws).ok()).filter(|read| read.client_id == *name)
+        {
+            None => found.push(Finding::bad(
+                what,
+                "its certificate is not this platform's under this registry's key",
+                mend(name),
+            )),
+            Some(certificate) => found.extend(ending(&what, now, certificate.exp, &mend(name))),
+        }
+    }
+    let more = found.len().saturating_sub(NAMED);
+    found.truncate(NAMED);
+    if more > 0 {
+        found.push(Finding::warning("platforms", format!("{more} more like these"), mend("EACH")));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Outcome;
+
+    #[test]
+    fn what_ends_within_two_weeks_is_a_warning_and_what_has_ended_is_bad() {
+        let outcome =
+            |left: i64| ending("x", Timestamp(1_000), Timestamp(1_000 + left), "y").map(|found| found.outcome);
+        assert_eq!(outcome(SOON), None);
+        assert_eq!(outcome(SOON - 1), Some(Outcome::Warning));
+        assert_eq!(outcome(1), Some(Outcome::Warning));
+        assert_eq!(outcome(0), Some(Outcome::Bad));
+        assert_eq!(outcome(-DAY), Some(Outcome::Bad));
+    }
+}

@@ -1,0 +1,124 @@
+//! `hufu doctor DIR` and `hufu doctor --config office.toml`: is this deployment as it should be, and what mends it if not. Nothing is
+//! changed by looking.
+//!
+//! A topic is one row of a table: what was looked at, how it reads when nothing is wrong, and a function that finds faults.
+
+mod certificates;
+mod neighbours;
+mod own;
+mod running;
+mod site;
+
+use crate::deployment::office_file::OfficeFile;
+use crate::doctor::{Outcome, Report};
+use site::Site;
+use std::path::Path;
+
+/// Whoever is asked has this long.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Something that is not as it should be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Finding {
+    what: String,
+    outcome: Outcome,
+    found: String,
+    mend: String,
+}
+
+impl Finding {
+    fn bad(what: impl Into<String>, found: impl std::fmt::Display, mend: impl Into<String>) -> Self {
+        Self { what: what.into(), outcome: Outcome::Bad, found: found.to_string(), mend: mend.into() }
+    }
+
+    fn warning(what: impl Into<String>, found: impl std::fmt::Display, mend: impl Into<String>) -> Self {
+        Self { outcome: Outcome::Warning, ..Self::bad(what, found, mend) }
+    }
+}
+
+/// One topic that is looked at without asking anybody.
+struct Topic {
+    name: &'static str,
+    sound: &'static str,
+    look: fn(&Site) -> Vec<Finding>,
+}
+
+/// In the order of the report. Keys come after permissions: a key that others can read is not opened.
+const TOPICS: [Topic; 9] = [
+    Topic { name: "plan", sound: "one plan, roster and trust.json for all", look: own::papers },
+    Topic { name: "permissions", sound: "folders 700; keys, stores and passwords 600", look: own::permissions },
+    Topic { name: "keys", sound: "open, and those that the roster pins", look: own::keys },
+    Topic { name: "stores", sound: "each its office's, every page whole", look: own::stores },
+    Topic { name: "services", sound: "all that are needed are named", look: own::services },
+    Topic { name: "disk", sound: "room enough", look: own::space },
+    Topic { name: "public TLS", sound: "its names, for two weeks or more", look: certificates::public },
+    Topic { name: "platforms", sound: "their certificates hold for two weeks or more", look: certificates::platforms },
+    Topic { name: "operators", sound: "no one operator could undo the separation", look: own::operators },
+];
+
+/// Looks at a deployment whose folders of offices are on this machine, those of other operators excepted.
+pub async fn folder(folder: &Path) -> Report {
+    examine(Report::new(folder), site::of_folder(folder)).await
+}
+
+/// Looks at one office on its own machine, and at the others as it sees them.
+pub async fn office(config: &Path) -> Report {
+    examine(Report::new(config), site::of_office(config)).await
+}
+
+async fn examine(mut report: Report, (site, faults): (Option<Site>, Vec<Finding>)) -> Report {
+    let Some(site) = site else {
+        told(&mut report, "configuration", "", faults);
+        return report;
+    };
+    told(&mut report, "configuration", &format!("{} parse", counted(site.offices.len())), faults);
+    for topic in TOPICS {
+        told(&mut report, topic.name, topic.sound, (topic.look)(&site));
+    }
+    let ready = running::listeners(&site).await;
+    told(&mut report, "listeners", "/readyz and /metrics answer, ready", ready);
+    let seen = neighbours::look(&site).await;
+    told(&mut report, "offices", &seen.sound, seen.reached);
+    told(&mut report, "clocks", "no more than five seconds apart", seen.clocks);
+    told(&mut report, "versions", &format!("all run {}", env!("CARGO_PKG_VERSION")), seen.versions);
+    report
+}
+
+fn counted(offices: usize) -> String {
+    if offices == 1 { "one office's files".to_owned() } else { format!("the files of {offices} processes") }
+}
+
+fn told(report: &mut Report, topic: &str, sound: &str, findings: Vec<Finding>) {
+    if findings.is_empty() {
+        return report.add(topic, Outcome::Good, sound, None);
+    }
+    for finding in findings {
+        report.add(finding.what, finding.outcome, finding.found, Some(finding.mend));
+    }
+}
+
+/// The command that opens a configuration.
+fn edit(path: &Path) -> String {
+    format!("${{EDITOR:-vi}} {}", path.display())
+}
+
+/// The command that starts an office again.
+fn start_again(site: &Site, name: &str, config: &Path) -> String {
+    match site.plan.root {
+        hufu_kernel::Root::Production => format!("systemctl restart hufu@{name}"),
+        hufu_kernel::Root::Sandbox => format!("hufu sandbox serve {name} --config {}", config.display()),
+    }
+}
+
+/// The address of a listener as this machine reaches it.
+fn reached_at(file: &OfficeFile) -> std::net::SocketAddr {
+    let mut at = file.metrics.listen;
+    if at.ip().is_unspecified() {
+        at.set_ip(if at.is_ipv4() {
+            std::net::Ipv4Addr::LOCALHOST.into()
+        } else {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        });
+    }
+    at
+}

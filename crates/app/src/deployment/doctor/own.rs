@@ -1,0 +1,245 @@
+//! What belongs to the offices here: papers, permissions, keys, stores, services, room; and who runs what.
+
+use super::site::{Local, Site};
+use super::{Finding, edit};
+use crate::deployment::office_file::{Engine, Keeper};
+use crate::deployment::{operators, plan::Plan};
+use crate::failure::Failure;
+use crate::files;
+use crate::root::key_file::{KEYS, MACHINE_KEY};
+use crate::root::{STORE, STORES};
+use hufu_kernel::Root;
+use hufu_store::{Identity, Sqlite, StoreError};
+use std::path::{Path, PathBuf};
+
+/// Less free space than this is a warning: a full disk refuses enrolments.
+const LITTLE: u64 = 200 << 20;
+/// With less than this the next write may fail.
+const NONE: u64 = 16 << 20;
+/// The name that stands for one's own, and the telephone that nobody answers.
+const PLACEHOLDERS: [&str; 2] = ["hufu.example", "400-000-0000"];
+
+/// Plan, roster and public half are there, of one root, and the same for every office.
+pub fn papers(site: &Site) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let mut first: Option<String> = None;
+    for local in &site.offices {
+        let what = |paper: &str| format!("{}: {paper}", local.name);
+        match Plan::read(&local.file.deployment) {
+            Ok(plan) if plan == site.plan => {}
+            Ok(_) => {
+                let mend =
+                    format!("cp {} {}", site.folder.join("deployment.toml").display(), local.file.deployment.display());
+                found.push(Finding::bad(what("plan"), "goes by another plan than this folder's", mend));
+            }
+            Err(failure) => found.push(Finding::bad(what("plan"), failure, edit(&local.file.deployment))),
+        }
+        if let Err(failure) = local.trust(site.plan.root) {
+            let mend = format!("scp ANOTHER-OFFICE:{0} {0}", local.file.trust.display());
+            found.push(Finding::bad(what("trust.json"), failure, mend));
+        }
+        if local.keys.is_some() {
+            let path = local.file.roster.as_deref().unwrap_or(Path::new(crate::deployment::ROSTER));
+            let mend = format!("scp ANOTHER-OFFICE:{0} {0}", path.display());
+            match local.roster() {
+                Err(failure) => found.push(Finding::bad(what("roster"), failure, mend)),
+                Ok(roster) => {
+                    let own = roster.fingerprint();
+                    if roster.root() != site.plan.root || *roster.root_id() != site.plan.root_id {
+                        found.push(Finding::bad(what("roster"), "belongs to another trust root than the plan", mend));
+                    } else if !roster.missing().is_empty() {
+                        let lacking = format!("lacks {}", roster.missing().join(", "));
+                        found.push(Finding::bad(what("roster"), lacking, "hufu keys roster"));
+                    } else if first.get_or_insert_with(|| own.clone()) != &own {
+                        found.push(Finding::bad(what("roster"), "is another one than the other offices'", mend));
+                    }
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Nobody but the office reads what is secret.
+pub fn permissions(site: &Site) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for local in site.offices.iter().filter(|local| local.keys.is_some()) {
+        let data = local.file.data();
+        let mut wanted: Vec<(PathBuf, u32)> = vec![(data.to_owned(), 0o700)];
+        wanted.extend([KEYS, MACHINE_KEY, STORE].map(|file| (data.join(file), 0o600)));
+        wanted.extend(local.file.keys.iter().filter_map(|keys| keys.pin_file.clone()).map(|path| (path, 0o600)));
+        wanted
+            .extend(local.file.store.iter().filter_map(|store| store.password_file.clone()).map(|path| (path, 0o600)));
+        wanted.extend(local.file.public.iter().filter_map(|public| public.key.clone()).map(|path| (path, 0o640)));
+        for (path, wanted) in wanted.into_iter().filter(|(path, _)| path.exists()) {
+            let what = format!("{}: permissions", local.name);
+            match files::mode(&path) {
+                Ok(mode) if mode & !wanted == 0 => {}
+                Ok(mode) => {
+                    let told = format!("{} has mode {mode:03o}: others can read it", path.display());
+                    found.push(Finding::bad(what, told, format!("chmod {wanted:o} {}", path.display())));
+                }
+                Err(error) => found.push(Finding::bad(what, &error, as_its_user(local))),
+            }
+        }
+    }
+    found
+}
+
+/// Looking into an office's folder needs to be that office's user.
+fn as_its_user(local: &Local) -> String {
+    let (folder, config) = (local.file.data().display(), local.config.display());
+    format!("sudo -u \"$(stat -c %U {folder})\" hufu doctor --config {config}")
+}
+
+/// Keys open, and are those that all others have pinned.
+pub fn keys(site: &Site) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for local in &site.offices {
+        let what = format!("{}: keys", local.name);
+        match &local.keys {
+            None => {}
+            Some(Err(failure)) => found.push(Finding::bad(what, failure, opens(local, failure))),
+            Some(Ok(keys)) => {
+                let pinned = local.roster().ok().and_then(|roster| roster.get(local.name).map(|identity| identity.key));
+                let Some(pinned) = pinned else { continue };
+                if keys.public("office").is_ok_and(|own| own.0 == pinned.as_slice()) {
+                    continue;
+                }
+                let told = "the key `office` is not the one that the roster pins: all others refuse this office";
+                found.push(Finding::bad(what, told, restored(local)));
+            }
+        }
+    }
+    found
+}
+
+/// What opens keys that did not.
+fn opens(local: &Local, failure: &Failure) -> String {
+    match failure {
+        Failure::Exposed { path, wanted, .. } => format!("chmod {wanted:o} {}", path.display()),
+        Failure::File(error) if error.cause.kind() == std::io::ErrorKind::PermissionDenied => as_its_user(local),
+        _ if local.file.keys.as_ref().is_some_and(|keys| keys.kind == Keeper::Pkcs11) => {
+            format!("pkcs11-tool --list-slots, then {}", edit(&local.config))
+        }
+        _ => restored(local),
+    }
+}
+
+fn restored(local: &Local) -> String {
+    let folder = local.file.data().display();
+    format!(
+        "cp BACKUP/{{{KEYS},{MACHINE_KEY}}} {folder}/   # of this office alone; without a copy: docs/operate/replace-a-node.md"
+    )
+}
+
+/// Every page of every store file, and whose it is. PostgreSQL's are said at `/readyz`.
+pub fn stores(site: &Site) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for local in site.offices.iter().filter(|local| STORES.contains(&local.name)) {
+        let path = local.file.data().join(STORE);
+        let elsewhere = local.file.store.as_ref().is_some_and(|store| store.kind == Engine::Postgres);
+        // Looking must not make one.
+        if elsewhere || !path.exists() {
+            continue;
+        }
+        let wanted = Identity { office: local.name.to_owned(), trust: local.folder.trust_root() };
+        if let Err(error) = Sqlite::examine(&path, &wanted) {
+            let mend = match &error {
+                StoreError::Unavailable { .. } => as_its_user(local),
+                _ => format!(
+                    "systemctl stop hufu@{0}; hufu restore --config {1} --identity backup.key {0}.age --replace   # docs/operate/backup.md",
+                    local.name,
+                    local.config.display()
+                ),
+            };
+            found.push(Finding::bad(format!("{}: store", local.name), error, mend));
+        }
+    }
+    found
+}
+
+/// What a production office cannot start without, and what stands for something of one's own.
+pub fn services(site: &Site) -> Vec<Finding> {
+    let mut found = Vec::new();
+    if site.plan.root != Root::Production {
+        return found;
+    }
+    for local in &site.offices {
+        let file = &local.file;
+        let needed = match local.name {
+            "registrar" => vec![("register", file.register.is_none()), ("face", file.face.is_none())],
+            "post" => vec![("messages", file.messages.is_none())],
+            _ => Vec::new(),
+        };
+        for (table, _) in needed.into_iter().filter(|(_, is_missing)| *is_missing) {
+            let told = format!("[{table}] url is missing (docs/operate/services.md)");
+            found.push(Finding::bad(format!("{}: {table}", local.name), told, edit(&local.config)));
+        }
+        if file.help.as_ref().is_some_and(|help| PLACEHOLDERS.contains(&help.phone.as_str())) {
+            let told = "the telephone of [help] is the example's: nobody answers it";
+            found.push(Finding::warning(format!("{}: help", local.name), told, edit(&local.config)));
+        }
+    }
+    if site.plan.issuer.ends_with(PLACEHOLDERS[0]) {
+        let told = format!("{} stands for your own name; wallets and platforms pin it for ever", PLACEHOLDERS[0]);
+        found.push(Finding::warning("plan: names", told, edit(&site.folder.join("deployment.toml"))));
+    }
+    found
+}
+
+/// Room on the disks of the offices' folders.
+pub fn space(site: &Site) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for local in &site.offices {
+        let folder = local.file.data();
+        let what = format!("{}: disk", local.name);
+        let mend = format!("du -xsh {}/*; df -h {0}", folder.display());
+        match rustix::fs::statvfs(folder) {
+            Ok(disk) => found.extend(scarce(&what, disk.f_bavail.saturating_mul(disk.f_frsize), &mend)),
+            Err(error) => found.push(Finding::warning(what, format!("free space is unknown: {error}"), mend)),
+        }
+    }
+    found
+}
+
+fn scarce(what: &str, free: u64, mend: &str) -> Option<Finding> {
+    let told = format!("{} MiB free", free >> 20);
+    match free {
+        ..NONE => Some(Finding::bad(what, told, mend)),
+        NONE..LITTLE => Some(Finding::warning(what, told, mend)),
+        _ => None,
+    }
+}
+
+/// What one operator could do alone, and where two operators' keys lie together.
+pub fn operators(site: &Site) -> Vec<Finding> {
+    let plan = edit(&site.folder.join("deployment.toml"));
+    let told = site.plan.concentrations().into_iter().chain(site.plan.lacks_second_operator());
+    let mut found: Vec<Finding> = told
+        .map(|sentence| Finding::warning("operators", sentence, format!("{plan}   # give offices to another operator")))
+        .collect();
+    let folder = site.folder.join(operators::FOLDER);
+    let keys = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+    let keys = keys.filter(|entry| entry.file_name().to_string_lossy().ends_with(".key.json")).count();
+    if keys >= 2 {
+        let told = format!("{keys} operators' private keys lie on this machine: who takes it signs orders alone");
+        let mend = format!("mv {}/NAME.key.json A-MACHINE-OF-THEIRS", folder.display());
+        found.push(Finding::warning("operators: keys", told, mend));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Outcome;
+
+    #[test]
+    fn little_room_is_a_warning_and_none_is_bad() {
+        let outcome = |free: u64| scarce("post: disk", free, "df").map(|finding| finding.outcome);
+        assert_eq!(outcome(LITTLE), None);
+        assert_eq!(outcome(LITTLE - 1), Some(Outcome::Warning));
+        assert_eq!(outcome(NONE - 1), Some(Outcome::Bad));
+    }
+}

@@ -1,0 +1,144 @@
+//! How what is said in a ceremony over keys travels: each office brings its words to the others, whoever of the office's processes
+//! listens keeps them, and the office itself fetches them there.
+
+use super::{Callers, Peer, PeerRoute, Peers};
+use crate::routes::answered;
+use async_trait::async_trait;
+use hufu_kernel::{Octets, Refusal};
+use hufu_offices::ceremony::post::{Courier, Mailbox};
+use hufu_wire::api::ceremony::{Arrived, Delivery, Inbox, Inboxed};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const MESSAGE: &str = "/office/v1/ceremony/message";
+const INBOX: &str = "/office/v1/ceremony/inbox";
+/// The longest answer of an inbox: everybody's words of all rounds.
+const MAX_INBOX: usize = 4 * 1024 * 1024;
+
+/// The letter box of an office.
+#[derive(Debug)]
+pub struct Post {
+    /// Whose: nobody else looks into it.
+    own: &'static str,
+    mailbox: Arc<Mailbox>,
+    /// Who may put something in; all offices of the roster if nothing is said.
+    parties: Option<Vec<&'static str>>,
+}
+
+impl Post {
+    /// Of the office `own`, into which every office of the roster may put something.
+    #[must_use]
+    pub fn new(own: &'static str, mailbox: Arc<Mailbox>) -> Arc<Self> {
+        Arc::new(Self { own, mailbox, parties: None })
+    }
+
+    /// For one ceremony's parties alone.
+    #[must_use]
+    pub fn of_parties(own: &'static str, mailbox: Arc<Mailbox>, parties: Vec<&'static str>) -> Arc<Self> {
+        Arc::new(Self { own, mailbox, parties: Some(parties) })
+    }
+}
+
+/// The routes.
+#[must_use]
+pub fn ceremony() -> &'static [PeerRoute<Post>] {
+    &[
+        PeerRoute {
+            path: MESSAGE,
+            callers: Callers::Every,
+            what: "an office's word in a ceremony over keys",
+            handler: |post, caller, bytes| {
+                answered(&bytes, move |delivery: Delivery| async move {
+                    if post.parties.as_ref().is_some_and(|parties| !parties.contains(&caller.name())) {
+                        return Err(Refusal::OfficeRefused);
+                    }
+                    post.mailbox.put(caller.name(), delivery).map_err(|told| {
+                        tracing::warn!(peer = caller.name(), told, "a ceremony's message was not taken");
+                        Refusal::Malformed
+                    })
+                })
+            },
+        },
+        PeerRoute {
+            path: INBOX,
+            callers: Callers::Every,
+            what: "what came for this office, asked by itself",
+            handler: |post, caller, bytes| {
+                answered(&bytes, move |asked: Inbox| async move {
+                    if caller.name() != post.own {
+                        return Err(Refusal::OfficeRefused);
+                    }
+                    Ok(Inboxed { arrived: post.mailbox.since(&asked.ceremony, asked.round) })
+                })
+            },
+        },
+    ]
+}
+
+/// Where what comes for this office is.
+#[derive(Debug)]
+enum Kept {
+    /// In this process, which listens.
+    Here(Arc<Mailbox>),
+    /// In the process that serves the office, which is asked under the office's own name.
+    Serving(Arc<Peer>),
+}
+
+/// Carries a ceremony's words between offices that prove their names.
+#[derive(Debug)]
+pub struct PeerCourier {
+    others: BTreeMap<&'static str, Arc<Peer>>,
+    own: Kept,
+}
+
+impl PeerCourier {
+    /// To `parties`, for an office whose words come to `mailbox` in this process.
+    ///
+    /// # Errors
+    /// [`super::PeerError::NoAddress`].
+    pub fn listening(
+        peers: &Peers,
+        own: &str,
+        parties: &[&'static str],
+        mailbox: Arc<Mailbox>,
+    ) -> Result<Self, super::PeerError> {
+        Ok(Self { others: others(peers, own, parties)?, own: Kept::Here(mailbox) })
+    }
+
+    /// To `parties`, for an office that is served by another process.
+    ///
+    /// # Errors
+    /// [`super::PeerError::NoAddress`], also where the office's own address is not among the peers'.
+    pub fn beside(peers: &Peers, own: &str, parties: &[&'static str]) -> Result<Self, super::PeerError> {
+        let serving = peers.to(own)?.with_max_answer(MAX_INBOX);
+        Ok(Self { others: others(peers, own, parties)?, own: Kept::Serving(Arc::new(serving)) })
+    }
+}
+
+fn others(
+    peers: &Peers,
+    own: &str,
+    parties: &[&'static str],
+) -> Result<BTreeMap<&'static str, Arc<Peer>>, super::PeerError> {
+    let others = parties.iter().copied().filter(|office| *office != own);
+    others.map(|office| Ok((office, peers.to(office)?))).collect()
+}
+
+#[async_trait]
+impl Courier for PeerCourier {
+    async fn bring(&self, to: &'static str, delivery: &Delivery) -> Result<(), String> {
+        let peer = self.others.get(to).ok_or_else(|| format!("{to} takes no part"))?;
+        peer.call::<_, ()>(MESSAGE, delivery).await.map_err(|refusal| refusal.code().to_owned())
+    }
+
+    async fn collect(&self, ceremony: &Octets<32>, round: u8) -> Result<Vec<Arrived>, String> {
+        match &self.own {
+            Kept::Here(mailbox) => Ok(mailbox.since(ceremony, round)),
+            Kept::Serving(peer) => {
+                let asked = Inbox { ceremony: *ceremony, round };
+                let inboxed: Inboxed = peer.call(INBOX, &asked).await.map_err(|refusal| refusal.code().to_owned())?;
+                Ok(inboxed.arrived)
+            }
+        }
+    }
+}
