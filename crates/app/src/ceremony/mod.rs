@@ -8,5 +8,6 @@ pub mod kept;
 pub mod office;
 pub mod operator;
 pub mod order;
+pub mod retire;
 pub mod status;
 pub mod take_part;

@@ -12,6 +12,7 @@ use hufu_kernel::{Clock, KeyKeeper, OsRng, Rng};
 use hufu_offices::ceremony::PublicNames;
 use hufu_wire::api::roster::{OFFICES, Roster};
 use hufu_wire::api::trust::Trust;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -39,6 +40,16 @@ pub struct AtOffice {
     _lock: Option<Lock>,
 }
 
+/// What another user writes the office cannot read afterwards, not even if that user is root.
+fn own_user(folder: &Path) -> Result<(), Failure> {
+    let (owner, own) = (files::at(folder, folder.metadata())?.uid(), rustix::process::geteuid().as_raw());
+    if owner == own {
+        return Ok(());
+    }
+    let told = format!("belongs to user {owner}, who works on its keys: sudo -u '#{owner}' hufu keys …");
+    Err(Failure::unreadable(folder, told))
+}
+
 impl AtOffice {
     /// Opens an office to work on its keys. One process does so at a time.
     ///
@@ -46,6 +57,7 @@ impl AtOffice {
     /// [`Failure`] for a configuration, plan or keys that do not open, and while another process works on them.
     pub fn open(config: &Path) -> Result<Self, Failure> {
         let file = OfficeFile::read(config)?;
+        own_user(file.data())?;
         let lock = data_dir::lock_as(file.data(), LOCK).map_err(|failure| match failure {
             Failure::InUse(folder) => {
                 Failure::other(format!("another command works on the keys in {}", folder.display()))

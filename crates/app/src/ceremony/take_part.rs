@@ -107,7 +107,7 @@ fn setup(office: &AtOffice, order: &SignedOrder, roster: &Roster) -> Result<Setu
 }
 
 /// The offices, as this one reaches them; itself too, for the process that serves it.
-fn met(office: &AtOffice, roster: &Roster) -> Result<Peers, Failure> {
+pub(super) fn met(office: &AtOffice, roster: &Roster) -> Result<Peers, Failure> {
     let keys = Arc::clone(&office.keys) as Arc<dyn KeyStore>;
     let leaf = Leaf::new(keys, office.name, office.plan.root_id, Arc::clone(&office.clock)).map_err(Failure::other)?;
     let addresses = office.plan.internal_addresses();

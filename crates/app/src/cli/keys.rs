@@ -5,7 +5,7 @@ use crate::ceremony::office::AtOffice;
 use crate::ceremony::operator::{self, Signer};
 use crate::ceremony::order::{self, Wish};
 use crate::ceremony::take_part::{self, Told};
-use crate::ceremony::{all, finish, identity, status};
+use crate::ceremony::{all, finish, identity, retire, status};
 use crate::deployment::office_file::OfficeFile;
 use crate::deployment::plan::Plan;
 use crate::deployment::users::Users;
@@ -47,6 +47,8 @@ pub enum Keys {
     Ceremony(Ceremony),
     /// End a ceremony that ended elsewhere, by another office's transcript.
     Finish(Finish),
+    /// End a rotation at a node: destroy its old K_A, once all three nodes say that no row needs them.
+    Retire(Retire),
     /// In an office's token, mark another token's wrapping key as trusted: the first may then hand keys over to the second.
     Trust(Trust),
     /// Say which keys an office has and how they were made. Never a secret.
@@ -114,6 +116,8 @@ pub enum KindName {
     Replace,
     /// What a node or tagger held jointly and has lost, by the three nodes or taggers.
     Repair,
+    /// Destroy the keys of before a rotation, at each node: hufu keys retire.
+    Retire,
 }
 
 impl KindName {
@@ -123,6 +127,7 @@ impl KindName {
             Self::Rotate => Kind::Rotate,
             Self::Replace => Kind::Replace,
             Self::Repair => Kind::Repair,
+            Self::Retire => Kind::Retire,
         }
     }
 }
@@ -187,6 +192,17 @@ pub struct Finish {
     transcript: Option<PathBuf>,
 }
 
+/// `hufu keys retire`.
+#[derive(Debug, Args)]
+pub struct Retire {
+    /// The node's configuration.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// What two operators signed.
+    #[arg(long, value_name = "FILE")]
+    order: PathBuf,
+}
+
 /// `hufu keys trust`.
 #[derive(Debug, Args)]
 pub struct Trust {
@@ -243,6 +259,11 @@ pub fn run_keys(command: Keys) -> Result<ExitCode, Failure> {
         Keys::Finish(asked) => {
             let ended = finish::run(&asked.config, asked.transcript.as_deref())?;
             print!("{}", take_part::text(&ended, &OfficeFile::read(&asked.config)?.trust));
+        }
+        Keys::Retire(asked) => {
+            let old = runtime(2)?.block_on(retire::run(&asked.config, &asked.order))?;
+            println!("destroyed: {}", old.join(", "));
+            println!("Next: restart this node, so that they leave its memory");
         }
         Keys::Trust(asked) => {
             let office = identity::trust(&asked.config, &asked.officer_pin_file, &asked.identity)?;

@@ -234,3 +234,50 @@ fn private(path: &Path) -> Result<Vec<u8>, Failure> {
     }
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hufu_kernel::{KeyKeeper as _, KeyStore as _, OsRng};
+
+    fn owner(office: &str) -> Owner {
+        Owner { office: office.to_owned(), root: Root::Sandbox, root_id: Octets([7; 16]) }
+    }
+
+    #[test]
+    fn what_a_keeper_changed_is_there_for_the_next_one_and_for_nobody_elses() {
+        let place = tempfile::tempdir().unwrap();
+        let rng: Arc<dyn Rng> = Arc::new(OsRng);
+        let open = |office: &str| keeper(place.path(), &owner(office), &rng);
+        let first = open("node-1").unwrap();
+        // To look at keys makes none.
+        assert!(std::fs::read_dir(place.path()).unwrap().next().is_none());
+        first.generate("office", Use::Ed25519).unwrap();
+        first.import("new:k-12", Use::Hmac, &[1; 32]).unwrap();
+        let second = open("node-1").unwrap();
+        assert_eq!(second.names().unwrap(), ["new:k-12", "office"]);
+        assert_eq!(second.public("office"), first.public("office"));
+        second.rename(&[("new:k-12".to_owned(), "k-12".to_owned())]).unwrap();
+        assert_eq!(open("node-1").unwrap().hmac("k-12", b"m"), first.hmac("new:k-12", b"m"));
+        assert!(!is_dealt(place.path()).unwrap());
+        assert_eq!(files::mode(&place.path().join(KEYS)).unwrap(), files::PRIVATE);
+        assert_eq!(files::mode(&place.path().join(MACHINE_KEY)).unwrap(), files::PRIVATE);
+        assert!(open("node-2").is_err());
+    }
+
+    #[test]
+    fn keys_that_a_dealer_made_stay_his_whatever_is_added_and_a_disk_that_is_gone_changes_nothing() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("node-1");
+        std::fs::create_dir(&folder).unwrap();
+        let rng: Arc<dyn Rng> = Arc::new(OsRng);
+        let dealt = Keys::from([("k-12".to_owned(), Stored::new(Use::Hmac, &[1; 32]))]);
+        write(&folder, &owner("node-1"), &dealt, &OsRng).unwrap();
+        let keeper = keeper(&folder, &owner("node-1"), &rng).unwrap();
+        keeper.import("k-12.1", Use::Hmac, &[2; 32]).unwrap();
+        assert!(is_dealt(&folder).unwrap());
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert!(keeper.destroy("k-12").is_err());
+        assert_eq!(keeper.names().unwrap(), ["k-12", "k-12.1"]);
+    }
+}

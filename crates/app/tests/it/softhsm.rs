@@ -1,5 +1,6 @@
 //! Keys in a PKCS#11 token (SoftHSM2): the same answers as keys in a file, and no way out but wrapped under a trusted key.
 
+use crate::ceremony::{Planned, done};
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
@@ -317,4 +318,63 @@ fn sixteen_threads_share_a_token_and_a_person_keeps_the_same_sub() {
             timed(&token, work) / timed(&file, work)
         );
     }
+}
+
+/// Has an office keep its keys in the token of its name.
+fn in_token(planned: &Planned, folder: &Path, office: &str) {
+    let config = planned.config(office);
+    let place = place(folder, office);
+    let text = std::fs::read_to_string(&config).unwrap();
+    let keys = format!(
+        "{text}\n[keys]\nkind = \"pkcs11\"\nmodule = {:?}\ntoken = {office:?}\npin_file = {:?}\n",
+        place.module, place.pin_file
+    );
+    std::fs::write(config, keys).unwrap();
+}
+
+#[test]
+fn nodes_in_tokens_make_keys_with_the_others_hand_them_over_when_two_people_say_so_and_sign_people_in() {
+    let name = "nodes_in_tokens_make_keys_with_the_others_hand_them_over_when_two_people_say_so_and_sign_people_in";
+    let Some(folder) = tokens(name, &["node-1", "node-2"]) else { return };
+    let planned = Planned::new(true);
+    for office in ["node-1", "node-2"] {
+        in_token(&planned, &folder, office);
+    }
+    planned.ceremony(&[]);
+    for office in ["node-1", "node-2"] {
+        let status = planned.status(office);
+        assert_eq!((&status["keeper"], &status["dealer"]), (&"pkcs11".into(), &false.into()));
+        assert_eq!(status["missing"].as_array().unwrap().len(), 0, "{status}");
+        assert!(planned.names(office).1.is_empty());
+        assert!(!planned.folder.join(office).join("keys.json").exists());
+    }
+    // Node 1 loses what it holds jointly; node 2's token gives nothing away before its officer has said to whom.
+    let lost = ["k-12", "kp-12", "peer-13", "frost-share"];
+    let own = planned.folder.join("node-1");
+    let keys = Pkcs11Keys::open(&place(&folder, "node-1"), &own, &rng()).unwrap();
+    let before = lost.map(|name| if name == "frost-share" { None } else { Some(keys.hmac(name, b"m").unwrap()) });
+    let share = keys.share("frost-share").unwrap();
+    lost.iter().for_each(|name| keys.destroy(name).unwrap());
+    let repair = |planned: &Planned| {
+        let order = planned.order(&["repair", "--subject", "node-1"], 2);
+        crate::apart::hufu(&["keys", "ceremony", "--all", planned.folder.to_str().unwrap(), "--order", &order])
+    };
+    let told = String::from_utf8_lossy(&repair(&planned).stderr).into_owned();
+    assert!(told.contains("node-2") && told.contains("officer"), "{told}");
+    let officer = folder.join("officer");
+    hufu_app::files::replace(&officer, OFFICER.as_bytes(), hufu_app::files::PRIVATE).unwrap();
+    let identity = planned.path("node-1/identity.json");
+    let config = planned.config("node-2");
+    done(&["keys", "trust", "--config", &config, "--officer-pin-file", officer.to_str().unwrap(), &identity]);
+    let repaired = repair(&planned);
+    assert!(repaired.status.success(), "{}", String::from_utf8_lossy(&repaired.stderr));
+    drop(keys);
+    let keys = Pkcs11Keys::open(&place(&folder, "node-1"), &own, &rng()).unwrap();
+    for (name, before) in lost.iter().zip(before) {
+        assert_eq!(before.map(|_| keys.hmac(name, b"m").unwrap()), before, "{name}");
+    }
+    assert_eq!(keys.share("frost-share").unwrap(), share);
+    drop(keys);
+    let toured = crate::apart::hufu(&["sandbox", "up", planned.folder.to_str().unwrap(), "--tour"]);
+    assert!(toured.status.success(), "{}", String::from_utf8_lossy(&toured.stdout));
 }

@@ -87,22 +87,7 @@ impl Planned {
 
     /// The parties' processes, which wait for each other.
     pub fn take_part(&self, order: &str, patience: &str, offices: &[&'static str]) -> Vec<(&'static str, Child)> {
-        let one = |office: &&'static str| {
-            let mut command = Command::new(env!("CARGO_BIN_EXE_hufu"));
-            command.args([
-                "keys",
-                "ceremony",
-                "--config",
-                &self.config(office),
-                "--order",
-                order,
-                "--patience",
-                patience,
-            ]);
-            let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-            (*office, command.spawn().unwrap())
-        };
-        offices.iter().map(one).collect()
+        offices.iter().map(|office| (*office, part(&self.config(office), order, patience))).collect()
     }
 
     pub fn status(&self, office: &str) -> Value {
@@ -119,6 +104,13 @@ impl Planned {
         }
         (count, pending)
     }
+}
+
+/// One office's part in a ceremony.
+pub fn part(config: &str, order: &str, patience: &str) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hufu"));
+    command.args(["keys", "ceremony", "--config", config, "--order", order, "--patience", patience]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// All files below a folder whose name ends so.

@@ -1,8 +1,9 @@
 //! What is lost comes back from the other holders, keys are changed while people sign in, and nobody's pseudonym moves.
 
 use super::{Planned, done, refused};
-use crate::apart::Deployment;
+use crate::apart::{Deployment, hufu};
 use crate::linking::platform;
+use hufu_app::deployment::clock::FileClock;
 use hufu_app::root::key_file::{self, Owner};
 use hufu_kernel::{KeyKeeper as _, KeyStore as _, NodeIndex, OsRng, Pair, Rng};
 use hufu_sandbox::robot::{Robot, Visit, World, wish};
@@ -62,10 +63,7 @@ async fn a_node_whose_folder_is_gone_is_replaced_and_everybody_is_who_they_were(
     let deployment = Deployment::start_in(place, folder.clone(), &[]).await;
     let world = deployment.seen.world();
     let (kept, mut robot) = Kept::enrolled(&world, &deployment.seen.persons()[80]).await;
-    let mut known = BTreeSet::new();
-    for pair in Pair::ALL {
-        known.insert(sub(&world, &folder, &mut robot, pair).await.unwrap());
-    }
+    let known = subs(&world, &folder, &mut robot).await;
     assert_eq!(known.len(), 1);
     let place = deployment.keep_place();
 
@@ -94,18 +92,53 @@ async fn a_node_whose_folder_is_gone_is_replaced_and_everybody_is_who_they_were(
     let deployment = Deployment::start_in(place, folder.clone(), &[]).await;
     let world = deployment.seen.world();
     let mut robot = world.robot_with(kept.device(&world), kept.state.clone()).unwrap();
-    for pair in Pair::ALL {
-        let mut last = None;
-        for _ in 0..300 {
-            last = Some(sub(&world, &folder, &mut robot, pair).await);
-            if last.as_ref().is_some_and(Result::is_ok) {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-        let last = last.unwrap().unwrap();
-        assert!(known.contains(&last), "{pair:?}: another pseudonym");
+    assert_eq!(subs(&world, &folder, &mut robot).await, known);
+    deployment.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_is_replaced_while_the_others_serve() {
+    let Planned { folder, place } = Planned::founded(true);
+    let deployment = Deployment::start_in(place, folder.clone(), &[]).await;
+    let world = deployment.seen.world();
+    let (kept, mut robot) = Kept::enrolled(&world, &deployment.seen.persons()[82]).await;
+    let known = subs(&world, &folder, &mut robot).await;
+    deployment.take_down("node-2").await;
+    let own = folder.join("node-2");
+    let config = std::fs::read_to_string(own.join("office.away")).unwrap();
+    std::fs::remove_dir_all(&own).unwrap();
+    hufu_app::files::private_folder(&own).unwrap();
+    // Not under its own name yet: nobody starts it before it has keys.
+    let new = own.join("new.toml");
+    std::fs::write(&new, config).unwrap();
+    let new = new.to_str().unwrap();
+    done(&["keys", "identity", "--config", new]);
+    let planned = Planned { folder: folder.clone(), place: tempfile::tempdir().unwrap() };
+    let (plan, roster) = (planned.path("deployment.toml"), planned.path("roster.json"));
+    let identity = planned.path("node-2/identity.json");
+    done(&["keys", "roster", "--plan", &plan, "--from", &roster, "-o", &roster, &identity]);
+    let others: Vec<&'static str> = hufu_app::root::OFFICES.into_iter().filter(|office| *office != "node-2").collect();
+    for office in &others {
+        restarted(&deployment, office).await;
     }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let order = planned.order(&["replace", "--subject", "node-2"], 2);
+    let mut running = planned.take_part(&order, "1m", &others);
+    running.push(("node-2", super::part(new, &order, "1m")));
+    let [one, _, three] = NodeIndex::ALL;
+    let served = sub(&world, &folder, &mut robot, Pair::new(one, three).unwrap()).await;
+    assert!(known.contains(&served.unwrap()), "people sign in meanwhile");
+    for (office, child) in running {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{office}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    for office in &others {
+        restarted(&deployment, office).await;
+    }
+    std::fs::rename(new, own.join("office.toml")).unwrap();
+    let world = deployment.seen.world();
+    let mut robot = world.robot_with(kept.device(&world), kept.state.clone()).unwrap();
+    assert_eq!(subs(&world, &folder, &mut robot).await, known);
     deployment.stop().await;
 }
 
@@ -128,19 +161,53 @@ async fn a_tagger_that_lost_its_share_has_the_same_one_again() {
     assert_eq!(self::trust(&planned.folder), trust);
 }
 
+/// Kills a node and waits until it is there again, with whatever keys it has now.
+async fn restarted(deployment: &Deployment, node: &str) {
+    let before = deployment.process(node).unwrap();
+    kill_process(before, Signal::KILL).unwrap();
+    for _ in 0..300 {
+        if deployment.process(node).is_some_and(|now| now != before) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{node} did not come back");
+}
+
+/// The pseudonym under every pair, asked until the nodes are ready for it.
+async fn subs(world: &World, folder: &Path, robot: &mut Robot) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for pair in Pair::ALL {
+        let mut last = None;
+        for _ in 0..200 {
+            match sub(world, folder, robot, pair).await {
+                Ok(sub) => {
+                    found.insert(sub);
+                    last = None;
+                    break;
+                }
+                Err(error) => last = Some(error),
+            }
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+        assert!(last.is_none(), "{pair:?}: {last:?}");
+    }
+    found
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn new_keys_are_made_beside_a_service_that_goes_on() {
+async fn keys_are_changed_beside_a_service_that_goes_on_and_the_old_ones_go_when_no_row_needs_them() {
     let planned = Planned::founded(true);
     let Planned { folder, place } = planned;
     let deployment = Deployment::start_in(place, folder.clone(), &[]).await;
-    let world = deployment.seen.world();
+    let mut world = deployment.seen.world();
+    world.clock = Arc::new(FileClock::new(&folder.join("clock/clock.json")).unwrap());
     let (_, mut robot) = Kept::enrolled(&world, &deployment.seen.persons()[81]).await;
-    let [one, two, _] = NodeIndex::ALL;
-    let pair = Pair::new(one, two).unwrap();
-    let known = sub(&world, &folder, &mut robot, pair).await.unwrap();
+    let known = subs(&world, &folder, &mut robot).await;
+    assert_eq!(known.len(), 1);
 
     let planned = Planned { folder: folder.clone(), place: tempfile::tempdir().unwrap() };
-    let order = planned.order(&["rotate", "--effective", "+24h"], 2);
+    let order = planned.order(&["rotate", "--effective", "+1h"], 2);
     planned.ceremony(&["--order", &order]);
     for (node, subsets) in [("node-1", ["12", "13"]), ("node-2", ["12", "23"]), ("node-3", ["13", "23"])] {
         let (count, pending) = planned.names(node);
@@ -154,16 +221,42 @@ async fn new_keys_are_made_beside_a_service_that_goes_on() {
     let again = planned.order(&["rotate", "--effective", "+24h"], 2);
     let told = refused(&["keys", "ceremony", "--all", folder.to_str().unwrap(), "--order", &again]);
     assert!(told.contains("last rotation is not over"), "{told}");
-    assert_eq!(sub(&world, &folder, &mut robot, pair).await.unwrap(), known);
-    // With the new keys beside the old ones the nodes start as before; their time has not come.
-    let node = deployment.process("node-1").unwrap();
-    kill_process(node, Signal::KILL).unwrap();
-    for _ in 0..150 {
-        let back = deployment.process("node-1").is_some_and(|now| now != node);
-        if back && sub(&world, &folder, &mut robot, pair).await.is_ok_and(|again| again == known) {
-            return deployment.stop().await;
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+    for node in ["node-1", "node-2", "node-3"] {
+        restarted(&deployment, node).await;
     }
-    panic!("node 1 did not come back");
+    assert_eq!(subs(&world, &folder, &mut robot).await, known);
+
+    let retire =
+        |order: &str, node: &str| hufu(&["keys", "retire", "--config", &planned.config(node), "--order", order]);
+    let early = retire(&planned.order(&["retire"], 2), "node-1");
+    let told = String::from_utf8_lossy(&early.stderr).into_owned();
+    assert!(!early.status.success() && told.contains("still needs the old keys"), "{told}");
+    done(&["sandbox", "clock", "advance", "2h", "--data", folder.to_str().unwrap()]);
+    assert_eq!(subs(&world, &folder, &mut robot).await, known);
+
+    let one = planned.order(&["retire"], 1);
+    let told = String::from_utf8_lossy(&retire(&one, "node-1").stderr).into_owned();
+    assert!(told.contains("two operators"), "{told}");
+    let order = planned.order(&["retire"], 2);
+    for node in ["node-1", "node-2", "node-3"] {
+        let mut told = String::new();
+        for _ in 0..100 {
+            let output = retire(&order, node);
+            told = String::from_utf8_lossy(&output.stderr).into_owned();
+            if output.status.success() {
+                told.clear();
+                break;
+            }
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+        assert!(told.is_empty(), "{node}: {told}");
+        let (count, _) = planned.names(node);
+        let old = count.iter().filter(|name| name.starts_with("z.") || (name.starts_with("k-") && !name.contains('.')));
+        assert_eq!(old.count(), 0, "{node}: {count:?}");
+    }
+    for node in ["node-1", "node-2", "node-3"] {
+        restarted(&deployment, node).await;
+    }
+    assert_eq!(subs(&world, &folder, &mut robot).await, known);
+    deployment.stop().await;
 }
