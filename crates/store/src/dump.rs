@@ -59,6 +59,48 @@ impl Imposed {
     }
 }
 
+/// The longest line of a dump: a row is far from it.
+const LONGEST: u64 = 8 << 20;
+
+/// What every line has, and the last one more.
+#[derive(Deserialize)]
+struct Tail {
+    line: String,
+    digest: Option<String>,
+}
+
+/// The digest of a dump, read to its end and compared with what it says of itself.
+///
+/// # Errors
+/// [`StoreError`] for what is no dump, or not whole.
+pub fn digest(input: &mut dyn BufRead) -> Result<String, StoreError> {
+    let mut hash = Sha256::new();
+    loop {
+        let text = next_line(input)?;
+        let line: Tail =
+            serde_json::from_slice(&text).map_err(|_| StoreError::corrupt("a line of the rows does not parse"))?;
+        if line.line == "end" {
+            let found = hex(&hash.finalize());
+            let same = line.digest.as_ref() == Some(&found);
+            return same
+                .then_some(found)
+                .ok_or_else(|| StoreError::corrupt("the rows are not those that were written"));
+        }
+        hash.update(&text);
+        hash.update(b"\n");
+    }
+}
+
+/// A line without its end.
+fn next_line(input: &mut dyn BufRead) -> Result<Vec<u8>, StoreError> {
+    let mut text = Vec::new();
+    std::io::Read::take(input, LONGEST).read_until(b'\n', &mut text).map_err(failed)?;
+    match text.pop() {
+        Some(b'\n') => Ok(text),
+        _ => Err(StoreError::corrupt("the rows end too early, or a line of them is longer than any row")),
+    }
+}
+
 /// Called now and then with the number of rows so far.
 pub type Progress<'a> = &'a mut dyn FnMut(u64);
 
@@ -181,11 +223,7 @@ impl<'a> Reader<'a> {
 
     /// A line, and the digest of all before it.
     fn line(&mut self) -> Result<(String, Line), StoreError> {
-        let mut text = Vec::new();
-        self.input.read_until(b'\n', &mut text).map_err(failed)?;
-        if text.pop() != Some(b'\n') {
-            return Err(StoreError::corrupt("the rows end too early"));
-        }
+        let text = next_line(&mut self.input)?;
         let before = hex(&self.hash.clone().finalize());
         self.hash.update(&text);
         self.hash.update(b"\n");

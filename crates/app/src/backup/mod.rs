@@ -23,7 +23,7 @@ use meter::Meter;
 use place::Place;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufRead, BufReader, BufWriter, Read, Seek as _, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -191,21 +191,40 @@ fn synced_folder(path: &Path) -> Result<(), Failure> {
     Ok(files::at(folder, File::open(folder).and_then(|folder| folder.sync_all()))?)
 }
 
+/// What a restore is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The backup.
+    pub from: &'a Path,
+    /// The operator's key for backups.
+    pub identity: &'a Path,
+    /// Whether a store that is there may be lost.
+    pub replace: bool,
+    /// The digest that was noted when the backup was taken: whoever has the public half of the key can write a backup.
+    pub digest: Option<&'a str>,
+}
+
 /// Puts a backup back. The office must not be running.
 ///
 /// # Errors
-/// [`Failure`]: another office's or root's backup, a store that is there without `replace`, a file that is not whole. The store is
-/// then as it was.
-pub fn restore(target: &Target, from: &Path, identity: &Path, replace: bool) -> Result<Report, Failure> {
+/// [`Failure`]: another office's or root's backup, another one than the digest's, a store that is there without `replace`, a file that
+/// is not whole. The store is then as it was.
+pub fn restore(target: &Target, asked: Asked<'_>) -> Result<Report, Failure> {
+    let Asked { from, replace, .. } = asked;
     let _lock = data_dir::lock(target.folder.path())?;
-    let identity = read_identity(identity)?;
+    let identity = read_identity(asked.identity)?;
     let file = files::at(from, File::open(from))?;
-    let length = files::at(from, file.metadata())?.len();
-    let meter = Meter::bounded(length);
-    let unlocked = age::Decryptor::new_buffered(BufReader::new(meter.over(file)))
-        .and_then(|decryptor| decryptor.decrypt(std::iter::once(&identity as &dyn age::Identity)));
-    let unlocked = unlocked.map_err(|error| Failure::unreadable(from, closed(&error)))?;
-    let mut input = BufReader::new(unlocked);
+    let meter = Meter::bounded(files::at(from, file.metadata())?.len());
+    if let Some(noted) = asked.digest {
+        let mut input = opened(&file, &identity, from)?;
+        read_head(&mut input, from)?;
+        if hufu_store::digest(&mut input).map_err(|cause| Failure::unreadable(from, cause))? != noted {
+            let told = "is not the backup of this digest: whoever has the public half of the key can write one. Nothing was restored";
+            return Err(Failure::unreadable(from, told));
+        }
+        files::at(from, (&file).rewind())?;
+    }
+    let mut input = opened(meter.over(&file), &identity, from)?;
     let head = read_head(&mut input, from)?;
     check_whose(target, &head, from)?;
     if !replace {
@@ -215,6 +234,17 @@ pub fn restore(target: &Target, from: &Path, identity: &Path, replace: bool) -> 
     meter.clear();
     let compares_first = Some(target.place.compares_first());
     Ok(Report { office: target.name.to_owned(), taken: head.taken, rows: rows?, compares_first })
+}
+
+/// What stands in a backup.
+fn opened<'a>(
+    file: impl Read + Send + 'a,
+    identity: &Identity,
+    from: &Path,
+) -> Result<BufReader<Box<dyn Read + Send + 'a>>, Failure> {
+    let unlocked = age::Decryptor::new_buffered(BufReader::new(file))
+        .and_then(|decryptor| decryptor.decrypt(std::iter::once(identity as &dyn age::Identity)));
+    Ok(BufReader::new(Box::new(unlocked.map_err(|error| Failure::unreadable(from, closed(&error)))?)))
 }
 
 /// Why a file does not open, in a sentence that says what to do.

@@ -54,6 +54,9 @@ pub struct Restore {
     /// Where a store is there already: lose it.
     #[arg(long)]
     replace: bool,
+    /// The digest that `hufu backup` said: another backup is refused, since whoever has the public half of the key can write one.
+    #[arg(long, value_name = "HEX")]
+    digest: Option<String>,
     /// What was done, as JSON.
     #[arg(long)]
     json: bool,
@@ -85,7 +88,9 @@ pub fn run_backup(asked: Backup) -> Result<ExitCode, Failure> {
     let report = backup::take(&Target::read(&config)?, &to, &out, &SystemClock)?;
     told("backed up", &report, asked.json)?;
     if !asked.json {
-        println!("The office's keys are not in it.");
+        println!(
+            "Note the digest where the backup is not kept: `hufu restore --digest` takes that one alone. No key is in it."
+        );
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -95,9 +100,11 @@ pub fn run_backup(asked: Backup) -> Result<ExitCode, Failure> {
 /// # Errors
 /// [`Failure`]; the store is then as it was.
 pub fn run_restore(asked: &Restore) -> Result<ExitCode, Failure> {
+    let Restore { file: from, identity, replace, digest, .. } = asked;
+    let ask = backup::Asked { from, identity, replace: *replace, digest: digest.as_deref() };
     let target = Target::read(&asked.config)?;
     own_user(target.folder())?;
-    let report = backup::restore(&target, &asked.file, &asked.identity, asked.replace)?;
+    let report = backup::restore(&target, ask)?;
     told("restored", &report, asked.json)?;
     if !asked.json {
         println!("{}", since(&report.office));
@@ -132,6 +139,7 @@ fn told(done: &str, report: &Report, json: bool) -> Result<(), Failure> {
     }
     let rows = report.rows.rows.values().sum::<u64>();
     println!("{done} {}: {rows} rows as of {}", report.office, report.taken);
+    println!("digest {}", report.rows.digest);
     Ok(())
 }
 

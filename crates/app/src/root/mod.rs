@@ -282,7 +282,8 @@ impl OfficeFolder {
     pub fn store<O: Office>(&self, schema: &Schema<O>) -> Result<Store<O>, Failure> {
         let unfinished = self.path.join(format!("{STORE}{RESTORING}"));
         if unfinished.exists() {
-            let told = "a restore was interrupted: repeat `hufu restore … --replace`, or delete this file to go on with the store of before";
+            // The store of before may have lost its log already: there is no way back to it.
+            let told = "a restore was interrupted: repeat `hufu restore … --replace`";
             return Err(Failure::unreadable(&unfinished, told));
         }
         Store::sqlite(&self.path.join(STORE), schema, SqliteOptions::default())

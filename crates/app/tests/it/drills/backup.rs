@@ -106,8 +106,12 @@ async fn nothing_but_the_offices_own_whole_backup_goes_back_and_a_refusal_change
     let place = tempfile::tempdir().unwrap();
     let operator = Operator::new(place.path(), "backup.key");
     let (own, other) = (place.path().join("own.age"), place.path().join("other.age"));
-    operator.backup(&config(&deployment, "node-1"), &own);
+    let noted = operator.backup(&config(&deployment, "node-1"), &own)["rows"]["digest"].as_str().unwrap().to_owned();
     operator.backup(&config(&deployment, "node-2"), &other);
+    // What anybody can write who has the public half: whole, of this office, and another one.
+    world.enrol(&mut world.robot().unwrap(), &deployment.seen.persons()[72], PASSWORD).await.unwrap();
+    let forged = place.path().join("forged.age");
+    operator.backup(&config(&deployment, "node-1"), &forged);
     let folder = deployment.folder.clone();
     let _place = deployment.keep_place();
     let config = folder.join("node-1").join("office.toml");
@@ -126,6 +130,9 @@ async fn nothing_but_the_offices_own_whole_backup_goes_back_and_a_refusal_change
     let told = refused(&operator.try_restore(&foreign, &own, &["--replace"]));
     assert!(told.contains(root), "{told}");
 
+    let told = refused(&operator.try_restore(&config, &forged, &["--replace", "--digest", &noted]));
+    assert!(told.contains("not the backup of this digest"), "{told}");
+    unchanged();
     let stranger = Operator::new(place.path(), "another.key");
     let told = refused(&stranger.try_restore(&config, &own, &["--replace"]));
     assert!(told.contains("made for another key"), "{told}");
@@ -151,7 +158,7 @@ async fn nothing_but_the_offices_own_whole_backup_goes_back_and_a_refusal_change
     refused(&operator.try_restore(&config, &bad, &["--replace"]));
     unchanged();
     // The control: the file itself goes back, by a recipient in a file as well.
-    operator.restore(&config, &own, &["--replace"]);
+    operator.restore(&config, &own, &["--replace", "--digest", &noted]);
     let named = Operator { public: public.to_str().unwrap().to_owned(), identity: operator.identity.clone() };
     named.backup(&config, &place.path().join("named.age"));
 }
