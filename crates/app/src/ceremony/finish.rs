@@ -5,8 +5,8 @@ use super::office::AtOffice;
 use super::take_part::{self, Ended};
 use super::{kept, operator};
 use crate::failure::Failure;
-use hufu_offices::ceremony::Done;
 use hufu_offices::ceremony::transcript::{Known, verify};
+use hufu_offices::ceremony::{Done, abandon as abandoned, confirmed};
 use std::path::{Path, PathBuf};
 
 /// Ends the ceremony that was begun last, by the transcript of any office; without one, by what this office has kept itself.
@@ -16,6 +16,14 @@ use std::path::{Path, PathBuf};
 pub fn run(config: &Path, transcript: Option<&Path>) -> Result<Ended, Failure> {
     let office = AtOffice::open(config)?;
     let begun = kept::begun(&office)?.ok_or_else(|| Failure::other("no ceremony was begun at this office"))?;
+    let waiting = confirmed(office.keys.as_ref()).map_err(|error| kept::failed(&error))?.is_some();
+    if let Some(since) = begun.order.effective.filter(|since| waiting && office.clock.now() >= *since) {
+        return Err(Failure::other(format!(
+            "the new keys count since {since}, and rows move without this node: give this up here with `hufu keys finish --abandon`, \
+             and get the keys from the two others (`hufu keys order new repair --subject {}`)",
+            office.name
+        )));
+    }
     let path: PathBuf = transcript.map_or_else(|| kept::path(&office, &begun), Path::to_owned);
     let transcript = kept::read(&path)?;
     if transcript.order.order != begun.order {
@@ -26,5 +34,21 @@ pub fn run(config: &Path, transcript: Option<&Path>) -> Result<Ended, Failure> {
         (office.roster()?, operator::of(&office.plan), office.names(), office.trust()?);
     let known = Known { roster: &roster, operators: &operators, names: &names, trust: trust.as_ref() };
     let outcome = verify(&transcript, &known).map_err(|error| Failure::unreadable(&path, error))?;
-    take_part::ended(&office, &Done { outcome, transcript })
+    take_part::ended(&office, &roster, &Done { outcome, transcript })
+}
+
+/// Gives up the ceremony that was begun last: its pending keys are destroyed. Returns their names.
+///
+/// # Errors
+/// [`Failure`] where it ended here.
+pub fn abandon(config: &Path) -> Result<Vec<String>, Failure> {
+    let office = AtOffice::open(config)?;
+    if let Some(begun) = kept::begun(&office)?
+        && kept::path(&office, &begun).exists()
+    {
+        return Err(Failure::other(
+            "the last ceremony ended here: `hufu keys finish` without a transcript ends it again",
+        ));
+    }
+    abandoned(office.keys.as_ref()).map_err(|error| kept::failed(&error))
 }
