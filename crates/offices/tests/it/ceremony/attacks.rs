@@ -72,7 +72,9 @@ fn a_helper_hands_over_exactly_what_is_due_and_nobody_else_anything() {
                         handed(&known, open.as_ref().unwrap(), id.as_slice(), (liar, "node-2"), names, source)
                     });
                     let hash = part.hash();
-                    lie(&known, delivery, |message| drop(message.sealed.insert("node-2".to_owned(), hash)));
+                    lie(&known, delivery, |message| {
+                        message.sealed.insert("node-2".to_owned(), hash);
+                    });
                     if to == "node-2" {
                         delivery.part = Some(part.clone());
                     }
