@@ -38,13 +38,15 @@ impl WalletError {
     #[must_use]
     pub fn is_about_one_node(&self) -> bool {
         use Refusal::{
-            Busy, ClockOff, Internal, NodesDisagree, NotActive, SignatureRefused, StoreUnavailable, UnknownDevice,
+            Busy, ClockOff, Internal, NodesDisagree, NotActive, SessionGone, SignatureRefused, StoreUnavailable,
+            UnknownDevice,
         };
         match self {
             Self::Unreachable { .. } | Self::Untrusted(_) => true,
             Self::Refused(refusal) => {
                 matches!(refusal, NodesDisagree | SignatureRefused | Internal | StoreUnavailable)
-                    || matches!(refusal, Busy | ClockOff | NotActive | UnknownDevice)
+                    // A node that was restarted between the two rounds has forgotten the first.
+                    || matches!(refusal, Busy | ClockOff | NotActive | SessionGone | UnknownDevice)
             }
             Self::Device(_) | Self::State(_) => false,
         }

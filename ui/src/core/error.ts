@@ -80,7 +80,8 @@ export class NotNow extends WalletError {
   }
 }
 
-const PASSING = ["nodes_disagree", "signature_refused", "internal", "store_unavailable", "clock_off", "busy"];
+/** `session_gone`: a node that was restarted between the two rounds has forgotten the first. */
+const PASSING = ["nodes_disagree", "signature_refused", "internal", "store_unavailable", "clock_off", "session_gone", "busy"];
 
 /** Whether another pair of nodes might serve. */
 export function isAboutOneNode(error: unknown): boolean {

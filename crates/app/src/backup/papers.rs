@@ -73,6 +73,9 @@ fn read(input: &mut dyn BufRead) -> Result<(BTreeMap<String, String>, String), F
     loop {
         let mut text = Vec::new();
         std::io::Read::take(&mut *input, LONGEST).read_until(b'\n', &mut text).map_err(|_| broken())?;
+        if text.last() != Some(&b'\n') {
+            return Err(broken());
+        }
         let before = hex(&hash.clone().finalize());
         hash.update(&text);
         match serde_json::from_slice(&text).map_err(|_| broken())? {

@@ -129,6 +129,7 @@ impl AtOffice {
     /// The folder of what is kept of ceremonies.
     #[must_use]
     pub fn kept(&self) -> PathBuf {
-        self.file.data().join(KEPT)
+        // Without the dots that a configuration may have in it: people read this path.
+        self.file.data().components().collect::<PathBuf>().join(KEPT)
     }
 }

@@ -180,6 +180,17 @@ impl Opened {
         Peers::new(leaf, self.roster.clone(), &addresses, config, metrics).map_err(Failure::other)
     }
 
+    fn standing(&self, ready: Probe) -> standing::Watched {
+        standing::Watched {
+            office: self.name(),
+            metrics: Arc::clone(&self.metrics),
+            ready,
+            folder: self.file.data().to_owned(),
+            memory_mib: self.file.limits.memory_mib,
+            since: standing::Watched::now(&*self.around.clock),
+        }
+    }
+
     fn traces(&mut self) -> Result<Option<(Exporter, Receiver<Finished>)>, Failure> {
         let Some((table, spans)) = self.file.tracing.as_ref().zip(self.spans.take()) else { return Ok(None) };
         let exporter = Exporter::new(self.name(), table, self.plan.root, Arc::clone(&self.around.clock))?;
@@ -268,14 +279,7 @@ pub async fn run(asked: Asked, stop: Stop) -> Result<(), Failure> {
     inside.works(Arc::clone(&office));
     let watching = Arc::clone(&watch);
     inside.run(|stop| watching.run(stop));
-    let standing = standing::Watched {
-        office: opened.name(),
-        metrics: Arc::clone(&opened.metrics),
-        ready: readiness(&office, &watch),
-        folder: opened.file.data().to_owned(),
-        memory_mib: opened.file.limits.memory_mib,
-        since: standing::Watched::now(&*opened.around.clock),
-    };
+    let standing = opened.standing(readiness(&office, &watch));
     inside.run(|stop| standing.run(stop));
     let mut own = Stage::new();
     if let Some((exporter, spans)) = traces {

@@ -2,16 +2,17 @@
 
 pub mod deal;
 pub mod key_file;
+pub mod live_keys;
 
 use crate::data_dir::{self, Lock, MARKER, MARKER_TEXT, Standing};
 use crate::failure::Failure;
 use crate::files;
 use hufu_kernel::{Clock, KeyStore, Octets, Office, Rng, Root, hex, random};
-use hufu_offices::keys::SoftwareKeys;
 use hufu_store::{Schema, SqliteOptions, Store, TrustRoot};
 use hufu_wire::api::trust::Trust;
 use jiff::civil::Date;
 use key_file::Owner;
+use live_keys::LiveKeys;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -265,9 +266,7 @@ impl OfficeFolder {
     /// # Errors
     /// As [`key_file::read`].
     pub fn keys(&self, rng: &Arc<dyn Rng>) -> Result<Arc<dyn KeyStore>, Failure> {
-        let keys = key_file::read(&self.path, &self.owner)?;
-        let keys = keys.iter().map(|(name, stored)| (name.clone(), stored.software_key()));
-        Ok(Arc::new(SoftwareKeys::load(keys, Arc::clone(rng)).map_err(Failure::other)?))
+        Ok(Arc::new(LiveKeys::open(&self.path, &self.owner, rng)?))
     }
 
     /// The trust root that the store's header must name.

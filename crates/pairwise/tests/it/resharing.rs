@@ -6,7 +6,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use hufu_kernel::{Element, Octets, Subset, random};
 use hufu_pairwise::{
     Group, Intl, commitment, ep, epoch_message, moved_commitment, moved_offset, same_sum, sector_point, sub, sub_key,
-    sum_scalars, zero_message, zero_sum,
+    sum_scalars, way_back, zero_message, zero_sum,
 };
 use proptest::prelude::*;
 use sha2::Sha256;
@@ -102,6 +102,31 @@ proptest! {
             wrong[0] = before[0].clone();
             prop_assert!(!same_sum::<Intl>(before.each_ref(), wrong.each_ref()).unwrap());
             held = next;
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn the_way_back_leads_to_what_was_before(seed: u64, moved_before: bool, of_epoch: bool) {
+        let rng = rng(seed);
+        let epoch = of_epoch.then(|| random(&rng));
+        let mut held = Held { keys: keys(seed ^ 1), offsets: [None; 3], epoch, root: random(&rng) };
+        if moved_before {
+            held = held.moved(&random(&rng), keys(seed ^ 2));
+        }
+        let z = random(&rng);
+        let next = held.moved(&z, keys(seed ^ 3));
+        let back = way_back::<Intl>(&held.zero(&z));
+        for subset in Subset::ALL {
+            let slot = subset.slot();
+            let old = prf(&held.keys[slot], &held.message());
+            let offset = moved_offset::<Intl>(&next.e(subset), &back[slot], &old);
+            prop_assert_eq!(*offset, held.offsets[slot].unwrap_or_default());
+            let there = moved_commitment::<Intl>(&next.commitments()[slot], &back[slot]).unwrap();
+            prop_assert_eq!(&there, &held.commitments()[slot]);
         }
     }
 }

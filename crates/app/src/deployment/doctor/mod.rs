@@ -79,8 +79,8 @@ async fn examine(mut report: Report, (site, faults): (Option<Site>, Vec<Finding>
     told(&mut report, "listeners", "/readyz and /metrics answer, ready", ready);
     let seen = neighbours::look(&site).await;
     told(&mut report, "offices", &seen.sound, seen.reached);
-    told(&mut report, "clocks", "no more than five seconds apart", seen.clocks);
-    told(&mut report, "versions", &format!("all run {}", env!("CARGO_PKG_VERSION")), seen.versions);
+    told(&mut report, "clocks", "of those that answered no more than five seconds apart", seen.clocks);
+    told(&mut report, "versions", &format!("all that answered run {}", env!("CARGO_PKG_VERSION")), seen.versions);
     report
 }
 

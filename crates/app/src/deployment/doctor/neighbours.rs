@@ -102,8 +102,8 @@ fn apart(name: &str, before: i64, after: i64, theirs: i64) -> Option<Finding> {
     let told = format!("is {} s {}", apart.abs(), if apart < 0 { "behind" } else { "ahead" });
     let mend = "timedatectl set-ntp true   # on its machine, or this one if all others differ alike";
     match apart.abs() {
-        ..=APART => None,
-        ..=TOO_FAR => Some(Finding::warning(what, told, mend)),
+        near if near <= APART => None,
+        far if far <= TOO_FAR => Some(Finding::warning(what, told, mend)),
         _ => Some(Finding::bad(what, format!("{told}: sign-ins fail"), mend)),
     }
 }

@@ -112,6 +112,7 @@ fn every_line_that_is_commented_out_is_taken_when_it_is_not() {
         for ((table, key), _) in documented(&text) {
             let with: &[&str] = match key.as_str() {
                 "ca" => &["url", "ca"],
+                "every_s" => &["endpoint", "every_s"],
                 "certificate" | "key" => &["certificate", "key"],
                 "password_file" | "password_env" | "url" if table == "store" => &[],
                 key => &[key],

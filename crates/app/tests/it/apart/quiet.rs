@@ -214,11 +214,11 @@ async fn nothing_that_offices_log_or_send_to_a_collector_names_a_person_or_a_pla
     assert!(needles.len() > 200, "{}", needles.len());
     // A second for those that are under way, one for the sending.
     tokio::time::sleep(Duration::from_secs(3)).await;
-    deployment.stop().await;
+    let _place = deployment.keep_place();
 
     let (logged, sent) = (std::fs::read(&log).unwrap(), collector.all());
     let offices = |text: &[u8]| hufu_app::root::OFFICES.into_iter().filter(|name| found(text, name)).count();
-    assert!(offices(&logged) >= 5 && logged.len() > 10_000, "the offices logged: {} bytes", logged.len());
+    assert!(offices(&logged) >= 5 && logged.len() > 4_000, "the offices logged: {} bytes", logged.len());
     let arrived = spans(&sent);
     let of: BTreeSet<&str> = arrived.iter().map(|one| one.office.as_str()).collect();
     assert_eq!(of, hufu_app::root::OFFICES.into_iter().collect(), "every office sent spans");
