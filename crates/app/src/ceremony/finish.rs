@@ -5,8 +5,10 @@ use super::office::AtOffice;
 use super::take_part::{self, Ended};
 use super::{kept, operator};
 use crate::failure::Failure;
+use hufu_kernel::Timestamp;
 use hufu_offices::ceremony::transcript::{Known, verify};
 use hufu_offices::ceremony::{Done, abandon as abandoned, confirmed};
+use hufu_wire::api::order::SignedOrder;
 use std::path::{Path, PathBuf};
 
 /// Ends the ceremony that was begun last, by the transcript of any office; without one, by what this office has kept itself.
@@ -16,8 +18,7 @@ use std::path::{Path, PathBuf};
 pub fn run(config: &Path, transcript: Option<&Path>) -> Result<Ended, Failure> {
     let office = AtOffice::open(config)?;
     let begun = kept::begun(&office)?.ok_or_else(|| Failure::other("no ceremony was begun at this office"))?;
-    let waiting = confirmed(office.keys.as_ref()).map_err(|error| kept::failed(&error))?.is_some();
-    if let Some(since) = begun.order.effective.filter(|since| waiting && office.clock.now() >= *since) {
+    if let Some(since) = missed(&office, &begun)? {
         return Err(Failure::other(format!(
             "the new keys count since {since}, and rows move without this node: give this up here with `hufu keys finish --abandon`, \
              and get the keys from the two others (`hufu keys order new repair --subject {}`)",
@@ -37,6 +38,12 @@ pub fn run(config: &Path, transcript: Option<&Path>) -> Result<Ended, Failure> {
     take_part::ended(&office, &roster, &Done { outcome, transcript })
 }
 
+/// From when the new keys of a rotation count, if that time has come and they do not stand here yet.
+fn missed(office: &AtOffice, begun: &SignedOrder) -> Result<Option<Timestamp>, Failure> {
+    let waiting = confirmed(office.keys.as_ref()).map_err(|error| kept::failed(&error))?.is_some();
+    Ok(begun.order.effective.filter(|since| waiting && office.clock.now() >= *since))
+}
+
 /// Gives up the ceremony that was begun last: its pending keys are destroyed. Returns their names.
 ///
 /// # Errors
@@ -45,6 +52,7 @@ pub fn abandon(config: &Path) -> Result<Vec<String>, Failure> {
     let office = AtOffice::open(config)?;
     if let Some(begun) = kept::begun(&office)?
         && kept::path(&office, &begun).exists()
+        && missed(&office, &begun)?.is_none()
     {
         return Err(Failure::other(
             "the last ceremony ended here: `hufu keys finish` without a transcript ends it again",
