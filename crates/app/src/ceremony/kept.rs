@@ -4,17 +4,23 @@
 use super::office::AtOffice;
 use crate::failure::Failure;
 use crate::files;
-use hufu_kernel::hex;
+use hufu_kernel::{Timestamp, hex};
 use hufu_offices::ceremony::{CeremonyError, Outcome};
 use hufu_wire::api::ceremony::Transcript;
-use hufu_wire::api::order::SignedOrder;
+use hufu_wire::api::order::{Kind, SignedOrder};
+use hufu_wire::api::roster::Roster;
 use hufu_wire::api::trust::Trust;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// The order of the ceremony that was begun last.
 const BEGUN: &str = "begun.json";
+/// The names of all ceremonies that were begun, each until nobody follows its order any more.
+const NAMES: &str = "begun-names.json";
+/// The roster of the last ceremony that founded the root or replaced an office.
+const ROSTER: &str = "roster.json";
 /// The public half in an office's own folder, where the place that its configuration names is not the office's to write.
 const OWN_TRUST: &str = "trust.json";
 
@@ -38,8 +44,13 @@ pub fn begun(office: &AtOffice) -> Result<Option<SignedOrder>, Failure> {
 ///
 /// # Errors
 /// [`Failure::Other`] for an order that was begun here already.
-pub fn begin(office: &AtOffice, order: &SignedOrder) -> Result<(), Failure> {
-    let again = begun(office)?.is_some_and(|before| before.order == order.order);
+pub fn begin(office: &AtOffice, order: &SignedOrder, now: Timestamp) -> Result<(), Failure> {
+    let (names, name) = (office.kept().join(NAMES), hex(order.order.ceremony().as_slice()));
+    let mut known: BTreeMap<String, i64> = match files::read(&names)? {
+        Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| Failure::unreadable(&names, error))?,
+        None => BTreeMap::new(),
+    };
+    let again = known.contains_key(&name) || begun(office)?.is_some_and(|before| before.order == order.order);
     if again || path(office, order).exists() {
         return Err(Failure::other(
             "this order was begun here already; what came to nothing begins again with a new order, and what ended at other \
@@ -47,7 +58,33 @@ pub fn begin(office: &AtOffice, order: &SignedOrder) -> Result<(), Failure> {
         ));
     }
     files::private_folder(&office.kept())?;
+    // Whose time is over is refused for that.
+    known.retain(|_, not_after| *not_after > now.0);
+    known.insert(name, order.order.not_after.0);
+    files::replace(&names, &json(&known)?, files::PUBLIC)?;
     Ok(files::replace(&office.kept().join(BEGUN), &json(order)?, files::PUBLIC)?)
+}
+
+/// The roster of the last ceremony that founded the root or replaced an office, where one ended here.
+///
+/// # Errors
+/// [`Failure::Unreadable`].
+pub fn roster(office: &AtOffice) -> Result<Option<Roster>, Failure> {
+    let path = office.kept().join(ROSTER);
+    let Some(bytes) = files::read(&path)? else { return Ok(None) };
+    Roster::parse(&bytes).map(Some).map_err(|error| Failure::unreadable(&path, error))
+}
+
+/// Keeps the roster of a ceremony that ended: the next one may change no identity but that of the office it replaces.
+///
+/// # Errors
+/// [`Failure::File`].
+pub fn keep_roster(office: &AtOffice, kind: Kind, roster: &Roster) -> Result<(), Failure> {
+    if !matches!(kind, Kind::Found | Kind::Replace) {
+        return Ok(());
+    }
+    files::private_folder(&office.kept())?;
+    Ok(files::replace(&office.kept().join(ROSTER), &json(roster)?, files::PUBLIC)?)
 }
 
 /// The place of an order's transcript.

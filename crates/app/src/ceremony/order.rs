@@ -21,7 +21,7 @@ pub struct Wish {
     pub kind: Kind,
     /// Which office it concerns.
     pub subject: Option<String>,
-    /// From when a rotation counts: `+1h`, or a time.
+    /// From when a rotation counts: `+24h`, or a time; an hour after the order ends if nothing is said.
     pub effective: Option<String>,
     /// How long offices follow the order: `1h`.
     pub valid: String,
@@ -49,7 +49,8 @@ pub fn make(wish: &Wish, plan: &Plan, roster: &Roster, now: Timestamp, rng: &dyn
         return Err(Failure::other(format!("the roster lacks {}", missing.join(", "))));
     }
     let effective = wish.effective.as_deref().map(|text| time(text, now)).transpose()?;
-    let effective = effective.or_else(|| (wish.kind == Kind::Rotate).then(|| now + 3600));
+    let not_after = now + seconds(&wish.valid)?;
+    let effective = effective.or_else(|| (wish.kind == Kind::Rotate).then(|| not_after + 3600));
     let order = Order {
         kind: wish.kind,
         root: plan.root,
@@ -58,7 +59,7 @@ pub fn make(wish: &Wish, plan: &Plan, roster: &Roster, now: Timestamp, rng: &dyn
         subject: wish.subject.clone(),
         effective,
         nonce: Octets(random(rng)),
-        not_after: now + seconds(&wish.valid)?,
+        not_after,
     };
     order.check().map_err(Failure::other)?;
     Ok(SignedOrder { order, signatures: BTreeMap::new() })

@@ -6,6 +6,7 @@ use crate::deployment::requests::{self, KeyRequest, Making};
 use crate::failure::Failure;
 use crate::root::key_file;
 use hufu_kernel::{KeyUse, PENDING, hex};
+use hufu_offices::ceremony::{CONFIRMED, confirmed};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -55,6 +56,8 @@ pub struct Begun {
     pub ceremony: String,
     /// Whether it ended at this office.
     pub ended: bool,
+    /// Whether this office has confirmed it and has not heard its end: the pending keys may count at others.
+    pub confirmed: bool,
 }
 
 /// Looks at an office's keys.
@@ -70,6 +73,10 @@ pub fn of(config: &Path) -> Result<Status, Failure> {
     for name in office.keys.names().map_err(Failure::other)? {
         let usage = office.keys.usage(&name).map_err(Failure::other)?;
         let plain = name.strip_prefix(PENDING).unwrap_or(&name);
+        // No key: it marks the others that are pending.
+        if plain == CONFIRMED {
+            continue;
+        }
         let (kind, generation) = numbered(plain);
         let made =
             if dealer { "by a dealer".to_owned() } else { made(requested.iter().find(|key| key.name == kind), kind) };
@@ -77,10 +84,12 @@ pub fn of(config: &Path) -> Result<Status, Failure> {
     }
     let there = |name: &str| keys.iter().any(|key| !key.pending && numbered(&key.name).0 == name);
     let missing = requested.iter().filter(|key| !there(&key.name)).map(|key| key.name.clone()).collect();
+    let confirmed = confirmed(office.keys.as_ref()).map_err(|error| kept::failed(&error))?;
     let begun = kept::begun(&office)?.map(|order| Begun {
         kind: order.order.kind.name(),
         ceremony: hex(order.order.ceremony().as_slice()),
         ended: kept::path(&office, &order).exists(),
+        confirmed: confirmed == Some(order.order.ceremony()),
     });
     let keeper = if is_file { "file" } else { "pkcs11" };
     Ok(Status { office: office.name.to_owned(), root: office.plan.root.name(), keeper, dealer, keys, missing, begun })
@@ -130,8 +139,12 @@ pub fn text(status: &Status) -> String {
         let _ = writeln!(text, "not there yet: {}", status.missing.join(", "));
     }
     if let Some(begun) = &status.begun {
-        let ended = if begun.ended { "ended" } else { "did not end here" };
-        let _ = writeln!(text, "last ceremony: {} {}, which {ended}", begun.kind, &begun.ceremony[..16]);
+        let ended = match (begun.ended, begun.confirmed) {
+            (true, _) => "ended",
+            (false, false) => "did not end here",
+            (false, true) => "this office confirmed: end it with `hufu keys finish` before anything else",
+        };
+        let _ = writeln!(text, "last ceremony: {} {}: {ended}", begun.kind, &begun.ceremony[..16]);
     }
     text
 }

@@ -59,7 +59,8 @@ pub struct Ended {
 /// Takes part, to the end.
 ///
 /// # Errors
-/// [`Failure`] with the office that is to blame or silent, where there is one. Nothing counts then.
+/// [`Failure`] with the office that is to blame or silent, where there is one. Nothing counts here then; elsewhere it may, if this
+/// office had confirmed, which the failure says.
 pub async fn run(options: &Options, tell: impl Fn(&Told) + Send + Sync) -> Result<Ended, Failure> {
     let office = AtOffice::open(&options.config)?;
     let order = order::read(&options.order)?;
@@ -78,18 +79,18 @@ pub async fn run(options: &Options, tell: impl Fn(&Told) + Send + Sync) -> Resul
         PeerCourier::listening(&peers, office.name, &parties, mailbox)
     };
     let courier = courier.map_err(Failure::other)?;
-    kept::begin(&office, &order)?;
+    kept::begin(&office, &order, now)?;
     let (ceremony, first) = Ceremony::begin(setup, now).map_err(|error| kept::failed(&error))?;
     let patience = Patience { round: options.patience, ..Patience::default() };
-    let done = driven(ceremony, first, &courier, patience, |progress| {
+    let done = driven(ceremony, first, &courier, office.clock.as_ref(), patience, |progress| {
         tell(&match progress {
             Progress::Round(round) => Told::Round(round),
-            Progress::Waiting(missing) => Told::Waiting(missing.into_iter().map(str::to_owned).collect()),
+            Progress::Waiting(missing) => Told::Waiting(missing.iter().map(ToString::to_string).collect()),
         });
     })
     .await;
     stage.end().await;
-    ended(&office, &done.map_err(|error| kept::failed(&error))?)
+    ended(&office, &roster, &done.map_err(|error| kept::failed(&error))?)
 }
 
 /// What an office brings to a ceremony.
@@ -99,6 +100,7 @@ fn setup(office: &AtOffice, order: &SignedOrder, roster: &Roster) -> Result<Setu
         order: order.clone(),
         operators: operator::of(&office.plan),
         roster: roster.clone(),
+        before: kept::roster(office)?,
         names: office.names(),
         trust: office.trust()?,
         keys: Arc::clone(&office.keys),
@@ -134,10 +136,11 @@ async fn listen(
 }
 
 /// Keeps the transcript before anything else, then lets the keys count. Each of it can be repeated: `hufu keys finish`.
-pub(super) fn ended(office: &AtOffice, done: &Done) -> Result<Ended, Failure> {
+pub(super) fn ended(office: &AtOffice, roster: &Roster, done: &Done) -> Result<Ended, Failure> {
     let transcript = kept::keep(office, &done.transcript)?;
     done.settle(office.keys.as_ref()).map_err(|error| kept::failed(&error))?;
     let trust = kept::arrive(office, &done.outcome)?;
+    kept::keep_roster(office, done.transcript.order.order.kind, roster)?;
     let hash = transcript::hash(&done.transcript).map_err(|error| kept::failed(&error))?;
     let outcome = arrived_at(done);
     let to_be_copied = trust.as_ref().is_some_and(|(_, in_place)| !in_place);

@@ -152,7 +152,8 @@ pub struct NewOrder {
     /// replace, repair: which office.
     #[arg(long, value_name = "OFFICE")]
     subject: Option<String>,
-    /// rotate: from when the new keys count, +1h or 2026-12-01T02:00:00Z [default: +1h].
+    /// rotate: from when the new keys count, +24h or 2026-12-01T02:00:00Z; 15 minutes or more after --valid, for the nodes to be
+    /// restarted [default: 1 hour after it].
     #[arg(long, value_name = "TIME")]
     effective: Option<String>,
     /// How long offices follow it.
@@ -204,6 +205,9 @@ pub struct Finish {
     /// Another office's transcript [default: what this office has kept itself].
     #[arg(value_name = "TRANSCRIPT")]
     transcript: Option<PathBuf>,
+    /// Destroy the pending keys instead: right only if the ceremony ended at no office.
+    #[arg(long, conflicts_with = "transcript")]
+    abandon: bool,
 }
 
 /// `hufu keys retire`.
@@ -270,6 +274,13 @@ pub fn run_keys(command: Keys) -> Result<ExitCode, Failure> {
         Keys::Roster(asked) => roster(&asked)?,
         Keys::Order { command } => run_order(command)?,
         Keys::Ceremony(asked) => ceremony(asked)?,
+        Keys::Finish(asked) if asked.abandon => {
+            let names = finish::abandon(&asked.config)?;
+            println!(
+                "destroyed: {}",
+                if names.is_empty() { "nothing was pending".to_owned() } else { names.join(", ") }
+            );
+        }
         Keys::Finish(asked) => {
             let ended = finish::run(&asked.config, asked.transcript.as_deref())?;
             print!("{}", take_part::text(&ended, &OfficeFile::read(&asked.config)?.trust));

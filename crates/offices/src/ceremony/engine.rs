@@ -4,11 +4,12 @@ use super::found::Found;
 use super::restore::Restore;
 use super::rotate::Rotate;
 use super::secrets::{Place, Secrets};
-use super::{CeremonyError, Outcome, Setup, own_keys, parties};
+use super::{CeremonyError, Outcome, Setup, Unheard, own_keys, parties};
 use crate::{hpke, sign};
 use hufu_kernel::{Octets, Timestamp, framed};
 use hufu_wire::api::ceremony::{Delivery, Message, Open, Said, SealedPart, Spoken, Transcript, heard};
 use hufu_wire::api::order::{Here, Kind};
+use hufu_wire::api::roster::Roster;
 use hufu_wire::api::trust::verify_ed25519;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -32,6 +33,8 @@ impl Words {
 /// What all have said in a round, and what came sealed to this office.
 pub(super) struct Round {
     pub number: u8,
+    /// When the last of it was heard.
+    pub now: Timestamp,
     pub said: BTreeMap<&'static str, Said>,
     pub secrets: BTreeMap<&'static str, Secrets>,
 }
@@ -81,10 +84,20 @@ pub(super) enum Turn {
 }
 
 impl Protocol {
-    fn open(cx: &Context) -> Result<(Self, Words), CeremonyError> {
+    /// Whether the office's keys stand as they must. Nothing is changed, and what another ceremony left pending is not looked at.
+    fn may_open(setup: &Setup, now: Timestamp) -> Result<(), CeremonyError> {
+        match setup.order.order.kind {
+            Kind::Found => Found::may_open(setup),
+            Kind::Rotate => Rotate::may_open(setup, now).map(|_| ()),
+            Kind::Replace | Kind::Repair => Restore::may_open(setup),
+            Kind::Retire => Err(CeremonyError::Standing("to retire old keys is no ceremony".to_owned())),
+        }
+    }
+
+    fn open(cx: &Context, now: Timestamp) -> Result<(Self, Words), CeremonyError> {
         match cx.setup.order.order.kind {
             Kind::Found => Found::open(cx),
-            Kind::Rotate => Rotate::open(cx),
+            Kind::Rotate => Rotate::open(cx, now),
             Kind::Replace | Kind::Repair => Restore::open(cx),
             Kind::Retire => Err(CeremonyError::Standing("to retire old keys is no ceremony".to_owned())),
         }
@@ -118,6 +131,7 @@ impl Context {
             sealing: self.sealing,
             premises: self.premises,
             generation: None,
+            generations: Vec::new(),
             coins: BTreeMap::new(),
             package: None,
             help: None,
@@ -164,6 +178,8 @@ pub struct Ceremony {
     /// Everybody's key for this ceremony, once all have opened.
     sealing: BTreeMap<&'static str, Octets<32>>,
     waiting: BTreeMap<(u8, &'static str), (Spoken, Option<SealedPart>)>,
+    /// This office has confirmed: whatever happens now, its keys may count at others.
+    confirmed: bool,
 }
 
 impl std::fmt::Debug for Ceremony {
@@ -220,24 +236,24 @@ impl Ceremony {
         if !missing.is_empty() {
             return Err(CeremonyError::Roster(format!("it lacks {}", missing.join(", "))));
         }
-        let own = setup.keys.public("office")?;
-        if setup.roster.get(setup.office).is_none_or(|identity| identity.key.as_slice() != own.0.as_slice()) {
-            return Err(CeremonyError::Roster(format!("it has another key for {} than this office", setup.office)));
-        }
+        own_identity(setup)?;
+        others_identities(setup)?;
         if !parties(&setup.order)?.contains(&setup.office) {
             return Err(CeremonyError::NoParty(setup.office.to_owned()));
         }
-        Ok(())
+        own_keys::nothing_confirmed(setup.keys.as_ref())?;
+        Protocol::may_open(setup, now)
     }
 
-    /// Begins: what this office says first is to be delivered. What another ceremony has left pending is destroyed.
+    /// Begins: what this office says first is to be delivered. What another ceremony has left pending is destroyed, unless this
+    /// office had confirmed it: then nothing begins.
     ///
     /// # Errors
     /// As [`Ceremony::may_begin`], or if the office's keys do not stand as they must.
     pub fn begin(setup: Setup, now: Timestamp) -> Result<(Self, Deliveries), CeremonyError> {
         Self::may_begin(&setup, now)?;
         let parties = parties(&setup.order)?;
-        own_keys::forget_pending(setup.keys.as_ref())?;
+        own_keys::abandon(setup.keys.as_ref())?;
         let (private, public) = hpke::generate(setup.rng.as_ref());
         let sealing = Octets::try_from(public.0.as_slice())
             .map_err(|_| CeremonyError::Own("an X25519 key is not 32 bytes".to_owned()))?;
@@ -245,7 +261,7 @@ impl Ceremony {
         let premises = premises(&setup);
         let transcript = Transcript { order: setup.order.clone(), messages: Vec::new() };
         let cx = Context { setup, id, parties, sealing, premises };
-        let (protocol, words) = Protocol::open(&cx)?;
+        let (protocol, words) = Protocol::open(&cx, now)?;
         let mut ceremony = Self {
             cx,
             private,
@@ -254,6 +270,7 @@ impl Ceremony {
             transcript,
             sealing: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            confirmed: false,
         };
         let said = ceremony.say(words)?;
         Ok((ceremony, said))
@@ -284,10 +301,22 @@ impl Ceremony {
         self.cx.parties.iter().filter(heard).copied().collect()
     }
 
-    /// That those who have not been heard in this round are silent.
+    /// That those who have not been heard in this round are silent; `errors` is what the transport said last of each.
     #[must_use]
-    pub fn silence(&self) -> CeremonyError {
-        CeremonyError::Silent { round: self.round, offices: self.missing() }
+    pub fn silence(&self, errors: &BTreeMap<&'static str, String>) -> CeremonyError {
+        self.told(CeremonyError::Silent { round: self.round, offices: self.unheard(errors) })
+    }
+
+    /// Who has not been heard in this round, with what the transport said last of each.
+    #[must_use]
+    pub fn unheard(&self, errors: &BTreeMap<&'static str, String>) -> Vec<Unheard> {
+        let unheard = |office| Unheard { office, error: errors.get(office).cloned() };
+        self.missing().into_iter().map(unheard).collect()
+    }
+
+    /// An error, with what it means for an office that has confirmed.
+    fn told(&self, error: CeremonyError) -> CeremonyError {
+        if self.confirmed { CeremonyError::Confirmed(Box::new(error)) } else { error }
     }
 
     fn heard(&self) -> Result<Octets<32>, CeremonyError> {
@@ -321,7 +350,12 @@ impl Ceremony {
     ///
     /// # Errors
     /// [`CeremonyError`] naming who misbehaved: the ceremony is over at this office then.
-    pub fn take(&mut self, from: &str, delivery: Delivery) -> Result<Step, CeremonyError> {
+    pub fn take(&mut self, from: &str, delivery: Delivery, now: Timestamp) -> Result<Step, CeremonyError> {
+        let taken = self.hear(from, delivery, now);
+        taken.map_err(|error| self.told(error))
+    }
+
+    fn hear(&mut self, from: &str, delivery: Delivery, now: Timestamp) -> Result<Step, CeremonyError> {
         let misbehaved = |round, what: &str| Err(CeremonyError::misbehaved(round, from, what));
         let Some(office) = self.cx.parties.iter().copied().find(|office| *office == from) else {
             return Err(CeremonyError::NoParty(from.to_owned()));
@@ -351,7 +385,7 @@ impl Ceremony {
             return misbehaved(round, "there is no such round");
         }
         self.waiting.insert((round, office), (spoken, delivery.part));
-        if self.missing().is_empty() { self.turn() } else { Ok(Step::Waiting) }
+        if self.missing().is_empty() { self.turn(now) } else { Ok(Step::Waiting) }
     }
 
     /// Whether this was said before, word for word: a message that was delivered twice.
@@ -361,10 +395,10 @@ impl Ceremony {
     }
 
     /// All have been heard: what follows.
-    fn turn(&mut self) -> Result<Step, CeremonyError> {
+    fn turn(&mut self, now: Timestamp) -> Result<Step, CeremonyError> {
         let mut said = Vec::new();
         while self.missing().is_empty() {
-            let round = self.close_round()?;
+            let round = self.close_round(now)?;
             let Some(protocol) = self.protocol.take() else {
                 return Err(CeremonyError::Own("the ceremony has ended".to_owned()));
             };
@@ -376,6 +410,10 @@ impl Ceremony {
                 Turn::Say(protocol, words) => {
                     self.protocol = Some(*protocol);
                     self.round += 1;
+                    if matches!(words.said, Said::Confirm { .. }) {
+                        own_keys::mark_confirmed(self.cx.setup.keys.as_ref(), &self.cx.id)?;
+                        self.confirmed = true;
+                    }
                     said.extend(self.say(words)?);
                 }
             }
@@ -384,9 +422,9 @@ impl Ceremony {
     }
 
     /// Checks that all have heard the same before, opens what is sealed to this office, and adds the round to the transcript.
-    fn close_round(&mut self) -> Result<Round, CeremonyError> {
+    fn close_round(&mut self, now: Timestamp) -> Result<Round, CeremonyError> {
         let (number, own, before) = (self.round, self.cx.setup.office, self.heard()?);
-        let mut round = Round { number, said: BTreeMap::new(), secrets: BTreeMap::new() };
+        let mut round = Round { number, now, said: BTreeMap::new(), secrets: BTreeMap::new() };
         let mut apart = Vec::new();
         let mut messages = Vec::new();
         for office in &self.cx.parties {
@@ -412,6 +450,39 @@ impl Ceremony {
         }
         Ok(round)
     }
+}
+
+/// Refuses a roster that has other keys for this office than it has itself.
+fn own_identity(setup: &Setup) -> Result<(), CeremonyError> {
+    let office = setup.office;
+    let identity = setup.roster.get(office).ok_or_else(|| CeremonyError::Roster(format!("it lacks {office}")))?;
+    let own = setup.keys.public("office")?;
+    if identity.key.as_slice() != own.0.as_slice() {
+        return Err(CeremonyError::Roster(format!("it has another key for {office} than this office")));
+    }
+    // What is sealed to a node must be for its own eyes: nobody may have slipped in another key beside the right identity.
+    if own_keys::identity_keys(office).iter().any(|(name, _)| *name == "hpke")
+        && identity.sealing != Some(hpke::public(&setup.keys.share("hpke")?)?)
+    {
+        return Err(CeremonyError::Roster(format!("it has another key to seal to {office} than this office")));
+    }
+    Ok(())
+}
+
+/// Refuses a roster in which another office than the one that is replaced has other keys than it had.
+fn others_identities(setup: &Setup) -> Result<(), CeremonyError> {
+    let order = &setup.order.order;
+    let replaced = order.subject.as_deref().filter(|_| order.kind == Kind::Replace);
+    let before = setup.before.as_ref().filter(|before| before.root_id() == setup.roster.root_id());
+    for identity in before.into_iter().flat_map(Roster::identities) {
+        let office = identity.office.as_str();
+        if Some(office) != replaced && setup.roster.get(office) != Some(identity) {
+            let whom = replaced.unwrap_or("nobody");
+            let told = format!("it has other keys for {office} than before, and the order replaces {whom}");
+            return Err(CeremonyError::Roster(told));
+        }
+    }
+    Ok(())
 }
 
 /// The part that the message announces for this office, and no other.

@@ -9,7 +9,7 @@
 use super::engine::{Context, Protocol, Round, Turn, Words};
 use super::joint::{Coin, Flips, Kin, Revealed, checks};
 use super::own_keys::{draw, nothing_but_identity, pending};
-use super::{CeremonyError, Outcome, Role, transcript};
+use super::{CeremonyError, Outcome, Role, Setup, transcript};
 use hufu_kernel::{KeyUse, NodeIndex, Subset};
 use hufu_pairwise::{GenerationOpened, GenerationShared, GroupShares, TagShares};
 use hufu_wire::api::ceremony::{Check, Open, Said};
@@ -54,12 +54,16 @@ fn taggers(own: NodeIndex) -> Kin {
 }
 
 impl Found {
-    pub fn open(cx: &Context) -> Result<(Protocol, Words), CeremonyError> {
-        nothing_but_identity(cx)?;
-        if cx.setup.trust.is_some() {
+    pub fn may_open(setup: &Setup) -> Result<(), CeremonyError> {
+        nothing_but_identity(setup)?;
+        if setup.trust.is_some() {
             let told = "this office has the public half of a trust root already; it is founded once".to_owned();
             return Err(CeremonyError::Standing(told));
         }
+        Ok(())
+    }
+
+    pub fn open(cx: &Context) -> Result<(Protocol, Words), CeremonyError> {
         let mut open = cx.opening();
         draw(cx, &mut open)?;
         let part = match Role::of(cx.setup.office) {

@@ -22,7 +22,7 @@ mod secrets;
 pub mod transcript;
 
 pub use engine::{Ceremony, Deliveries, Done, Step};
-pub use own_keys::identity_keys;
+pub use own_keys::{CONFIRMED, abandon, confirmed, identity_keys};
 
 use hufu_kernel::{KeyError, KeyKeeper, NodeIndex, Octets, Refusal, Rng, Timestamp, framed};
 use hufu_pairwise::{JointError, JointFault};
@@ -43,6 +43,8 @@ pub struct Setup {
     pub operators: Vec<Operator>,
     /// All offices' identities, as this office has pinned them.
     pub roster: Roster,
+    /// The roster of the last ceremony that founded the root or replaced an office, as this office has kept it.
+    pub before: Option<Roster>,
     /// The names under which the service is known.
     pub names: PublicNames,
     /// The trust root's public half; none before it is founded.
@@ -120,13 +122,19 @@ pub enum CeremonyError {
     #[error(transparent)]
     Keys(#[from] KeyError),
     /// Somebody was not heard in time.
-    #[error("round {round}: nothing heard from {}", offices.join(", "))]
+    #[error("round {round}: nothing heard from {}", Unheard::list(offices))]
     Silent {
         /// In which round.
         round: u8,
         /// Who.
-        offices: Vec<&'static str>,
+        offices: Vec<Unheard>,
     },
+    /// Whatever it was, this office had confirmed before it: others may have ended well.
+    #[error(
+        "{0}. This office has confirmed, so its keys may count at others already: begin nothing else, and end this with `hufu keys \
+         finish` and the transcript of an office where it ended"
+    )]
+    Confirmed(Box<CeremonyError>),
     /// Somebody did what they must not.
     #[error("round {round}: {office}: {what}")]
     Misbehaved {
@@ -148,6 +156,30 @@ pub enum CeremonyError {
     /// This office itself could not go on.
     #[error("this office could not go on: {0}")]
     Own(String),
+}
+
+/// An office that has not been heard, and why, as far as the transport knows.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unheard {
+    /// Who.
+    pub office: &'static str,
+    /// What kept this office's last word from it, or its own from coming.
+    pub error: Option<String>,
+}
+
+impl Unheard {
+    fn list(offices: &[Self]) -> String {
+        offices.iter().map(Self::to_string).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl std::fmt::Display for Unheard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.error {
+            Some(error) => write!(f, "{}: {error}", self.office),
+            None => f.write_str(self.office),
+        }
+    }
 }
 
 impl CeremonyError {

@@ -1,8 +1,8 @@
 //! The keys an office draws by itself, and how keys come to count.
 
 use super::engine::Context;
-use super::{CeremonyError, Role};
-use hufu_kernel::{KeyKeeper, KeyUse, Octets, PENDING, Root};
+use super::{CeremonyError, Role, Setup};
+use hufu_kernel::{KeyError, KeyKeeper, KeyUse, Octets, PENDING, Root};
 use hufu_wire::api::ceremony::Open;
 use hufu_wire::jose::{Alg, Jwk, PublicKey, RsaKey};
 
@@ -32,33 +32,87 @@ pub(super) fn pending(name: &str) -> String {
     format!("{PENDING}{name}")
 }
 
-/// Destroys what an unfinished ceremony has left.
-pub(super) fn forget_pending(keys: &dyn KeyKeeper) -> Result<(), CeremonyError> {
-    for name in keys.names()?.iter().filter(|name| name.starts_with(PENDING)) {
-        keys.destroy(name)?;
+/// What stands among an office's pending keys from before it confirms until the end, and holds the ceremony's name: those keys may
+/// count at others already, and be the only copies here.
+pub const CONFIRMED: &str = "confirmed";
+
+/// The ceremony that this office has confirmed and whose end it has not heard.
+///
+/// # Errors
+/// [`CeremonyError::Keys`], [`CeremonyError::Own`].
+pub fn confirmed(keys: &dyn KeyKeeper) -> Result<Option<Octets<32>>, CeremonyError> {
+    let mark = pending(CONFIRMED);
+    if !keys.names()?.contains(&mark) {
+        return Ok(None);
     }
-    Ok(())
+    let broken = |_| CeremonyError::Own(format!("{mark} is not 32 bytes"));
+    Octets::try_from(keys.share(&mark)?.as_slice()).map(Some).map_err(broken)
 }
 
-/// Gives pending keys the names under which they are used.
+/// Writes down that this office confirms: before anybody hears it.
+pub(super) fn mark_confirmed(keys: &dyn KeyKeeper, ceremony: &Octets<32>) -> Result<(), CeremonyError> {
+    Ok(keys.import(&pending(CONFIRMED), KeyUse::Share, ceremony.as_slice())?)
+}
+
+/// Refuses while keys are pending that may count elsewhere.
+pub(super) fn nothing_confirmed(keys: &dyn KeyKeeper) -> Result<(), CeremonyError> {
+    let Some(ceremony) = confirmed(keys)? else { return Ok(()) };
+    let told = format!(
+        "this office has confirmed ceremony {} and has not heard its end: its pending keys may count at others. End it with \
+         `hufu keys finish` and the transcript of an office where it ended; if it ended nowhere, give it up everywhere with \
+         `hufu keys finish --abandon`",
+        hufu_kernel::hex(&ceremony.as_slice()[..8])
+    );
+    Err(CeremonyError::Standing(told))
+}
+
+/// Destroys what an unfinished ceremony has left, confirmed or not: right only if it ended nowhere. Returns the names.
+///
+/// # Errors
+/// [`CeremonyError::Keys`].
+pub fn abandon(keys: &dyn KeyKeeper) -> Result<Vec<String>, CeremonyError> {
+    let mark = pending(CONFIRMED);
+    let mut forgotten = Vec::new();
+    for name in keys.names()?.into_iter().filter(|name| name.starts_with(PENDING) && *name != mark) {
+        keys.destroy(&name)?;
+        forgotten.extend(name.strip_prefix(PENDING).map(str::to_owned));
+    }
+    // Last: whoever is interrupted here abandons it again, and begins nothing else before.
+    keys.destroy(&mark)?;
+    Ok(forgotten)
+}
+
+/// Gives pending keys the names under which they are used. Nothing is changed unless all of these are free.
 pub(super) fn settle(keys: &dyn KeyKeeper) -> Result<Vec<String>, CeremonyError> {
-    let names = keys.names()?;
-    let pairs: Vec<(String, String)> =
-        names.iter().filter_map(|name| Some((name.clone(), name.strip_prefix(PENDING)?.to_owned()))).collect();
-    // A share that a repair found to be another one.
-    for (_, name) in pairs.iter().filter(|(_, name)| name.ends_with("-share") && names.contains(name)) {
+    let (names, mark) = (keys.names()?, pending(CONFIRMED));
+    let pairs: Vec<(String, String)> = names
+        .iter()
+        .filter(|name| **name != mark)
+        .filter_map(|name| Some((name.clone(), name.strip_prefix(PENDING)?.to_owned())))
+        .collect();
+    // A share that a repair found to be another one gives way.
+    let (shares, taken): (Vec<&String>, Vec<&String>) = pairs
+        .iter()
+        .map(|(_, name)| name)
+        .filter(|name| names.contains(name))
+        .partition(|name| ["frost-share", "tag-share"].contains(&name.as_str()));
+    if let Some(name) = taken.first() {
+        return Err(KeyError::Taken((*name).clone()).into());
+    }
+    for name in shares {
         keys.destroy(name)?;
     }
     keys.rename(&pairs)?;
+    keys.destroy(&mark)?;
     Ok(pairs.into_iter().map(|(_, name)| name).collect())
 }
 
 /// Refuses where anything but the identity is there already: a ceremony makes keys, it replaces none.
-pub(super) fn nothing_but_identity(cx: &Context) -> Result<(), CeremonyError> {
-    let identity = identity_keys(cx.setup.office);
-    let names = cx.setup.keys.names()?;
-    let other: Vec<&str> =
-        names.iter().map(String::as_str).filter(|name| !identity.iter().any(|(known, _)| known == name)).collect();
+pub(super) fn nothing_but_identity(setup: &Setup) -> Result<(), CeremonyError> {
+    let identity = identity_keys(setup.office);
+    let names = setup.keys.names()?;
+    let known = |name: &&str| name.starts_with(PENDING) || identity.iter().any(|(known, _)| known == name);
+    let other: Vec<&str> = names.iter().map(String::as_str).filter(|name| !known(name)).collect();
     if other.is_empty() {
         return Ok(());
     }

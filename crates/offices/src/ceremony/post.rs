@@ -1,8 +1,8 @@
 //! How what is said in a ceremony gets to the others: a transport that may fail and be repeated, and the loop around it.
 
-use super::{Ceremony, CeremonyError, Deliveries, Done, Step};
+use super::{Ceremony, CeremonyError, Deliveries, Done, Step, Unheard};
 use async_trait::async_trait;
-use hufu_kernel::Octets;
+use hufu_kernel::{Clock, Octets};
 use hufu_wire::api::ceremony::{Arrived, Delivery};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -48,8 +48,8 @@ impl Default for Patience {
 pub enum Progress {
     /// A round begins.
     Round(u8),
-    /// These have not been heard.
-    Waiting(Vec<&'static str>),
+    /// These have not been heard, and this is known of why.
+    Waiting(Vec<Unheard>),
 }
 
 /// Drives a ceremony to its end.
@@ -60,16 +60,19 @@ pub async fn run(
     mut ceremony: Ceremony,
     first: Deliveries,
     courier: &dyn Courier,
+    clock: &dyn Clock,
     patience: Patience,
     mut told: impl FnMut(Progress) + Send,
 ) -> Result<Done, CeremonyError> {
     let mut out: VecDeque<(&'static str, Delivery)> = first.into();
     let mut began = Instant::now();
-    let mut missing = Vec::new();
+    let (mut missing, mut errors) = (Vec::new(), Errors::new());
     told(Progress::Round(ceremony.round()));
     loop {
-        deliver(&mut out, courier).await;
-        let collected = courier.collect(ceremony.id(), ceremony.round()).await.unwrap_or_else(|error| {
+        deliver(&mut out, courier, &mut errors).await;
+        let collected = courier.collect(ceremony.id(), ceremony.round()).await;
+        let asking = collected.as_ref().err().map(|error| format!("this office cannot ask itself what came: {error}"));
+        let collected = collected.unwrap_or_else(|error| {
             tracing::debug!(%error, "nothing could be collected");
             Vec::new()
         });
@@ -79,7 +82,7 @@ pub async fn run(
             if !ceremony.parties().contains(&from.as_str()) {
                 continue;
             }
-            match ceremony.take(&from, delivery)? {
+            match ceremony.take(&from, delivery, clock.now())? {
                 Step::Waiting => {}
                 Step::Say(said) => {
                     out.extend(said);
@@ -92,25 +95,38 @@ pub async fn run(
         if news {
             continue;
         }
-        let now = ceremony.missing();
+        let known = known(&ceremony, &errors, asking.as_ref());
+        let now = ceremony.unheard(&known);
         if now != missing {
             missing = now;
             told(Progress::Waiting(missing.clone()));
         }
         if began.elapsed() >= patience.round {
-            return Err(ceremony.silence());
+            return Err(ceremony.silence(&known));
         }
         tokio::time::sleep(patience.pause).await;
     }
 }
 
+/// What the transport said last of each office.
+type Errors = BTreeMap<&'static str, String>;
+
+/// Why each office is not heard: it could not be reached, or this one does not learn what came.
+fn known(ceremony: &Ceremony, errors: &Errors, asking: Option<&String>) -> Errors {
+    let why = |office| Some((office, errors.get(office).or(asking)?.clone()));
+    ceremony.missing().into_iter().filter_map(why).collect()
+}
+
 /// One try for everything that is on its way.
-async fn deliver(out: &mut VecDeque<(&'static str, Delivery)>, courier: &dyn Courier) {
+async fn deliver(out: &mut VecDeque<(&'static str, Delivery)>, courier: &dyn Courier, errors: &mut Errors) {
     for _ in 0..out.len() {
         let Some((to, delivery)) = out.pop_front() else { return };
         if let Err(error) = courier.bring(to, &delivery).await {
             tracing::debug!(to, %error, "a delivery waits");
+            errors.insert(to, error);
             out.push_back((to, delivery));
+        } else {
+            errors.remove(to);
         }
     }
 }
@@ -123,11 +139,11 @@ async fn farewell(
     courier: &dyn Courier,
     patience: Patience,
 ) -> Result<Done, CeremonyError> {
-    let began = Instant::now();
-    deliver(&mut out, courier).await;
+    let (began, mut errors) = (Instant::now(), Errors::new());
+    deliver(&mut out, courier, &mut errors).await;
     while !out.is_empty() && began.elapsed() < patience.farewell {
         tokio::time::sleep(patience.pause).await;
-        deliver(&mut out, courier).await;
+        deliver(&mut out, courier, &mut errors).await;
     }
     let unheard: Vec<&str> = out.iter().map(|(to, _)| *to).collect();
     if !unheard.is_empty() {

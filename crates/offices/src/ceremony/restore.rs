@@ -11,7 +11,7 @@
 use super::engine::{Context, Protocol, Round, Turn, Words};
 use super::joint::{Kin, check_value, checks, same_keys};
 use super::own_keys::{draw, nothing_but_identity, pending};
-use super::{CeremonyError, Outcome, Role, transcript};
+use super::{CeremonyError, Outcome, Role, Setup, transcript};
 use crate::key_names;
 use hufu_kernel::{Bytes, KeyUse, NodeIndex, Octets, Secret, Subset, framed};
 use hufu_pairwise::{GroupShares, HelpCommitments, Helping, JointError, SharedKey, TagShares, help, repaired};
@@ -19,7 +19,7 @@ use hufu_wire::api::ceremony::{Check, HelpParts, Open, Said};
 use hufu_wire::api::order::Kind;
 use hufu_wire::api::roster::tagger_name;
 use hufu_wire::api::trust::{Trust, node_name};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use zeroize::Zeroizing;
 
 type Opens = BTreeMap<&'static str, Open>;
@@ -44,8 +44,8 @@ pub(super) enum Part {
     Subject(BTreeMap<&'static str, super::secrets::Secrets>),
     /// It helps.
     Helper(Helper),
-    /// It has given its sum; these are the keys that it handed over.
-    Helped(Vec<String>),
+    /// It has given its sum.
+    Helped,
     /// It hears that the trust root changes.
     Witness,
 }
@@ -53,8 +53,6 @@ pub(super) enum Part {
 pub(super) struct Helper {
     mending: Mending,
     given: Secret<32>,
-    /// The keys that it hands over.
-    handed: Vec<String>,
 }
 
 enum Mending {
@@ -72,8 +70,8 @@ struct Around {
 }
 
 impl Around {
-    fn of(cx: &Context) -> Option<Self> {
-        let subject = cx.setup.order.order.subject.as_deref()?;
+    fn of(setup: &Setup) -> Option<Self> {
+        let subject = setup.order.order.subject.as_deref()?;
         match Role::of(subject) {
             Role::Node(lost) => Some(Self { subject: node_name(lost), lost, kin: node_name, nodes: true }),
             Role::Tagger(lost) => Some(Self { subject: tagger_name(lost), lost, kin: tagger_name, nodes: false }),
@@ -94,13 +92,13 @@ impl Around {
     }
 }
 
-fn trust(cx: &Context) -> Result<&Trust, CeremonyError> {
+fn trust(setup: &Setup) -> Result<&Trust, CeremonyError> {
     let told = "this office has no public half of a trust root (the configuration's `trust`)";
-    cx.setup.trust.as_ref().ok_or_else(|| CeremonyError::Standing(told.to_owned()))
+    setup.trust.as_ref().ok_or_else(|| CeremonyError::Standing(told.to_owned()))
 }
 
 fn public_shares(cx: &Context, around: Around) -> Result<[Octets<32>; 3], CeremonyError> {
-    let trust = trust(cx)?;
+    let trust = trust(&cx.setup)?;
     if around.nodes {
         return Ok(trust.group_shares);
     }
@@ -110,20 +108,78 @@ fn public_shares(cx: &Context, around: Around) -> Result<[Octets<32>; 3], Ceremo
     Ok([one.map_err(broken)?, two.map_err(broken)?, three.map_err(broken)?])
 }
 
-/// The keys that a helper has in common with the lost node, in every generation.
-fn handed(cx: &Context, around: Around, helper: NodeIndex) -> Result<Vec<String>, CeremonyError> {
+/// The generations of K_A that both helpers say they hold, oldest first. What only one of them holds is on its way out (`hufu keys
+/// retire` at one of two); the newest must be the same, or one of them has not finished a rotation.
+fn agreed(around: Around, opens: &Opens) -> Result<Vec<u32>, CeremonyError> {
     if !around.nodes {
         return Ok(Vec::new());
     }
+    let mut offices = Vec::new();
+    let mut all: Vec<BTreeSet<u32>> = Vec::new();
+    for (_, helper) in around.helpers() {
+        offices.push(helper);
+        all.push(opens.get(helper).into_iter().flat_map(|open| open.generations.iter().copied()).collect());
+    }
+    match all.as_slice() {
+        [one, two] if !one.is_empty() && one.last() == two.last() => Ok(one.intersection(two).copied().collect()),
+        _ => {
+            let what = "the newest generation of K_A: finish the last rotation there (hufu keys finish)".to_owned();
+            Err(CeremonyError::Apart { offices, what })
+        }
+    }
+}
+
+/// Exactly the keys that a helper hands over: those it has in common with the lost node.
+fn due(around: Around, helper: NodeIndex, generations: &[u32]) -> Result<BTreeSet<String>, CeremonyError> {
+    if !around.nodes {
+        return Ok(BTreeSet::new());
+    }
     let shared = Subset::ALL.into_iter().find(|s| s.held_by(helper) && s.held_by(around.lost));
     let shared = shared.ok_or_else(|| CeremonyError::Own("two nodes share a subset".to_owned()))?;
-    let names = cx.setup.keys.names()?;
-    let mut handed = vec![format!("kp-{}", shared.name()), format!("peer-{}", shared.name())];
-    for generation in key_names::generations(helper, names.iter().map(String::as_str)) {
-        handed.push(key_names::sub_key(shared, generation));
-        handed.extend(Some(key_names::zero(generation)).filter(|zero| names.contains(zero)));
+    let mut due = BTreeSet::from([format!("kp-{}", shared.name()), format!("peer-{}", shared.name())]);
+    for generation in generations {
+        due.insert(key_names::sub_key(shared, *generation));
+        // Z leads to a generation from the one before.
+        if generation.checked_sub(1).is_some_and(|before| generations.contains(&before)) {
+            due.insert(key_names::zero(*generation));
+        }
     }
-    Ok(handed)
+    Ok(due)
+}
+
+/// Refuses whoever hands over another key than is theirs to hand over, and a helper that leaves one out: a name that nobody expects
+/// would be a key of their choice in this office's keeper.
+fn exactly(
+    around: Around,
+    handed: &BTreeMap<&'static str, super::secrets::Secrets>,
+    generations: &[u32],
+) -> Result<(), CeremonyError> {
+    let newest = generations.last().copied().unwrap_or_default();
+    for (office, secrets) in handed {
+        let helper = around.helper(office);
+        let due = helper.map(|index| due(around, index, generations)).transpose()?.unwrap_or_default();
+        if let Some(key) = secrets.wrapped.keys().find(|key| !due.contains(*key)) {
+            return Err(CeremonyError::misbehaved(2, office, format!("{key:?} is not its to hand over")));
+        }
+        let past = |generation: &u32| helper.is_some() && (1..=newest).contains(generation);
+        if let Some(generation) = secrets.since.keys().find(|generation| !past(generation)) {
+            let what = format!("says from when generation {generation} counts, which is none");
+            return Err(CeremonyError::misbehaved(2, office, what));
+        }
+    }
+    for (index, helper) in around.helpers() {
+        let secrets = handed.get(helper);
+        let lacks = |key: &String| secrets.is_none_or(|secrets| !secrets.wrapped.contains_key(key));
+        if let Some(key) = due(around, index, generations)?.into_iter().find(lacks) {
+            return Err(CeremonyError::misbehaved(2, helper, format!("does not hand over {key}")));
+        }
+        let lacks = |generation: &&u32| secrets.is_none_or(|secrets| !secrets.since.contains_key(generation));
+        if let Some(generation) = generations.iter().filter(|generation| **generation > 0).find(lacks) {
+            let what = format!("does not say from when generation {generation} counts");
+            return Err(CeremonyError::misbehaved(2, helper, what));
+        }
+    }
+    Ok(())
 }
 
 fn aad(cx: &Context, key: &str, from: &str, to: &str) -> Vec<u8> {
@@ -131,14 +187,29 @@ fn aad(cx: &Context, key: &str, from: &str, to: &str) -> Vec<u8> {
 }
 
 impl Restore {
+    pub fn may_open(setup: &Setup) -> Result<(), CeremonyError> {
+        trust(setup)?;
+        if setup.order.order.subject.as_deref() == Some(setup.office) {
+            return if setup.order.order.kind == Kind::Replace { nothing_but_identity(setup) } else { Ok(()) };
+        }
+        let around = Around::of(setup);
+        let Some((around, own)) = around.and_then(|around| Some((around, around.helper(setup.office)?))) else {
+            return Ok(());
+        };
+        setup.keys.share(if around.nodes { "frost-share" } else { "tag-share" })?;
+        let names = setup.keys.names()?;
+        if around.nodes && key_names::generations(own, names.iter().map(String::as_str)).is_empty() {
+            return Err(CeremonyError::Standing("this node has no K_A to hand over".to_owned()));
+        }
+        Ok(())
+    }
+
     pub fn open(cx: &Context) -> Result<(Protocol, Words), CeremonyError> {
-        trust(cx)?;
         let mut open = cx.opening();
         let subject = cx.setup.order.order.subject.as_deref() == Some(cx.setup.office);
-        let around = Around::of(cx);
+        let around = Around::of(&cx.setup);
         let part = if subject {
             if cx.setup.order.order.kind == Kind::Replace {
-                nothing_but_identity(cx)?;
                 draw(cx, &mut open)?;
             }
             open.wrapping = Some(cx.setup.keys.wrapping_key()?);
@@ -166,8 +237,8 @@ impl Restore {
                 (Self::Checked(opens), Words::of(Said::Check(Box::new(check))))
             }
             Self::Checked(opens) => {
-                if let Some(around) = Around::of(cx) {
-                    same_copies(around, &checks(&round)?)?;
+                if let Some(around) = Around::of(&cx.setup) {
+                    same_copies(around, &opens, &checks(&round)?)?;
                 }
                 let outcome = outcome(cx, &opens)?;
                 let words = Words::of(Said::Confirm { outcome: outcome.hash() });
@@ -198,18 +269,18 @@ fn begin(cx: &Context, around: Around, own: NodeIndex, open: &mut Open) -> Resul
         (Mending::Tag(mending), help)
     };
     open.help = Some(HelpParts { kept: help.commitments.kept, given: help.commitments.given });
-    let handed = handed(cx, around, own)?;
     if around.nodes {
         let names = cx.setup.keys.names()?;
-        open.generation = key_names::generations(own, names.iter().map(String::as_str)).last().copied();
+        open.generations = key_names::generations(own, names.iter().map(String::as_str));
+        open.generation = open.generations.last().copied();
     }
-    Ok(Helper { mending, given: help.given, handed })
+    Ok(Helper { mending, given: help.given })
 }
 
 /// Round 2: a part for the other helper, wrapped keys for the office that lost them.
 fn hand(cx: &Context, part: &Part, opens: &Opens) -> Result<Words, CeremonyError> {
     let mut words = Words::of(Said::Parts);
-    let (Part::Helper(helper), Some(around)) = (part, Around::of(cx)) else { return Ok(words) };
+    let (Part::Helper(helper), Some(around)) = (part, Around::of(&cx.setup)) else { return Ok(words) };
     let own = cx.setup.office;
     for (_, other) in around.helpers().filter(|(_, name)| *name != own) {
         words.secrets.entry(other).or_default().given = Some(Octets(*helper.given.expose()));
@@ -218,9 +289,10 @@ fn hand(cx: &Context, part: &Part, opens: &Opens) -> Result<Words, CeremonyError
     let missing = || CeremonyError::misbehaved(1, around.subject, "does not say how keys are wrapped for it");
     let wrapping = wrapping.ok_or_else(missing)?;
     let secrets = words.secrets.entry(around.subject).or_default();
-    for key in &helper.handed {
-        let wrapped = cx.setup.keys.wrap(key, &wrapping.0, &aad(cx, key, own, around.subject))?;
-        secrets.wrapped.insert(key.clone(), wrapped);
+    let generations = agreed(around, opens)?;
+    for key in own_due(cx, around, &generations)? {
+        let wrapped = cx.setup.keys.wrap(&key, &wrapping.0, &aad(cx, &key, own, around.subject))?;
+        secrets.wrapped.insert(key, wrapped);
     }
     if around.nodes {
         for name in cx.setup.keys.names()? {
@@ -234,11 +306,21 @@ fn hand(cx: &Context, part: &Part, opens: &Opens) -> Result<Words, CeremonyError
     Ok(words)
 }
 
+/// The keys that this office, a helper, hands over.
+fn own_due(cx: &Context, around: Around, generations: &[u32]) -> Result<BTreeSet<String>, CeremonyError> {
+    around.helper(cx.setup.office).map_or_else(|| Ok(BTreeSet::new()), |own| due(around, own, generations))
+}
+
 /// Round 3: the sum for the office that lost its share.
 fn sum(cx: &Context, part: Part, opens: Opens, round: Round) -> Result<(Restore, Words), CeremonyError> {
     let mut words = Words::of(Said::Parts);
-    let part = match (part, Around::of(cx)) {
-        (Part::Subject(_), _) => Part::Subject(round.secrets),
+    let part = match (part, Around::of(&cx.setup)) {
+        (Part::Subject(_), around) => {
+            if let Some(around) = around {
+                exactly(around, &round.secrets, &agreed(around, &opens)?)?;
+            }
+            Part::Subject(round.secrets)
+        }
         (Part::Helper(helper), Some(around)) => {
             let other = around.helpers().find(|(_, name)| *name != cx.setup.office);
             let (_, other) = other.ok_or_else(|| CeremonyError::Own("a helper is alone".to_owned()))?;
@@ -252,7 +334,7 @@ fn sum(cx: &Context, part: Part, opens: Opens, round: Round) -> Result<(Restore,
             };
             let sum = sum.map_err(around.error(round.number))?;
             words.secrets.entry(around.subject).or_default().sum = Some(Octets(*sum.expose()));
-            Part::Helped(helper.handed)
+            Part::Helped
         }
         (other, _) => other,
     };
@@ -268,7 +350,7 @@ fn help_of(opens: &Opens, helper: &'static str) -> Result<HelpCommitments, Cerem
 /// Round 4: the office that lost its keys has them again, pending; helpers show their copies.
 fn check(cx: &Context, part: Part, opens: &Opens, round: &Round) -> Result<Check, CeremonyError> {
     let mut check = Check::default();
-    let Some(around) = Around::of(cx) else { return Ok(check) };
+    let Some(around) = Around::of(&cx.setup) else { return Ok(check) };
     match part {
         Part::Subject(handed) => {
             take_share(cx, around, opens, round)?;
@@ -281,8 +363,8 @@ fn check(cx: &Context, part: Part, opens: &Opens, round: &Round) -> Result<Check
             }
             take_since(cx, &handed, &held)?;
         }
-        Part::Helped(handed) => {
-            for key in handed {
+        Part::Helped => {
+            for key in own_due(cx, around, &agreed(around, opens)?)? {
                 check.keys.insert(key.clone(), check_value(cx, &key, &key)?);
             }
         }
@@ -303,7 +385,7 @@ fn take_share(cx: &Context, around: Around, opens: &Opens, round: &Round) -> Res
     let shares = public_shares(cx, around)?;
     let (name, bytes) = if around.nodes {
         let share = mended::<GroupShares>(around, &sums, &commitments, &shares)?;
-        let parts = [&[around.lost.get()], share.expose().as_slice(), trust(cx)?.group_key.as_slice()];
+        let parts = [&[around.lost.get()], share.expose().as_slice(), trust(&cx.setup)?.group_key.as_slice()];
         ("frost-share", Zeroizing::new(parts.concat()))
     } else {
         let share = mended::<TagShares>(around, &sums, &commitments, &shares)?;
@@ -365,19 +447,26 @@ fn take_since(
     Ok(())
 }
 
-/// Refuses unless the lost node shows the same of every key as those who handed it over.
-fn same_copies(around: Around, checks: &BTreeMap<&'static str, Check>) -> Result<(), CeremonyError> {
+/// Refuses unless the lost node shows the same of every key that is due as those who handed it over, and nobody shows another.
+fn same_copies(around: Around, opens: &Opens, checks: &BTreeMap<&'static str, Check>) -> Result<(), CeremonyError> {
+    let generations = agreed(around, opens)?;
     let mut holders: BTreeMap<String, Vec<&'static str>> = BTreeMap::new();
-    for (_, helper) in around.helpers() {
-        for key in checks.get(helper).into_iter().flat_map(|check| check.keys.keys()) {
-            holders.entry(key.clone()).or_insert_with(|| vec![around.subject]).push(helper);
+    for (index, helper) in around.helpers() {
+        for key in due(around, index, &generations)? {
+            holders.entry(key).or_insert_with(|| vec![around.subject]).push(helper);
+        }
+    }
+    for (office, check) in checks {
+        let own = |key: &String| holders.get(key).is_some_and(|holders| holders.contains(office));
+        if let Some(key) = check.keys.keys().find(|key| !own(key)) {
+            return Err(CeremonyError::misbehaved(4, office, format!("shows {key:?}, which is not its to show")));
         }
     }
     same_keys(checks, &holders.into_iter().collect::<Vec<_>>())
 }
 
 fn outcome(cx: &Context, opens: &Opens) -> Result<Outcome, CeremonyError> {
-    let trust = trust(cx)?;
+    let trust = trust(&cx.setup)?;
     let trust = match cx.setup.order.order.kind {
         Kind::Replace => {
             let subject = cx.setup.order.order.subject.as_deref().unwrap_or_default();

@@ -68,7 +68,10 @@ pub(super) fn replaced(trust: &Trust, roster: &Roster, opens: &Opens, subject: &
     .into_iter()
     .chain(NodeIndex::ALL.map(|index| (node_name(index), trust.node(index).signing)))
     {
-        if identity(roster, office)? != key {
+        let sealing = NodeIndex::ALL.into_iter().find(|index| node_name(*index) == office);
+        let sealing = sealing.map(|index| &trust.node(index).sealing);
+        let sealed = roster.get(office).and_then(|identity| identity.sealing.as_ref());
+        if identity(roster, office)? != key || sealing.is_some_and(|sealing| sealed != Some(sealing)) {
             let told = format!("it has another key for {office} than the trust root, and the order replaces {subject}");
             return Err(CeremonyError::Roster(told));
         }

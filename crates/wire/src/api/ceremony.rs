@@ -58,6 +58,9 @@ pub struct Open {
     /// The generation of K_A in use.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub generation: Option<u32>,
+    /// All generations of K_A that a helper holds, for the node that lost them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub generations: Vec<u32>,
     /// Commitments of coin flips, by key.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub coins: BTreeMap<String, Octets<32>>,

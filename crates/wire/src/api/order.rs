@@ -44,6 +44,9 @@ impl Kind {
     }
 }
 
+/// Seconds that are for restarting three nodes, between the end of a rotation's order and the time from which its keys count.
+pub const RESTART: i64 = 15 * 60;
+
 /// Why an order is not followed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum OrderError {
@@ -56,6 +59,13 @@ pub enum OrderError {
     /// A rotation without the time from which it counts, or such a time in another order.
     #[error("an order to rotate has a time from which the new keys count, and no other order has one")]
     Effective,
+    /// A rotation that would count before its nodes have the new keys in memory.
+    #[error(
+        "the new keys would count from {0} on; nodes are restarted before that, so it must be {min} minutes or more after the time \
+         until which the order is followed",
+        min = RESTART / 60
+    )]
+    Soon(Timestamp),
     /// For another trust root or another roster.
     #[error("this order is for another {0}")]
     Elsewhere(&'static str),
@@ -113,7 +123,7 @@ impl Order {
     /// Whether it is an order at all.
     ///
     /// # Errors
-    /// [`OrderError::Subject`], [`OrderError::Effective`].
+    /// [`OrderError::Subject`], [`OrderError::Effective`], [`OrderError::Soon`].
     pub fn check(&self) -> Result<(), OrderError> {
         let named = self.subject.as_deref().map(|office| OFFICES.contains(&office));
         if named != self.kind.has_subject().then_some(true) {
@@ -122,7 +132,11 @@ impl Order {
         if self.effective.is_some() != (self.kind == Kind::Rotate) {
             return Err(OrderError::Effective);
         }
-        Ok(())
+        // Whoever signs a time that passes while nodes are without the new keys would stop every sign-in.
+        match self.effective {
+            Some(effective) if effective < self.not_after + RESTART => Err(OrderError::Soon(effective)),
+            _ => Ok(()),
+        }
     }
 
     fn framed(&self) -> Vec<u8> {
@@ -327,12 +341,16 @@ mod tests {
             (Order { roster: Octets([9; 32]), ..order() }, OrderError::Elsewhere("roster")),
             (Order { not_after: NOW, ..order() }, OrderError::Over(NOW)),
             (Order { effective: None, ..order() }, OrderError::Effective),
+            (Order { effective: Some(NOW - 1), ..order() }, OrderError::Soon(NOW - 1)),
+            (Order { effective: Some(NOW + 60 + RESTART - 1), ..order() }, OrderError::Soon(NOW + 60 + RESTART - 1)),
+            (Order { not_after: Timestamp(i64::MAX), ..order() }, OrderError::Soon(NOW + 3600)),
             (Order { kind: Kind::Retire, ..order() }, OrderError::Effective),
             (Order { kind: Kind::Repair, ..order() }, OrderError::Subject("repair")),
             (Order { subject: Some("node-1".into()), ..order() }, OrderError::Subject("rotate")),
         ] {
             assert_eq!(followed(&signers.sign(&order, &[0, 1]), &signers.operators(), NOW), Err(refused));
         }
+        assert_eq!(Order { effective: Some(NOW + 60 + RESTART), ..order() }.check(), Ok(()));
         let nobody = Order { kind: Kind::Repair, subject: Some("node-4".into()), effective: None, ..order() };
         assert_eq!(nobody.check(), Err(OrderError::Subject("repair")));
     }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod attacks;
 mod world;
 
 use hufu_kernel::{KeyKeeper, KeyStore, KeyUse, NodeIndex, Octets, Rng, SeededRng, Subset, Timestamp};
@@ -11,7 +12,7 @@ use hufu_wire::api::ceremony::Delivery;
 use hufu_wire::api::order::Kind;
 use hufu_wire::api::roster::{OFFICES, tagger_name};
 use hufu_wire::api::trust::node_name;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use world::{Ran, World};
 
 fn founded(seed: u64) -> World {
@@ -145,8 +146,12 @@ fn silence_names_who_is_silent() {
     let world = World::new(7);
     let order = world.order(Kind::Found, None);
     let (ceremony, _) = world.begin("front", &order).unwrap();
-    let CeremonyError::Silent { round: 1, offices } = ceremony.silence() else { panic!("another error") };
-    assert_eq!(offices, OFFICES[..10]);
+    let known = BTreeMap::from([("node-2", "connection refused".to_owned())]);
+    let silence = ceremony.silence(&known);
+    let told = silence.to_string();
+    assert!(told.contains("nothing heard from node-1, node-2: connection refused, node-3, "), "{told}");
+    let CeremonyError::Silent { round: 1, offices } = silence else { panic!("another error") };
+    assert_eq!(offices.iter().map(|unheard| unheard.office).collect::<Vec<_>>(), OFFICES[..10]);
 }
 
 #[test]
