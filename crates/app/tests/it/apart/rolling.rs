@@ -8,7 +8,8 @@ use rustix::process::{Signal, kill_process};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 const PASSWORD: &str = "27182845";
 const PEOPLE: usize = 4;
