@@ -122,7 +122,7 @@ async fn every_method_reaches_its_own_path() {
     ask!(post.keep_contact, post.notify, post.forget);
     let _ = uniqueness.confirmation(&EnrolmentId::from([1; 16])).await;
     let _ = registry.admitted(&ListAdmitted { after: String::new() }).await;
-    let activate = json!({ "confirmation": signed(), "reports": [] });
+    let activate = json!({ "confirmation": signed(), "reports": [], "ready": [] });
     let _ = node.activate(&serde_json::from_value(activate).unwrap()).await;
     let seen: BTreeSet<String> = seen.lock().unwrap().iter().cloned().collect();
     assert_eq!(seen.len(), MAY.len());
