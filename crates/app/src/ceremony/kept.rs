@@ -1,7 +1,8 @@
 //! What is kept of a ceremony at an office: which one was begun last, since that one's keys are pending; and the transcript of each
 //! that ended.
 
-use super::office::AtOffice;
+use super::office::{AtOffice, kept_in};
+use crate::deployment::office_file::OfficeFile;
 use crate::failure::Failure;
 use crate::files;
 use hufu_kernel::{Timestamp, hex};
@@ -70,7 +71,15 @@ pub fn begin(office: &AtOffice, order: &SignedOrder, now: Timestamp) -> Result<(
 /// # Errors
 /// [`Failure::Unreadable`].
 pub fn roster(office: &AtOffice) -> Result<Option<Roster>, Failure> {
-    let path = office.kept().join(ROSTER);
+    roster_of(&office.file)
+}
+
+/// As [`roster`], of an office whose keys are not opened.
+///
+/// # Errors
+/// [`Failure::Unreadable`].
+pub fn roster_of(file: &OfficeFile) -> Result<Option<Roster>, Failure> {
+    let path = kept_in(file).join(ROSTER);
     let Some(bytes) = files::read(&path)? else { return Ok(None) };
     Roster::parse(&bytes).map(Some).map_err(|error| Failure::unreadable(&path, error))
 }

@@ -78,6 +78,7 @@ impl AtOffice {
     /// As [`AtOffice::open`].
     pub fn look(config: &Path) -> Result<Self, Failure> {
         let file = OfficeFile::read(config)?;
+        own_user(file.data())?;
         let name = OFFICES.into_iter().find(|office| *office == file.office);
         let name = name.ok_or_else(|| Failure::unreadable(config, format!("{} has no keys", file.office)))?;
         let plan = Plan::read(&file.deployment)?;
@@ -129,7 +130,12 @@ impl AtOffice {
     /// The folder of what is kept of ceremonies.
     #[must_use]
     pub fn kept(&self) -> PathBuf {
-        // Without the dots that a configuration may have in it: people read this path.
-        self.file.data().components().collect::<PathBuf>().join(KEPT)
+        kept_in(&self.file)
     }
+}
+
+/// The folder of what is kept of ceremonies at the office of this configuration.
+pub(super) fn kept_in(file: &OfficeFile) -> PathBuf {
+    // Without the dots that a configuration may have in it: people read this path.
+    file.data().components().collect::<PathBuf>().join(KEPT)
 }

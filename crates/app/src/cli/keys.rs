@@ -10,7 +10,9 @@ use crate::deployment::office_file::OfficeFile;
 use crate::deployment::plan::Plan;
 use crate::deployment::users::Users;
 use crate::failure::Failure;
+use crate::keys::pkcs11;
 use clap::{Args, Subcommand, ValueEnum};
+use cryptoki::types::AuthPin;
 use hufu_kernel::OsRng;
 use hufu_offices::ceremony::transcript;
 use hufu_wire::api::order::Kind;
@@ -18,6 +20,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// `hufu operator`.
 #[derive(Debug, Subcommand)]
@@ -227,9 +230,12 @@ pub struct Trust {
     /// The configuration of the office that hands keys over.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// The file with the PIN of its token's security officer.
+    /// The file with the PIN of its token's security officer [default: it is typed].
     #[arg(long, value_name = "FILE")]
-    officer_pin_file: PathBuf,
+    officer_pin_file: Option<PathBuf>,
+    /// The roster that pins that identity and its wrapping key [default: the office's own].
+    #[arg(long, value_name = "FILE")]
+    roster: Option<PathBuf>,
     /// The identity.json of the office that shall have them.
     #[arg(value_name = "IDENTITY")]
     identity: PathBuf,
@@ -270,6 +276,9 @@ pub fn run_keys(command: Keys) -> Result<ExitCode, Failure> {
             let (path, identity) = identity::make(&office)?;
             println!("{}   for whoever assembles the roster", path.display());
             println!("{}   to be compared by voice: {}", identity.office, identity.fingerprint());
+            if let Some(wrapping) = identity.wrapping_fingerprint() {
+                println!("its token's wrapping key, for whoever trusts it: {wrapping}");
+            }
         }
         Keys::Roster(asked) => roster(&asked)?,
         Keys::Order { command } => run_order(command)?,
@@ -293,10 +302,7 @@ pub fn run_keys(command: Keys) -> Result<ExitCode, Failure> {
             println!("destroyed: {}", old.join(", "));
             println!("Next: restart this node, so that they leave its memory");
         }
-        Keys::Trust(asked) => {
-            let office = identity::trust(&asked.config, &asked.officer_pin_file, &asked.identity)?;
-            println!("the wrapping key of {office} is trusted: keys may be handed over to its token");
-        }
+        Keys::Trust(asked) => trust(&asked)?,
         Keys::Status(asked) => {
             let status = status::of(&asked.config)?;
             if asked.json {
@@ -309,10 +315,42 @@ pub fn run_keys(command: Keys) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn trust(asked: &Trust) -> Result<(), Failure> {
+    let found = identity::ToTrust::look(&asked.config, &asked.identity, asked.roster.as_deref())?;
+    println!("office        {}", found.office);
+    println!("wrapping key  {}", found.wrapping);
+    println!("roster        {}", found.roster);
+    let pin = match &asked.officer_pin_file {
+        Some(file) => pkcs11::pin(file)?,
+        None => typed_pin()?,
+    };
+    found.trust(&pin)?;
+    println!("the wrapping key of {} is trusted: keys may be handed over to its token", found.office);
+    Ok(())
+}
+
+/// Asks the officer at the terminal, which shows nothing of it.
+fn typed_pin() -> Result<AuthPin, Failure> {
+    if !std::io::stdin().is_terminal() {
+        let told = "nobody is asked for the officer's PIN here, and nothing was trusted; give it with --officer-pin-file FILE (mode 600)";
+        return Err(Failure::other(told));
+    }
+    println!(
+        "Compare both fingerprints by voice, with that office and with another one. Nothing is trusted without the PIN."
+    );
+    let typed = rpassword::prompt_password("The officer's PIN (it is not shown): ").map_err(Failure::other)?;
+    let typed = Zeroizing::new(typed);
+    match typed.trim_end() {
+        "" => Err(Failure::other("no PIN was typed, and nothing was trusted")),
+        pin => Ok(AuthPin::from(pin.to_owned())),
+    }
+}
+
 fn roster(asked: &RosterOf) -> Result<(), Failure> {
     let plan = Plan::read(&asked.plan)?;
     let before = asked.from.as_deref().map(|path| identity::read_roster(path, &plan)).transpose()?;
-    let roster = identity::roster(&plan, before.as_ref(), &asked.identities)?;
+    let offered = asked.identities.iter().map(|path| identity::read(path, &plan).map(|offered| offered.identity));
+    let roster = identity::roster(&plan, before.as_ref(), offered.collect::<Result<_, _>>()?)?;
     identity::write_roster(&asked.output, &roster)?;
     println!("{}   for every office; the same at all of them", asked.output.display());
     println!("to be compared by voice: {}", roster.fingerprint());

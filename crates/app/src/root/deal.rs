@@ -92,7 +92,7 @@ impl Dealt {
             let key = key.ok_or_else(|| Failure::other(format!("{office} has no identity key")))?;
             let node = NodeIndex::ALL.into_iter().find(|index| super::NODES[index.slot()] == office);
             let sealing = node.map(|index| self.trust.node(index).sealing.clone());
-            Ok(Identity { office: office.to_owned(), key, sealing })
+            Ok(Identity { office: office.to_owned(), key, sealing, wrapping_sha256: None })
         };
         let identities =
             self.keys.iter().map(|(office, keys)| identity((*office, keys))).collect::<Result<Vec<_>, Failure>>()?;

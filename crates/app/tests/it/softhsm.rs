@@ -1,6 +1,6 @@
 //! Keys in a PKCS#11 token (SoftHSM2): the same answers as keys in a file, and no way out but wrapped under a trusted key.
 
-use crate::ceremony::{Planned, done};
+use crate::ceremony::{Planned, refused};
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
@@ -11,11 +11,14 @@ use hufu_app::root::key_file::Use;
 use hufu_kernel::{KeyError, KeyKeeper, KeyStore, OsRng, Rng, Subset, random};
 use hufu_offices::keys::{SoftwareKey, SoftwareKeys};
 use hufu_pairwise::{Group as _, Intl, sector_point, sub, sub_key, sum_scalars};
+use hufu_wire::api::roster::Identity;
 use hufu_wire::api::trust::verify_ed25519;
 use hufu_wire::jose::{Alg, PublicKey};
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 const MISSING: &str = "the tests of tokens need SoftHSM2: apt-get install softhsm2";
@@ -322,6 +325,33 @@ fn sixteen_threads_share_a_token_and_a_person_keeps_the_same_sub() {
     }
 }
 
+/// Runs the program at a terminal and types this when it asks; whether it succeeded, and all that the terminal showed.
+fn typed(arguments: &[&str], line: &str) -> (bool, String) {
+    let command = [&[env!("CARGO_BIN_EXE_hufu")], arguments].concat().join(" ");
+    let mut terminal = Command::new("script")
+        .args(["-qec", &command, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut keys, mut screen) = (terminal.stdin.take().unwrap(), terminal.stdout.take().unwrap());
+    let (mut seen, mut some, mut asked) = (Vec::new(), [0; 256], false);
+    loop {
+        let read = screen.read(&mut some).unwrap();
+        if read == 0 {
+            break;
+        }
+        seen.extend_from_slice(&some[..read]);
+        if !asked && String::from_utf8_lossy(&seen).contains("not shown): ") {
+            asked = true;
+            // The terminal shows what is typed until it is told not to, just after the question.
+            std::thread::sleep(Duration::from_millis(300));
+            keys.write_all(format!("{line}\n").as_bytes()).unwrap();
+        }
+    }
+    (terminal.wait().unwrap().success(), String::from_utf8_lossy(&seen).into_owned())
+}
+
 /// Has an office keep its keys in the token of its name.
 fn in_token(planned: &Planned, folder: &Path, office: &str) {
     let config = planned.config(office);
@@ -337,7 +367,7 @@ fn in_token(planned: &Planned, folder: &Path, office: &str) {
 #[test]
 fn nodes_in_tokens_make_keys_with_the_others_hand_them_over_when_two_people_say_so_and_sign_people_in() {
     let name = "nodes_in_tokens_make_keys_with_the_others_hand_them_over_when_two_people_say_so_and_sign_people_in";
-    let Some(folder) = tokens(name, &["node-1", "node-2"]) else { return };
+    let Some(folder) = tokens(name, &["node-1", "node-2", "thief"]) else { return };
     let planned = Planned::new(true);
     for office in ["node-1", "node-2"] {
         in_token(&planned, &folder, office);
@@ -364,11 +394,30 @@ fn nodes_in_tokens_make_keys_with_the_others_hand_them_over_when_two_people_say_
     };
     let told = String::from_utf8_lossy(&repair(&planned).stderr).into_owned();
     assert!(told.contains("node-2") && told.contains("officer"), "{told}");
-    let officer = folder.join("officer");
-    hufu_app::files::replace(&officer, OFFICER.as_bytes(), hufu_app::files::PRIVATE).unwrap();
+    // Somebody has put another token's wrapping key into node 1's identity on its way to the officer.
     let identity = planned.path("node-1/identity.json");
-    let config = planned.config("node-2");
-    done(&["keys", "trust", "--config", &config, "--officer-pin-file", officer.to_str().unwrap(), &identity]);
+    let (config, officer) = (planned.config("node-2"), folder.join("officer"));
+    hufu_app::files::replace(&officer, OFFICER.as_bytes(), hufu_app::files::PRIVATE).unwrap();
+    let file = officer.to_str().unwrap();
+    let mut offered: serde_json::Value = serde_json::from_slice(&std::fs::read(&identity).unwrap()).unwrap();
+    let thief = open(&folder, "thief").wrapping_key().unwrap();
+    offered["wrapping"] = serde_json::to_value(&thief).unwrap();
+    let swapped = planned.path("swapped.json");
+    std::fs::write(&swapped, offered.to_string()).unwrap();
+    let told = refused(&["keys", "trust", "--config", &config, "--officer-pin-file", file, &swapped]);
+    assert!(told.contains("another wrapping key"), "{told}");
+    offered["identity"]["wrapping_sha256"] = serde_json::to_value(Identity::pin(&thief.0)).unwrap();
+    std::fs::write(&swapped, offered.to_string()).unwrap();
+    let told = refused(&["keys", "trust", "--config", &config, "--officer-pin-file", file, &swapped]);
+    assert!(told.contains("that the roster pins for node-1"), "{told}");
+    assert!(!repair(&planned).status.success(), "nothing was trusted");
+    // The control, with the PIN typed; a wrong one lets nobody in, and neither is seen.
+    let trust = ["keys", "trust", "--config", &config, &identity];
+    let (well, seen) = typed(&trust, "0000");
+    assert!(!well && seen.contains("refuses") && !seen.contains("0000"), "{seen}");
+    assert!(!repair(&planned).status.success(), "nothing was trusted");
+    let (well, seen) = typed(&trust, OFFICER);
+    assert!(well && seen.contains("is trusted") && !seen.contains(OFFICER), "{seen}");
     let repaired = repair(&planned);
     assert!(repaired.status.success(), "{}", String::from_utf8_lossy(&repaired.stderr));
     drop(keys);

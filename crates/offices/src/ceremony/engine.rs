@@ -9,7 +9,7 @@ use crate::{hpke, sign};
 use hufu_kernel::{Octets, Timestamp, framed};
 use hufu_wire::api::ceremony::{Delivery, Message, Open, Said, SealedPart, Spoken, Transcript, heard};
 use hufu_wire::api::order::{Here, Kind};
-use hufu_wire::api::roster::Roster;
+use hufu_wire::api::roster::{Identity, Roster};
 use hufu_wire::api::trust::verify_ed25519;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -465,6 +465,14 @@ fn own_identity(setup: &Setup) -> Result<(), CeremonyError> {
         && identity.sealing != Some(hpke::public(&setup.keys.share("hpke")?)?)
     {
         return Err(CeremonyError::Roster(format!("it has another key to seal to {office} than this office")));
+    }
+    // Whoever trusts the pinned key hands K_A over to whoever has its private half.
+    if let Some(pinned) = identity.wrapping_sha256
+        && pinned != Identity::pin(&setup.keys.wrapping_key()?.0)
+    {
+        return Err(CeremonyError::Roster(format!(
+            "it has another wrapping key for {office} than this office's token"
+        )));
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ use hufu_kernel::{Bytes, KeyUse, NodeIndex, Octets, Secret, Subset, framed};
 use hufu_pairwise::{GroupShares, HelpCommitments, Helping, JointError, SharedKey, TagShares, help, repaired};
 use hufu_wire::api::ceremony::{Check, HelpParts, Open, Said};
 use hufu_wire::api::order::Kind;
-use hufu_wire::api::roster::tagger_name;
+use hufu_wire::api::roster::{Identity, tagger_name};
 use hufu_wire::api::trust::{Trust, node_name};
 use std::collections::{BTreeMap, BTreeSet};
 use zeroize::Zeroizing;
@@ -288,6 +288,11 @@ fn hand(cx: &Context, part: &Part, opens: &Opens) -> Result<Words, CeremonyError
     let wrapping = opens.get(around.subject).and_then(|open| open.wrapping.as_ref());
     let missing = || CeremonyError::misbehaved(1, around.subject, "does not say how keys are wrapped for it");
     let wrapping = wrapping.ok_or_else(missing)?;
+    let pinned = cx.setup.roster.get(around.subject).and_then(|identity| identity.wrapping_sha256);
+    if pinned.is_some_and(|pinned| pinned != Identity::pin(&wrapping.0)) {
+        let what = "says another key to wrap keys for it than the roster pins";
+        return Err(CeremonyError::misbehaved(1, around.subject, what));
+    }
     let secrets = words.secrets.entry(around.subject).or_default();
     let generations = agreed(around, opens)?;
     for key in own_due(cx, around, &generations)? {

@@ -67,9 +67,25 @@ pub struct Identity {
     /// X25519, HPKE, 32 bytes: what others seal to the office, where anything is.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sealing: Option<Bytes>,
+    /// Of an office whose keys are in a token: SHA-256 of the key under which other tokens wrap for it. So whoever compares the
+    /// roster's fingerprint has compared that key.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub wrapping_sha256: Option<Octets<32>>,
 }
 
 impl Identity {
+    /// What an identity pins of a wrapping key.
+    #[must_use]
+    pub fn pin(wrapping_key: &[u8]) -> Octets<32> {
+        Octets(Sha256::digest(wrapping_key).into())
+    }
+
+    /// The pinned wrapping key as people compare it: ten groups of four hexadecimal digits.
+    #[must_use]
+    pub fn wrapping_fingerprint(&self) -> Option<String> {
+        self.wrapping_sha256.map(|hash| fingerprint(&hash.0))
+    }
+
     /// Reads an identity as its office wrote it.
     ///
     /// # Errors
@@ -99,7 +115,10 @@ impl Identity {
 
     fn framed(&self) -> Vec<u8> {
         let sealing = self.sealing.as_ref().map_or(&[][..], |sealing| &sealing.0);
-        framed(&[self.office.as_bytes(), self.key.as_slice(), sealing])
+        let mut parts = vec![self.office.as_bytes(), self.key.as_slice(), sealing];
+        // A part more, not an empty one: without a token the bytes are those of before there were any.
+        parts.extend(self.wrapping_sha256.as_ref().map(Octets::as_slice));
+        framed(&parts)
     }
 
     fn place(&self) -> usize {
@@ -197,8 +216,8 @@ impl Roster {
         OFFICES.into_iter().filter(|office| !known.contains(office)).collect()
     }
 
-    /// SHA-256 of `"hufu-v1-roster" ‖ root ‖ root_id ‖ identities`, each identity the framed `office ‖ key ‖ sealing`, in the order
-    /// of [`OFFICES`]. Two offices with one hash have pinned the same.
+    /// SHA-256 of `"hufu-v1-roster" ‖ root ‖ root_id ‖ identities`, each identity the framed `office ‖ key ‖ sealing`, and
+    /// `‖ wrapping_sha256` where there is one, in the order of [`OFFICES`]. Two offices with one hash have pinned the same.
     #[must_use]
     pub fn hash(&self) -> Octets<32> {
         let each: Vec<Vec<u8>> = self.identities.iter().map(Identity::framed).collect();
@@ -232,7 +251,9 @@ mod tests {
         let key = SoftKey::generate(crate::jose::Alg::EdDSA, &rng).unwrap().public().clone();
         let key = Octets(*key.key.as_ed25519().unwrap());
         let sealing = office.starts_with("node-").then(|| random::<32>(&rng)[..].into());
-        Identity { office: office.to_owned(), key, sealing }
+        // One office of each kind has its keys in a token.
+        let wrapping_sha256 = ["node-2", "front"].contains(&office).then(|| Octets(random(&rng)));
+        Identity { office: office.to_owned(), key, sealing, wrapping_sha256 }
     }
 
     fn roster() -> Roster {
@@ -269,11 +290,31 @@ mod tests {
             other.identities[at].sealing = Some(Bytes(vec![9; 32]));
             hashes.insert(other.fingerprint());
             let mut other = roster.clone();
+            other.identities[at].wrapping_sha256 = Some(Octets([9; 32]));
+            hashes.insert(other.fingerprint());
+            let mut other = roster.clone();
             other.identities.remove(at);
             hashes.insert(other.fingerprint());
         }
-        assert_eq!(hashes.len(), 3 + 3 * OFFICES.len());
+        assert_eq!(hashes.len(), 3 + 4 * OFFICES.len());
         assert!(hashes.iter().all(|text| text.len() == 49), "{hashes:?}");
+    }
+
+    #[test]
+    fn an_office_without_a_token_is_written_and_hashed_as_before_there_were_any() {
+        // Python's hashlib over the frames, with the public keys of RFC 8032 section 7.1, tests 1 and 2.
+        let text = r#"{"root":"production","root_id":"BwcHBwcHBwcHBwcHBwcHBw","identities":[{"office":"node-1","key":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","sealing":"CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk"},{"office":"front","key":"PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw"}]}"#;
+        let roster = Roster::parse(text.as_bytes()).unwrap();
+        assert_eq!(serde_json::to_string(&roster).unwrap(), text);
+        assert_eq!(hex(roster.hash().as_slice()), "61b574cce592ef82ea7516966445880a9a29bb08df6f90347e32a3aae4547ae6");
+        // With one, its key is in both hashes: that of the roster and that of the identity.
+        let mut identities = roster.identities().to_vec();
+        let before = identities[1].fingerprint();
+        identities[1].wrapping_sha256 = Some(Identity::pin(b"a wrapping key"));
+        assert_ne!(identities[1].fingerprint(), before);
+        assert_eq!(identities[1].wrapping_fingerprint().unwrap().len(), 49);
+        let pinned = Roster::new(roster.root(), *roster.root_id(), identities).unwrap();
+        assert_eq!(hex(pinned.hash().as_slice()), "e6a38504cab9aa68753f44e97c53a16c69e9b24ffe8c04a6d2055ebb979b1f56");
     }
 
     #[test]

@@ -6,10 +6,12 @@ use super::{founded, lie};
 use hufu_kernel::{Bytes, KeyError, KeyKeeper, KeyStore, KeyUse, PENDING, SeededRng, framed};
 use hufu_offices::ceremony::{CeremonyError, abandon, confirmed, transcript};
 use hufu_offices::hpke;
+use hufu_offices::keeper::SoftwareKeeper;
 use hufu_wire::api::ceremony::{Delivery, Message, Open, Said, SealedPart};
 use hufu_wire::api::order::{Kind, RESTART};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 fn message(delivery: &Delivery) -> Message {
@@ -223,4 +225,38 @@ fn a_roster_brings_in_no_key_but_that_of_the_office_that_is_replaced() {
     world.lose("tagger-1", true);
     let refused = world.begin("front", &world.order(Kind::Replace, Some("node-2"))).unwrap_err().to_string();
     assert!(refused.contains("other keys for tagger-1 than before, and the order replaces node-2"), "{refused}");
+}
+
+#[test]
+fn keys_are_handed_over_under_the_wrapping_key_that_the_roster_pins_and_no_other() {
+    let mut world = founded(29);
+    world.lose("node-2", true);
+    let (own, thief) =
+        (world.keys("node-2").wrapping_key().unwrap(), SoftwareKeeper::in_memory(Arc::new(SeededRng::new(1))));
+    let thief = thief.wrapping_key().unwrap();
+    // Another one in the roster: the office itself sees it.
+    world.pin_wrapping("node-2", &thief.0);
+    let refused = world.begin("node-2", &world.order(Kind::Replace, Some("node-2"))).unwrap_err().to_string();
+    assert!(refused.contains("another wrapping key for node-2"), "{refused}");
+    // Another one in what the office says, signed with its own key: nobody hands anything over under it.
+    world.pin_wrapping("node-2", &own.0);
+    let order = world.order(Kind::Replace, Some("node-2"));
+    let known = world.clone();
+    let refused = world.run(&order, |from, _, delivery| {
+        if from == "node-2" && message(delivery).round == 1 {
+            lie(&known, delivery, |message| {
+                if let Said::Open(open) = &mut message.said {
+                    open.wrapping = Some(thief.clone());
+                }
+            });
+        }
+    });
+    let refused = refused.unwrap_err();
+    assert!(matches!(&refused, CeremonyError::Misbehaved { office, round: 1, .. } if office == "node-2"), "{refused}");
+    assert!(refused.to_string().contains("than the roster pins"), "{refused}");
+    // The control: the pinned one is taken.
+    let order = world.order(Kind::Replace, Some("node-2"));
+    let ran = world.run(&order, |_, _, _| {});
+    world.settle(ran);
+    assert_eq!(world.keys("node-2").hmac("k-12", b"m"), world.keys("node-1").hmac("k-12", b"m"));
 }

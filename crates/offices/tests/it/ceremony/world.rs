@@ -50,7 +50,8 @@ fn fresh(office: &'static str, rng: &Arc<dyn Rng>) -> (Arc<SoftwareKeeper>, Iden
         }
     }
     let Bytes(key) = keeper.public("office").unwrap();
-    let identity = Identity { office: office.to_owned(), key: Octets(key.try_into().unwrap()), sealing };
+    let key = Octets(key.try_into().unwrap());
+    let identity = Identity { office: office.to_owned(), key, sealing, wrapping_sha256: None };
     (Arc::new(keeper), identity)
 }
 
@@ -225,6 +226,15 @@ impl World {
         let mut identities = self.roster.identities().to_vec();
         for held in identities.iter_mut().filter(|held| held.office == office) {
             held.sealing = Some(public.clone());
+        }
+        self.roster = Roster::new(self.roster.root(), *self.roster.root_id(), identities).unwrap();
+    }
+
+    /// The roster pins the key under which others wrap for an office; what its keeper has, or another.
+    pub fn pin_wrapping(&mut self, office: &str, wrapping: &[u8]) {
+        let mut identities = self.roster.identities().to_vec();
+        for held in identities.iter_mut().filter(|held| held.office == office) {
+            held.wrapping_sha256 = Some(Identity::pin(wrapping));
         }
         self.roster = Roster::new(self.roster.root(), *self.roster.root_id(), identities).unwrap();
     }

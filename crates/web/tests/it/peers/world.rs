@@ -85,7 +85,12 @@ impl World {
     fn of(root_id: Octets<16>, offices: BTreeMap<&'static str, Office>) -> Self {
         let identities = offices
             .iter()
-            .map(|(name, office)| Identity { office: (*name).to_owned(), key: office.public(), sealing: None })
+            .map(|(name, office)| Identity {
+                office: (*name).to_owned(),
+                key: office.public(),
+                sealing: None,
+                wrapping_sha256: None,
+            })
             .collect();
         let roster = Roster::new(Root::Production, root_id, identities).unwrap();
         Self { root_id, clock: Arc::new(ManualClock::new(NOW)), offices, roster }
