@@ -79,6 +79,7 @@ pub async fn run(options: &Options, tell: impl Fn(&Told) + Send + Sync) -> Resul
         PeerCourier::listening(&peers, office.name, &parties, mailbox)
     };
     let courier = courier.map_err(Failure::other)?;
+    courier.same_roster(&order.order.ceremony(), &order.order.roster).await.map_err(Failure::other)?;
     kept::begin(&office, &order, now)?;
     let (ceremony, first) = Ceremony::begin(setup, now).map_err(|error| kept::failed(&error))?;
     let patience = Patience { round: options.patience, ..Patience::default() };
@@ -130,7 +131,7 @@ async fn listen(
         listen_at("the other offices", &internal.listen.to_string(), &mut inherited, Sharing::Alone).await?;
     let listening = listening.behind(peers.doors().map_err(Failure::other)?);
     let edge = Edge::new(office.name, &office.plan.wallet_origin, Arc::clone(&office.rng));
-    let post = Post::of_parties(office.name, Arc::clone(mailbox), parties.to_vec());
+    let post = Post::of_parties(office.name, Arc::clone(mailbox), peers.roster().hash(), parties.to_vec());
     stage.serve(listening, finished(&edge, peers::router(&edge, &post, ceremony())));
     Ok(())
 }

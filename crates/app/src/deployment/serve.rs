@@ -271,7 +271,7 @@ pub async fn run(asked: Asked, stop: Stop) -> Result<(), Failure> {
         let own = peers::router(&edge, &Arc::new(()), watch::table());
         let own = own.merge(peers::router(&edge, &opened.around.clock, state::table()));
         // A ceremony's process has no listener of its own while the office is served: it fetches here what comes for it.
-        let post = ceremony::Post::new(opened.name(), Arc::default());
+        let post = ceremony::Post::new(opened.name(), Arc::default(), opened.roster.hash());
         let own = own.merge(peers::router(&edge, &post, ceremony::ceremony()));
         let routes = office.internal(&edge).merge(own);
         inside.serve(listening, finished(&edge, routes));

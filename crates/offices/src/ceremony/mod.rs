@@ -176,7 +176,7 @@ impl Unheard {
 impl std::fmt::Display for Unheard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.error {
-            Some(error) => write!(f, "{}: {error}", self.office),
+            Some(error) => write!(f, "{} ({error})", self.office),
             None => f.write_str(self.office),
         }
     }

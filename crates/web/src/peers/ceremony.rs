@@ -21,21 +21,28 @@ pub struct Post {
     /// Whose: nobody else looks into it.
     own: &'static str,
     mailbox: Arc<Mailbox>,
+    /// By which roster its doors open.
+    roster: Octets<32>,
     /// Who may put something in; all offices of the roster if nothing is said.
     parties: Option<Vec<&'static str>>,
 }
 
 impl Post {
-    /// Of the office `own`, into which every office of the roster may put something.
+    /// Of the office `own`, into which every office of the roster with this hash may put something.
     #[must_use]
-    pub fn new(own: &'static str, mailbox: Arc<Mailbox>) -> Arc<Self> {
-        Arc::new(Self { own, mailbox, parties: None })
+    pub fn new(own: &'static str, mailbox: Arc<Mailbox>, roster: Octets<32>) -> Arc<Self> {
+        Arc::new(Self { own, mailbox, roster, parties: None })
     }
 
     /// For one ceremony's parties alone.
     #[must_use]
-    pub fn of_parties(own: &'static str, mailbox: Arc<Mailbox>, parties: Vec<&'static str>) -> Arc<Self> {
-        Arc::new(Self { own, mailbox, parties: Some(parties) })
+    pub fn of_parties(
+        own: &'static str,
+        mailbox: Arc<Mailbox>,
+        roster: Octets<32>,
+        parties: Vec<&'static str>,
+    ) -> Arc<Self> {
+        Arc::new(Self { own, mailbox, roster, parties: Some(parties) })
     }
 }
 
@@ -68,7 +75,8 @@ pub fn ceremony() -> &'static [PeerRoute<Post>] {
                     if caller.name() != post.own {
                         return Err(Refusal::OfficeRefused);
                     }
-                    Ok(Inboxed { arrived: post.mailbox.since(&asked.ceremony, asked.round) })
+                    let arrived = post.mailbox.since(&asked.ceremony, asked.round);
+                    Ok(Inboxed { arrived, roster: Some(post.roster) })
                 })
             },
         },
@@ -113,6 +121,44 @@ impl PeerCourier {
         let serving = peers.to(own)?.with_max_answer(MAX_INBOX);
         Ok(Self { others: others(peers, own, parties)?, own: Kept::Serving(Arc::new(serving)) })
     }
+
+    /// Whether the process that serves this office goes by the roster with this hash. One that does not turns away whoever is new in
+    /// it, so that this office would wait in vain. Nothing is said of a process that cannot be asked now.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub async fn same_roster(&self, ceremony: &Octets<32>, roster: &Octets<32>) -> Result<(), String> {
+        let Kept::Serving(peer) = &self.own else { return Ok(()) };
+        let asked = Inbox { ceremony: *ceremony, round: 1 };
+        match peer.call::<_, Inboxed>(INBOX, &asked).await {
+            Ok(Inboxed { roster: Some(served), .. }) if served != *roster => Err(format!(
+                "the process that serves {} was started with another roster than the one that stands here now, and turns away whoever \
+                 is new in it: restart it, then begin again with the same order",
+                peer.office()
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Why an office's word is not there yet, and what to do about it.
+fn told(peer: &Peer, refusal: Refusal) -> String {
+    match refusal {
+        Refusal::OfficeUnreachable => format!(
+            "not reached at {}, or it does not take this office's certificate: its ceremony or service must run, started with the same \
+             roster",
+            peer.address()
+        ),
+        Refusal::OfficeRefused => {
+            "it refuses this office's word: by its order this office takes no part; compare order and roster".to_owned()
+        }
+        Refusal::NotFound => "it knows no ceremonies: it runs an older release, to be upgraded".to_owned(),
+        Refusal::Malformed | Refusal::OfficeGarbled => {
+            "the two do not understand each other: compare `hufu --version` at both".to_owned()
+        }
+        Refusal::Busy | Refusal::TooMany => "it has too much to do, and is asked again".to_owned(),
+        other => format!("it refuses with {}; `hufu explain {}` says more", other.code(), other.code()),
+    }
 }
 
 fn others(
@@ -128,7 +174,7 @@ fn others(
 impl Courier for PeerCourier {
     async fn bring(&self, to: &'static str, delivery: &Delivery) -> Result<(), String> {
         let peer = self.others.get(to).ok_or_else(|| format!("{to} takes no part"))?;
-        peer.call::<_, ()>(MESSAGE, delivery).await.map_err(|refusal| refusal.code().to_owned())
+        peer.call::<_, ()>(MESSAGE, delivery).await.map_err(|refusal| told(peer, refusal))
     }
 
     async fn collect(&self, ceremony: &Octets<32>, round: u8) -> Result<Vec<Arrived>, String> {
@@ -136,7 +182,7 @@ impl Courier for PeerCourier {
             Kept::Here(mailbox) => Ok(mailbox.since(ceremony, round)),
             Kept::Serving(peer) => {
                 let asked = Inbox { ceremony: *ceremony, round };
-                let inboxed: Inboxed = peer.call(INBOX, &asked).await.map_err(|refusal| refusal.code().to_owned())?;
+                let inboxed: Inboxed = peer.call(INBOX, &asked).await.map_err(|refusal| told(peer, refusal))?;
                 Ok(inboxed.arrived)
             }
         }

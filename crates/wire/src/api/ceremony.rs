@@ -224,6 +224,9 @@ pub struct Inbox {
 pub struct Inboxed {
     /// In no order.
     pub arrived: Vec<Arrived>,
+    /// The hash of the roster by which the running office knows the others; an older release does not say it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub roster: Option<Octets<32>>,
 }
 
 /// One delivery, and who brought it: the office that the transport names.

@@ -121,11 +121,15 @@ async fn a_node_is_replaced_while_the_others_serve() {
     let identity = planned.path("node-2/identity.json");
     done(&["keys", "roster", "--plan", &plan, "--from", &roster, "-o", &roster, &identity]);
     let others: Vec<&'static str> = hufu_app::root::OFFICES.into_iter().filter(|office| *office != "node-2").collect();
+    let order = planned.order(&["replace", "--subject", "node-2"], 2);
+    // Not restarted since the roster changed, an office would turn the new node away: it says so at once, and begins nothing.
+    let told =
+        refused(&["keys", "ceremony", "--config", &planned.config("front"), "--order", &order, "--patience", "5s"]);
+    assert!(told.contains("serves front") && told.contains("another roster"), "{told}");
     for office in &others {
         restarted(&deployment, office).await;
     }
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let order = planned.order(&["replace", "--subject", "node-2"], 2);
     let mut running = planned.take_part(&order, "1m", &others);
     running.push(("node-2", super::part(new, &order, "1m")));
     let [one, _, three] = NodeIndex::ALL;

@@ -33,7 +33,7 @@ async fn served(world: &World, post: Arc<Post>) -> Served {
 async fn an_offices_word_comes_from_that_office_and_an_inbox_is_its_own_offices_alone() {
     let world = World::new();
     let mailbox = Arc::<Mailbox>::default();
-    let node = served(&world, Post::new("node-1", Arc::clone(&mailbox))).await;
+    let node = served(&world, Post::new("node-1", Arc::clone(&mailbox), world.roster.hash())).await;
     let two = world.peer("node-2", "node-1", node.port);
     // Under its own certificate an office brings its own word, never another's, be it signed ever so well.
     assert_eq!(two.call::<_, ()>(MESSAGE, &word(&world, "node-3")).await, Err(Refusal::Malformed));
@@ -55,6 +55,13 @@ async fn an_offices_word_comes_from_that_office_and_an_inbox_is_its_own_offices_
         assert_eq!(arrived.iter().map(|arrived| arrived.from.as_str()).collect::<Vec<_>>(), ["node-2"]);
     }
     assert!(courier.collect(&CEREMONY, 2).await.unwrap().is_empty());
+    // Who serves the office says by which roster: another one is told before anybody waits.
+    courier.same_roster(&CEREMONY, &world.roster.hash()).await.unwrap();
+    let told = courier.same_roster(&CEREMONY, &Octets([9; 32])).await.unwrap_err();
+    assert!(told.contains("serves node-1") && told.contains("restart it"), "{told}");
+    // Whom it cannot reach it names, with the address and what to do.
+    let told = courier.bring("node-2", &word(&world, "node-1")).await.unwrap_err();
+    assert!(told.contains("not reached at 127.0.0.1:1") && told.contains("must run"), "{told}");
 }
 
 #[tokio::test]
@@ -62,7 +69,7 @@ async fn who_takes_no_part_is_not_heard() {
     let world = World::new();
     let mailbox = Arc::<Mailbox>::default();
     let parties = vec!["node-1", "node-2", "node-3"];
-    let node = served(&world, Post::of_parties("node-1", Arc::clone(&mailbox), parties)).await;
+    let node = served(&world, Post::of_parties("node-1", Arc::clone(&mailbox), world.roster.hash(), parties)).await;
     let front = world.peer("front", "node-1", node.port);
     assert_eq!(front.call::<_, ()>(MESSAGE, &word(&world, "front")).await, Err(Refusal::OfficeRefused));
     assert!(mailbox.since(&CEREMONY, 1).is_empty());
