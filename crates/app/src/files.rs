@@ -5,11 +5,15 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Owner only.
 pub const PRIVATE: u32 = 0o600;
 /// Everybody may read.
 pub const PUBLIC: u32 = 0o644;
+
+/// How many files were written: the next one's name beside its place.
+static COUNT: AtomicU64 = AtomicU64::new(0);
 
 /// What went wrong with which file.
 #[derive(Debug, thiserror::Error)]
@@ -40,11 +44,16 @@ pub fn private_folder(path: &Path) -> Result<(), FileError> {
 /// [`FileError`].
 pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
     let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}.new", std::process::id()));
+    beside.push(format!(".{}.{}.new", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
     let beside = PathBuf::from(beside);
     let written = (|| {
+        // Made anew: what stood there may be a link that whoever owns the folder has put in the way.
+        match fs::remove_file(&beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         let mut options = OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(mode).open(&beside)?;
+        let mut file = options.write(true).create_new(true).mode(mode).open(&beside)?;
         file.set_permissions(fs::Permissions::from_mode(mode))?;
         file.write_all(bytes)?;
         file.sync_all()?;
@@ -101,4 +110,30 @@ pub fn read_below(folder: &Path, below: &[&str], longest: u64) -> Result<Vec<u8>
 /// [`FileError`].
 pub fn mode(path: &Path) -> Result<u32, FileError> {
     Ok(at(path, fs::metadata(path))?.permissions().mode() & 0o777)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_written_through_no_link_and_nothing_is_left_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("own.json"), folder.path().join("other.json"));
+        fs::write(&other, "another's").unwrap();
+        std::os::unix::fs::symlink(&other, &path).unwrap();
+        // Whoever owns the folder has put links where files will be written beside this one.
+        let next = COUNT.load(Ordering::Relaxed);
+        for count in next..next + 200 {
+            let beside = folder.path().join(format!("own.json.{}.{count}.new", std::process::id()));
+            std::os::unix::fs::symlink(&other, beside).unwrap();
+        }
+        replace(&path, b"new", PRIVATE).unwrap();
+        assert_eq!(fs::read(&other).unwrap(), b"another's");
+        assert_eq!((fs::read(&path).unwrap(), mode(&path).unwrap()), (b"new".to_vec(), PRIVATE));
+        assert!(!fs::symlink_metadata(&path).unwrap().is_symlink());
+        // The control: written as the links lead, the other one is changed.
+        fs::write(folder.path().join(format!("own.json.{}.{}.new", std::process::id(), next + 199)), "x").unwrap();
+        assert_eq!(fs::read(&other).unwrap(), b"x");
+    }
 }

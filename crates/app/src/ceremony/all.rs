@@ -1,7 +1,7 @@
 //! A ceremony of offices that are all on this machine: one process an office, as if each were elsewhere. Nothing is passed between them
 //! but the order's path.
 
-use super::identity::{self, FILE as IDENTITY};
+use super::identity;
 use super::kept;
 use super::office::KEPT;
 use super::operator::{self, Signer};
@@ -27,7 +27,8 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines};
+use tokio::process::ChildStdout;
 use tokio::task::JoinSet;
 
 /// The order that is made where none is given.
@@ -36,6 +37,8 @@ const ORDER: &str = "order.json";
 const LONGEST: u64 = 16 << 20;
 /// When one office has failed, the others get this long to say what they know of it.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+/// Whoever is waited for longer is named.
+const SOON: Duration = Duration::from_secs(2);
 
 /// Which ceremony.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -65,7 +68,7 @@ pub async fn run(options: &Options) -> Result<Ended, Failure> {
     }
     let path = match &options.order {
         Some(path) => path.clone(),
-        None => founding(options, &plan_path, &plan)?,
+        None => founding(options, &plan_path, &plan).await?,
     };
     let order = order::read(&path)?;
     print!("{}", order::text(&order));
@@ -80,7 +83,7 @@ pub async fn run(options: &Options) -> Result<Ended, Failure> {
 }
 
 /// Identities, roster and a signed order.
-fn founding(options: &Options, plan_path: &Path, plan: &Plan) -> Result<PathBuf, Failure> {
+async fn founding(options: &Options, plan_path: &Path, plan: &Plan) -> Result<PathBuf, Failure> {
     let folder = &options.folder;
     if folder.join(TRUST_FILE).exists() {
         let told = "is there already: this root was founded. Another ceremony needs an order (hufu keys order new)";
@@ -92,16 +95,18 @@ fn founding(options: &Options, plan_path: &Path, plan: &Plan) -> Result<PathBuf,
                     `hufu keys order new found`, have both sign it, and give it with --order";
         return Err(Failure::other(told));
     }
+    let mut identities = Vec::new();
     for office in OFFICES {
         let mut command = hufu(options, office)?;
         command.args(["keys", "identity", "--config"]).arg(folder.join(office).join(office_file::FILE));
-        let Output { status, stderr, .. } = command.stdout(Stdio::null()).output().map_err(Failure::other)?;
+        let mut command = tokio::process::Command::from(command);
+        let Output { status, stderr, .. } = command.kill_on_drop(true).output().await.map_err(Failure::other)?;
         if !status.success() {
             return Err(Failure::other(format!("{office}: {}", sentence(&stderr))));
         }
+        identities.push(identity::read_in(folder, office, plan)?.identity);
     }
-    let offered: Vec<PathBuf> = OFFICES.iter().map(|office| folder.join(office).join(IDENTITY)).collect();
-    let roster = identity::roster(plan, None, &offered)?;
+    let roster = identity::roster(plan, None, identities)?;
     identity::write_roster(&folder.join(ROSTER), &roster)?;
     println!("roster       {}", roster.fingerprint());
     let wish = Wish { kind: Kind::Found, subject: None, effective: None, valid: "1h".to_owned() };
@@ -149,14 +154,7 @@ async fn ran(command: Command, speaks: bool) -> Result<(), String> {
     let mut command = tokio::process::Command::from(command);
     let mut child = command.kill_on_drop(true).spawn().map_err(|error| error.to_string())?;
     if let Some(out) = child.stdout.take() {
-        let mut lines = BufReader::new(out).lines();
-        while let Ok(Some(line)) = lines.next_line().await {
-            match serde_json::from_str(&line) {
-                // One voice is enough: all are in the same round, or wait for each other.
-                Ok(Told::Round(round)) if speaks => println!("round {round}"),
-                _ => {}
-            }
-        }
+        heard(BufReader::new(out).lines(), speaks).await;
     }
     let mut told = Vec::new();
     if let Some(mut err) = child.stderr.take() {
@@ -166,11 +164,44 @@ async fn ran(command: Command, speaks: bool) -> Result<(), String> {
     if status.success() { Ok(()) } else { Err(sentence(&told)) }
 }
 
+/// What an office's process tells while it runs. One voice is enough: all are in the same round, or wait for each other; and a round in
+/// which everybody is heard soon says nothing of whom it waited for.
+async fn heard(mut lines: Lines<BufReader<ChildStdout>>, speaks: bool) {
+    let mut waiting = None;
+    loop {
+        let line = match tokio::time::timeout(SOON, lines.next_line()).await {
+            Ok(Ok(Some(line))) => line,
+            Ok(_) => return,
+            Err(_) => {
+                if let Some(missing) = waiting.take() {
+                    println!("  waiting for {missing}");
+                }
+                continue;
+            }
+        };
+        match serde_json::from_str(&line) {
+            Ok(Told::Round(round)) if speaks => {
+                waiting = None;
+                println!("round {round}");
+            }
+            Ok(Told::Waiting(missing)) if speaks => {
+                waiting = (!missing.is_empty()).then(|| printable(&missing.join(", ")));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whatever an office's process says is no command to this terminal.
+fn printable(told: &str) -> String {
+    told.chars().map(|one| if one.is_control() { ' ' } else { one }).collect()
+}
+
 /// The program's last sentence, without its name.
 fn sentence(told: &[u8]) -> String {
     let told = String::from_utf8_lossy(told);
     let last = told.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it ended without a word");
-    last.strip_prefix("hufu: ").unwrap_or(last).to_owned()
+    printable(last.strip_prefix("hufu: ").unwrap_or(last))
 }
 
 /// Waits for all; when one fails the others are not waited for long.

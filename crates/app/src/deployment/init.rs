@@ -179,7 +179,7 @@ fn ask_for_platforms(folder: &Path, plan: &Plan, clock: &dyn Clock, rng: &dyn Rn
 ///
 /// # Errors
 /// [`Failure::Other`] if the registry refuses one.
-pub fn admit_platforms(folder: &Path, users: Option<Users>, env: &[String]) -> Result<(), Failure> {
+pub async fn admit_platforms(folder: &Path, users: Option<Users>, env: &[String]) -> Result<(), Failure> {
     let registry = folder.join("registry");
     let admitted = Admitted::of(&registry).names()?;
     let requests = folder.join(REQUESTS_FOLDER);
@@ -198,7 +198,8 @@ pub fn admit_platforms(folder: &Path, users: Option<Users>, env: &[String]) -> R
         let user = users.number(up::place("registry"));
         command.uid(user).gid(user);
     }
-    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status().map_err(Failure::other)?;
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let status = tokio::process::Command::from(command).kill_on_drop(true).status().await.map_err(Failure::other)?;
     if status.success() { Ok(()) } else { Err(Failure::other("the registry admits not every platform of the sandbox")) }
 }
 

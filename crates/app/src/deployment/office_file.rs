@@ -253,8 +253,16 @@ impl OfficeFile {
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let bytes = files::read(path)?
             .ok_or_else(|| Failure::unreadable(path, "there is no such file; `hufu init DIR` makes one an office"))?;
-        let text = String::from_utf8(bytes).map_err(|_| Failure::unreadable(path, "is not UTF-8 text"))?;
-        let file = Self::parse(&text).map_err(|what| Failure::unreadable(path, what))?;
+        Self::parsed(path, &bytes)
+    }
+
+    /// A configuration that was read from `path`; paths in it count from that one's folder.
+    ///
+    /// # Errors
+    /// As [`OfficeFile::read`].
+    pub fn parsed(path: &Path, bytes: &[u8]) -> Result<Self, Failure> {
+        let text = std::str::from_utf8(bytes).map_err(|_| Failure::unreadable(path, "is not UTF-8 text"))?;
+        let file = Self::parse(text).map_err(|what| Failure::unreadable(path, what))?;
         Ok(file.beside_folder(path.parent().unwrap_or(Path::new(""))))
     }
 
