@@ -85,7 +85,9 @@ pub fn run_backup(asked: Backup) -> Result<ExitCode, Failure> {
     let (Some(config), Some(to), Some(out)) = (asked.config, asked.to, asked.out) else {
         return Err(Failure::other("--config, --to and --out are needed"));
     };
-    let report = backup::take(&Target::read(&config)?, &to, &out, &SystemClock)?;
+    let target = Target::read(&config)?;
+    own_user(target.folder())?;
+    let report = backup::take(&target, &to, &out, &SystemClock)?;
     told("backed up", &report, asked.json)?;
     if !asked.json {
         println!(

@@ -5,6 +5,7 @@ use super::keys;
 use super::office_file::OfficeFile;
 use super::plan::Plan;
 use super::serve::clock;
+use crate::ceremony::office::own_user;
 use crate::failure::Failure;
 use crate::offices::registry::Admitted;
 use crate::platform_file::PlatformFile;
@@ -38,6 +39,7 @@ impl Desk {
                 format!("is {}'s; platforms are admitted by the registry", file.office),
             ));
         }
+        own_user(file.data())?;
         let plan = Plan::read(&file.deployment)?;
         let folder = OfficeFolder::new(file.data(), REGISTRY, plan.root, plan.root_id);
         let rng: Arc<dyn Rng> = Arc::new(OsRng);

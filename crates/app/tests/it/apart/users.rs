@@ -85,6 +85,98 @@ async fn no_offices_user_can_read_a_file_of_another_and_each_reads_its_own() {
 }
 
 #[test]
+fn an_offices_commands_are_run_as_its_user_and_leave_nothing_of_anothers_in_its_folder() {
+    need_root();
+    let place = place();
+    let folder = init(place.path());
+    let config = |office: &str| folder.join(office).join("office.toml").to_str().unwrap().to_owned();
+    let user = |office: &str| FIRST + u32::try_from(OFFICES.iter().position(|name| *name == office).unwrap()).unwrap();
+    for (place, office) in OFFICES.iter().enumerate() {
+        Users { first: FIRST }.hand_over(&folder.join(office), place).unwrap();
+    }
+    let run = |as_user: Option<u32>, arguments: &[&str]| {
+        let mut command = Command::new(program(place.path()));
+        if let Some(user) = as_user {
+            command.uid(user).gid(user);
+        }
+        command.args(arguments).stdin(Stdio::null()).output().unwrap()
+    };
+    let (node, registry) = (config("node-1"), config("registry"));
+    let request = std::fs::read_dir(folder.join("requests")).unwrap().next().unwrap().unwrap().path();
+    let request = request.to_str().unwrap();
+    let out = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
+    let (key, backup, own_backup) = (out("backup.key"), out("backup.age"), out("own/backup.age"));
+    let public = String::from_utf8(run(None, &["backup", "new-identity", &key]).stdout).unwrap();
+    std::fs::create_dir(place.path().join("own")).unwrap();
+    std::os::unix::fs::chown(place.path().join("own"), Some(user("node-1")), None).unwrap();
+    let trust = ["keys", "trust", "--config", &node, "identity.json"];
+    let commands = [
+        ("node-1", &["keys", "status", "--config", &node][..]),
+        ("registry", &["platform", "admit", "--config", &registry, request]),
+        ("registry", &["platform", "withdraw", "--config", &registry, "nobody"]),
+        ("node-1", &["backup", "--config", &node, "--to", public.trim(), "-o", &backup]),
+        ("node-1", &trust),
+    ];
+    for (office, command) in commands {
+        let output = run(None, command);
+        let told = String::from_utf8_lossy(&output.stderr);
+        let word = format!("belongs to user {}, as whom its commands are run", user(office));
+        assert!(!output.status.success() && told.contains(&word), "{command:?}: {told}");
+    }
+    assert!(!Path::new(&backup).exists());
+    let not_its = |office: &&str| {
+        let own = all_files(&folder).into_iter().filter(|path| path.starts_with(folder.join(office)));
+        own.filter(|path| std::fs::metadata(path).unwrap().uid() != user(office)).count()
+    };
+    assert_eq!(OFFICES.iter().map(not_its).sum::<usize>(), 0);
+    // The control: as its user each of them is carried out.
+    let status = run(Some(user("node-1")), &["keys", "status", "--config", &node]);
+    assert!(status.status.success(), "{}", String::from_utf8_lossy(&status.stderr));
+    let admitted = run(Some(user("registry")), &["platform", "admit", "--config", &registry, request]);
+    assert!(admitted.status.success(), "{}", String::from_utf8_lossy(&admitted.stderr));
+    let taken = run(Some(user("node-1")), &["backup", "--config", &node, "--to", public.trim(), "-o", &own_backup]);
+    let told = String::from_utf8_lossy(&taken.stderr).into_owned();
+    assert!(!told.contains("belongs to user"), "{told}");
+    assert_eq!(OFFICES.iter().map(not_its).sum::<usize>(), 0);
+}
+
+#[test]
+fn no_configuration_of_an_office_leads_root_elsewhere_or_to_anothers_socket() {
+    need_root();
+    let place = place();
+    let folder = init(place.path());
+    let up = || {
+        let mut up = Command::new(program(place.path()));
+        let output =
+            up.args(["sandbox", "up", "--users", "--tour"]).arg(&folder).stdin(Stdio::null()).output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let config = folder.join("node-1/office.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    // What root alone can read is not shown for a wrong configuration.
+    let secret = place.path().join("secret");
+    hufu_app::files::replace(&secret, b"root's own", 0o600).unwrap();
+    std::fs::remove_file(&config).unwrap();
+    symlink(&secret, &config).unwrap();
+    let (well, told) = up();
+    assert!(!well && told.contains("node-1/office.toml") && !told.contains("root's own"), "{told}");
+    std::fs::remove_file(&config).unwrap();
+    // Another office's address.
+    let listen = |text: &str| -> String {
+        let line = text.lines().skip_while(|line| *line != "[internal]").find(|line| line.starts_with("listen"));
+        line.unwrap().to_owned()
+    };
+    let theirs = listen(&std::fs::read_to_string(folder.join("front/office.toml")).unwrap());
+    std::fs::write(&config, text.replace(&listen(&text), &theirs)).unwrap();
+    let (well, told) = up();
+    assert!(!well && told.contains("both listen at"), "{told}");
+    // The control.
+    std::fs::write(&config, text).unwrap();
+    let (well, told) = up();
+    assert!(well, "{told}");
+}
+
+#[test]
 fn users_are_handed_out_by_root_alone() {
     let place = place();
     let folder = init(place.path());
