@@ -2,6 +2,8 @@
 
 mod attacks;
 mod founding;
+mod late;
+mod pinned;
 mod restore;
 
 use crate::apart::hufu;
