@@ -122,6 +122,23 @@ class Chart(Folder):
         self.assertIn({"ports": [{"port": table()["node-2"]["internal"]}], "to": [{"ipBlock": {"cidr": "203.0.113.7/32"}}]}, policy["egress"])
         self.assertEqual(sum("ipBlock" in str(rule) for rule in policy["ingress"]), 1)
 
+    def test_spans_reach_the_collector_from_offices_that_are_named_and_from_no_other(self):
+        def collector(*more):
+            found = {}
+            for one in self.everything(*more):
+                if one["kind"] == "NetworkPolicy" and one["metadata"]["name"] in PROCESSES:
+                    rules = [rule["to"] for rule in one["spec"]["egress"] if rule["ports"] == [{"port": 4318}]]
+                    found |= {one["metadata"]["name"]: rules} if rules else {}
+            return found
+
+        self.assertEqual(collector(), {})
+        named = ("--set", "network.traces.offices={node-1,front}")
+        there = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "tracing"}}}]
+        self.assertEqual(collector(*named), {"node-1": [there], "front": [there]})
+        for one in self.everything(*named):
+            kubernetes_validate.validate(one, VERSIONS[0], strict=True)
+        self.fails("helm", "template", "x", CHART, "--set", "network.traces.offices={node-9}", because="traces", **self.options)
+
     def test_a_held_office_serves_nothing_and_a_drain_takes_one_of_three(self):
         objects = self.everything("--set", "offices.node-3.hold=true")
         held = next(one for one in objects if one["kind"] == "StatefulSet" and one["metadata"]["name"] == "node-3")
@@ -137,6 +154,18 @@ class Chart(Folder):
 
         self.assertIn("the separation between them does not hold", notes(PROCESSES))
         self.assertNotIn("does not hold", notes(OFFICES[:4]))
+
+    def test_the_notes_say_how_keys_are_made_before_the_first_start(self):
+        def notes(*more):
+            plan = ("--set", "plan=a plan", "--set-string", "offices.node-1.config=an office", "--set", "offices.node-1.enabled=true")
+            return run("helm", "install", "x", CHART, "--dry-run=client", *plan, *more, **self.options)[1].partition("NOTES:")[2]
+
+        held = notes("--set", "offices.node-1.hold=true")
+        steps = ("keys identity", "keys roster", "network.ceremony=true", "keys order new found", "keys ceremony", "--set-file trust", "hold=false")
+        self.assertEqual([held.find(step) >= 0 for step in steps], [True] * len(steps), held)
+        self.assertEqual(sorted(steps, key=held.find), list(steps))
+        self.assertIn("turn `hold` on", notes())
+        self.assertNotIn("hold", notes("--set", "roster=a roster", "--set", "trust=a trust"))
 
 
 if __name__ == "__main__":

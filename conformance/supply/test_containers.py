@@ -2,14 +2,17 @@
 are for: one user and one folder an office, and no road between two that do not talk."""
 
 import itertools
+import json
+import os
 import re
 import socket
 import threading
+import tomllib
 import unittest
 
 import compose_spec
 import yaml
-from project import DEPLOY, PROCESSES, Folder, run, table
+from project import DEPLOY, OFFICES, PROCESSES, Folder, hufu, run, table
 
 
 def interpolated():
@@ -71,7 +74,7 @@ class Compose(Folder):
         self.services = {name: service for name, service in self.file["services"].items() if name in PROCESSES}
 
     def test_it_is_valid_and_a_misspelt_key_is_not(self):
-        self.assertEqual(specification(interpolated()).service_names(), [*PROCESSES, "prometheus"])
+        self.assertEqual(specification(interpolated()).service_names(), [*PROCESSES, "ceremony", "prometheus"])
         for wrong in (interpolated().replace("mem_limit:", "memlimit:", 1), interpolated().replace("- node-1--node-2\n", "- nowhere\n", 1)):
             self.assertRaises(ValueError, specification, wrong)
 
@@ -80,12 +83,91 @@ class Compose(Folder):
         self.assertEqual(len({service["user"] for service in self.services.values()}), len(PROCESSES))
         for name, service in self.services.items():
             self.assertEqual(service["command"], ["serve", name, "--config", f"/var/lib/hufu/{name}/office.toml"])
-            written = [volume for volume in service["volumes"] if not volume.endswith(":ro")]
-            self.assertEqual(written, [f"/srv/plan/{name}:/var/lib/hufu/{name}"])
+            written = [(volume["source"], volume["target"]) for volume in service["volumes"] if not volume.get("read_only")]
+            self.assertEqual(written, [(f"/srv/plan/{name}", f"/var/lib/hufu/{name}")])
             self.assertEqual((service["read_only"], service["cap_drop"], service["security_opt"]), (True, ["ALL"], ["no-new-privileges:true"]))
             self.assertEqual(service["mem_limit"], f"{table()[name]['memory']}m")
             self.assertEqual(service["mem_limit"], service["memswap_limit"], "keys are not swapped")
             self.assertEqual(service["ulimits"]["core"], 0)
+
+    def test_a_file_that_is_missing_is_an_error_and_no_folder_in_its_place(self):
+        for name, service in (*self.services.items(), ("ceremony", self.file["services"]["ceremony"])):
+            for volume in service["volumes"]:
+                self.assertIsInstance(volume, dict, f"{name}: the short form makes folders")
+                self.assertEqual((volume["type"], volume["bind"]["create_host_path"]), ("bind", False), name)
+        shared = {volume["target"].removeprefix("/var/lib/hufu/") for volume in self.services["node-1"]["volumes"]}
+        self.assertEqual(shared, {"deployment.toml", "roster.json", "trust.json", "node-1"})
+
+    def test_the_ceremony_has_every_office_and_no_road_out_and_gives_each_its_folder(self):
+        service = self.file["services"]["ceremony"]
+        self.assertEqual((service["network_mode"], service["profiles"], service["cap_drop"]), ("none", ["ceremony"], ["ALL"]))
+        self.assertEqual(service["extra_hosts"], [f"{name}:127.0.0.1" for name in OFFICES])
+        (script,) = service["command"]
+        for name, office in self.services.items():
+            self.assertIn(f"chown -R {office['user']} {name};", script)
+        self.assertNotRegex(script.replace("$$", ""), r"\$", "nothing that Docker would fill in")
+
+    def test_the_head_says_every_step_before_the_first_start_in_order(self):
+        text = (DEPLOY / "compose.yaml").read_text().partition("\nname: hufu")[0]
+        commands = re.findall(r"(?m)^# {5,7}(\S.*)$", text)
+        steps = ("docker build", "hufu operator new", "hufu init DIR", "hufu keys identity", "hufu keys roster", "hufu keys order new found",
+                 "hufu keys order sign", "run --rm ceremony", "up -d")
+        found = [next((at for at, command in enumerate(commands) if step in command), None) for step in steps]
+        self.assertNotIn(None, found, dict(zip(steps, found, strict=True)))
+        self.assertEqual(found, sorted(found))
+
+    @unittest.skipUnless(hufu() and os.geteuid() == 0, "HUFU_BIN names no program, or this is not root, who hands out folders")
+    def test_a_stranger_who_follows_it_has_keys_for_every_office(self):
+        place = self.folder / "plan"
+        text = (DEPLOY / "compose.yaml").read_text().partition("\nname: hufu")[0]
+        steps = "\n".join(re.findall(r"(?m)^# {5,7}(\S.*)$", text))
+        before, _, rest = steps.partition("hufu init DIR")
+        keys = [line for line in before.splitlines() if line.startswith("hufu operator new")]
+        followed = [*keys, *("hufu init DIR" + rest).splitlines()]
+        # Docker's part: the ceremony's own words, under the names it gives; and whoever signs says yes to what is shown.
+        followed = [line.replace("order sign", "order sign --yes") for line in followed if "docker compose" not in line]
+        script = "\n".join(followed).replace("DIR", str(place))
+        head, _, tail = script.partition("hufu init")
+        environment = os.environ | {"PATH": f"{self.folder}:{os.environ['PATH']}"}
+        (self.folder / "hufu").symlink_to(hufu())
+        options = {"cwd": self.folder, "env": environment}
+        self.passes("sh", "-euc", head, **options)
+        entry = []
+        for operator, runs in (("north", OFFICES[:6]), ("south", OFFICES[6:])):
+            key = tomllib.loads((self.folder / f"{operator}.operator.toml").read_text())["operators"][operator]["key"]
+            entry.append(f'[operators.{operator}]\nkey = "{key}"\noffices = {json.dumps(runs)}\nhost = "{{office}}"\nlisten = "0.0.0.0"\n')
+        (self.folder / "operators.toml").write_text("".join(entry))
+        self.passes("sh", "-euc", "hufu init" + tail, **options)
+        service = self.file["services"]["ceremony"]
+        hosts = self.folder / "hosts"
+        hosts.write_text("".join("{1} {0}\n".format(*pair.split(":")) for pair in service["extra_hosts"]))
+        (ceremony,) = service["command"]
+        alone = 'ip link set lo up 2>/dev/null || true; mount --bind "$1" /etc/hosts; cd "$2"; eval "$3"'
+        isolated = ("unshare", "--mount", "--net", "sh", "-euc", alone, "sh", hosts, place)
+        # The control: without its order it makes nothing.
+        (place / "order.json").rename(place / "away")
+        self.fails(*isolated, ceremony.replace("$$", "$"), because="order.json is missing", **options)
+        (place / "away").rename(place / "order.json")
+        self.passes(*isolated, ceremony.replace("$$", "$"), **options)
+        for volume in (volume for office in self.services.values() for volume in office["volumes"]):
+            self.assertTrue((place / volume["source"].removeprefix("/srv/plan/")).exists(), volume)
+        for name, office in self.services.items():
+            status = (place / name).stat()
+            self.assertEqual((f"{status.st_uid}:{status.st_gid}", status.st_mode & 0o777), (office["user"], 0o700))
+        self.assertEqual(len(list(place.glob("*/keys.json"))), len(OFFICES))
+
+    def test_a_collector_has_a_network_with_each_office_that_the_two_have_alone(self):
+        traces = yaml.safe_load(re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", (DEPLOY / "compose.traces.yaml").read_text()))
+        services = traces["services"]
+        self.assertEqual(set(services), {"collector", *OFFICES})
+        for name in OFFICES:
+            (own,) = services[name]["networks"]
+            self.assertEqual((own, services["collector"]["networks"][own]["aliases"]), (f"{name}--traces", ["collector.internal"]))
+            self.assertTrue(traces["networks"][own]["internal"])
+            self.assertNotIn(own, self.file["networks"])
+        everywhere = [network["ipam"]["config"][0]["subnet"] for file in (self.file, traces) for network in file["networks"].values()]
+        self.assertEqual(len(everywhere), len(set(everywhere)))
+        self.assertTrue((DEPLOY / "collector.yaml").is_file())
 
     def test_two_offices_have_a_network_in_common_if_and_only_if_one_calls_the_other(self):
         offices = table()
@@ -93,7 +175,7 @@ class Compose(Folder):
         for one, other in itertools.combinations(PROCESSES, 2):
             talk = one in offices[other]["callers"] or other in offices[one]["callers"]
             self.assertEqual(bool(networks[one] & networks[other]), talk, f"{one} and {other}")
-        members = [sum(network in service["networks"] for service in self.file["services"].values()) for network in self.file["networks"]]
+        members = [sum(network in service.get("networks", []) for service in self.file["services"].values()) for network in self.file["networks"]]
         self.assertLessEqual(set(members), {1, 2}, "a network of three joins some that do not talk")
 
     def test_only_offices_with_business_outside_reach_out_and_listeners_are_published_to_this_machine_alone(self):

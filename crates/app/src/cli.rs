@@ -246,8 +246,10 @@ enum Bench {
     /// them alike; ratios are medians of the rounds' own ratios.
     ///
     /// Lanes: `front` (the driver plays wallet and nodes and posts ID tokens it has signed; PAR, authorization, the wallet's
-    /// transaction, result, token), `whole path` (the same with the device's assertion at two nodes, pseudonyms and the
-    /// nodes' joint signature), `peer`, and for the first two a floor: the same requests and cryptography on a bare server.
+    /// transaction, result, token), `whole-path` (the same with the device's assertion at two nodes, pseudonyms and the
+    /// nodes' joint signature), `apart` (the whole path with every office a process of its own, as a deployment has it: what the
+    /// separation costs), `peer`, and for the first two a floor, `floor` and `whole-floor`: the same requests and cryptography
+    /// on a bare server.
     ///
     /// What is measured runs on one core, the driver on another. Exits with 1 at the first sign-in that is refused.
     SignIn(SignInBench),
@@ -291,7 +293,7 @@ struct SignInBench {
     #[arg(long, conflicts_with_all = ["persons", "rounds", "seconds"])]
     quick: bool,
     /// Run this lane only, for profiling; may be repeated.
-    #[arg(long, value_name = "LANE", value_parser = bench::lane_name)]
+    #[arg(long, value_name = "LANE", value_parser = bench::lane_names())]
     only: Vec<String>,
     /// As JSON.
     #[arg(long)]

@@ -3,14 +3,15 @@
 use crate::data_dir::{self, Standing};
 use crate::demo::{control, tls};
 use crate::failure::Failure;
+use crate::keys::pkcs11::SHARES;
 use crate::root::key_file::{KEYS, MACHINE_KEY};
-use crate::root::{self, OFFICES, STORE, STORES, SandboxRoot};
+use crate::root::{self, OFFICES, RESTORING, STORE, STORES, SandboxRoot};
 use crate::{files, offices, rows};
 use hufu_kernel::{Clock, OsRng, Rng, SystemClock, Timestamp};
 use hufu_wire::api::trust::verify_ed25519;
 use serde::Serialize;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Less free space than this is a warning: a full disk refuses enrolments.
@@ -24,6 +25,8 @@ const EARLIEST: Timestamp = Timestamp(1_767_225_600);
 pub enum Outcome {
     /// As it should be.
     Good,
+    /// Nobody can say: it was not looked at, and why.
+    Unseen,
     /// Works, and somebody should know.
     Warning,
     /// Must be mended.
@@ -88,6 +91,7 @@ impl Report {
         for check in &self.checks {
             let mark = match check.outcome {
                 Outcome::Good => "ok  ",
+                Outcome::Unseen => "--  ",
                 Outcome::Warning => "warn",
                 Outcome::Bad => "BAD ",
             };
@@ -160,7 +164,12 @@ fn look_inside(report: &mut Report, root: &SandboxRoot, now: Timestamp) {
         report.judge(format!("keys of {office}"), keys(root, office, &rng), "hufu demo reset");
     }
     for office in STORES {
-        report.judge(format!("store of {office}"), store(root, office), "hufu demo reset");
+        let what = format!("store of {office}");
+        match unseen(root, office) {
+            Ok(Some(why)) => report.add(what, Outcome::Unseen, format!("not looked at: {why}"), None),
+            Ok(None) => report.judge(what, store(root, office), "hufu demo reset"),
+            Err(failure) => report.judge(what, Err(failure), "hufu demo reset"),
+        }
     }
     authorities(report, root, now);
     clocks(report, root, now);
@@ -181,11 +190,24 @@ fn authorities(report: &mut Report, root: &SandboxRoot, now: Timestamp) {
     }
 }
 
+/// Every file in an office's folder that holds something secret: keys, shares that a token seals, rows, and rows on their way into the store.
+pub(crate) fn secrets(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let rows =
+        ["", RESTORING].into_iter().flat_map(|name| ["", "-wal", "-shm"].map(|log| format!("{STORE}{name}{log}")));
+    [KEYS, MACHINE_KEY, SHARES]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(rows)
+        .map(|file| folder.join(file))
+        .collect::<Vec<_>>()
+        .into_iter()
+}
+
 fn permissions(report: &mut Report, root: &SandboxRoot) {
     let mut wanted = vec![(root.path().to_owned(), 0o700)];
     for office in OFFICES {
         let folder = root.office(office);
-        wanted.extend([KEYS, MACHINE_KEY, STORE].map(|file| (folder.path().join(file), 0o600)));
+        wanted.extend(secrets(folder.path()).map(|path| (path, 0o600)));
         wanted.push((folder.path().to_owned(), 0o700));
     }
     let before = report.checks.len();
@@ -218,15 +240,17 @@ fn keys(root: &SandboxRoot, office: &'static str, rng: &Arc<dyn Rng>) -> Result<
     }
 }
 
-fn store(root: &SandboxRoot, office: &'static str) -> Result<String, Failure> {
-    let path = root.office(office).path().join(STORE);
+/// Why a store cannot be looked at. Looking must not make one.
+fn unseen(root: &SandboxRoot, office: &'static str) -> Result<Option<String>, Failure> {
     if let Some(server) = rows::elsewhere(root)? {
-        return Ok(format!("on PostgreSQL at {server}, not looked at"));
+        return Ok(Some(format!("it is on PostgreSQL at {server}")));
     }
-    // Looking must not make one.
-    if !path.exists() {
-        return Ok("not made yet".to_owned());
-    }
+    let path = root.office(office).path().join(STORE);
+    let is_there = files::at(&path, path.try_exists())?;
+    Ok((!is_there).then(|| "it is not made yet".to_owned()))
+}
+
+fn store(root: &SandboxRoot, office: &'static str) -> Result<String, Failure> {
     offices::check_store(root, office)?;
     Ok("opens, and is this office's under this trust root".to_owned())
 }

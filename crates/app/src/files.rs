@@ -1,6 +1,7 @@
 //! Files that are whole or absent, and private where they must be.
 
-use rustix::fs::{CWD, FileType, Mode, OFlags};
+use rustix::fs::{CWD, FileType, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -57,13 +58,69 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
         file.set_permissions(fs::Permissions::from_mode(mode))?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&beside, path)?;
-        File::open(path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))?.sync_all()
+        fs::rename(&beside, path)
     })();
     if written.is_err() {
         let _ = fs::remove_file(&beside);
     }
-    at(path, written)
+    at(path, written)?;
+    synced_folder_of(path)
+}
+
+/// Has the disk keep which names are in the folder of `path`.
+///
+/// # Errors
+/// [`FileError`].
+pub fn synced_folder_of(path: &Path) -> Result<(), FileError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    at(folder, File::open(folder).and_then(|folder| folder.sync_all()))
+}
+
+/// Puts one folder in the place of another, and that one in its place, at once. Where nothing is at `place` it is moved there.
+///
+/// # Errors
+/// [`FileError`]: both are as before. On a disk that cannot exchange names, power that fails in between is mended by [`undo_exchange`].
+pub fn exchange(beside: &Path, place: &Path) -> Result<(), FileError> {
+    if place.symlink_metadata().is_err() {
+        at(place, fs::rename(beside, place))?;
+        return synced_folder_of(place);
+    }
+    match rustix::fs::renameat_with(CWD, beside, CWD, place, RenameFlags::EXCHANGE) {
+        Ok(()) => {}
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => exchange_in_steps(beside, place)?,
+        Err(error) => return at(place, Err(error.into())),
+    }
+    synced_folder_of(place)
+}
+
+/// Where a folder is while another takes its place in steps.
+fn aside(place: &Path) -> PathBuf {
+    let mut name = place.as_os_str().to_owned();
+    name.push(".before");
+    PathBuf::from(name)
+}
+
+fn exchange_in_steps(beside: &Path, place: &Path) -> Result<(), FileError> {
+    let aside = aside(place);
+    at(place, fs::rename(place, &aside))?;
+    if let Err(error) = fs::rename(beside, place) {
+        at(&aside, fs::rename(&aside, place))?;
+        return at(place, Err(error));
+    }
+    at(&aside, fs::rename(&aside, beside))
+}
+
+/// What an exchange in steps that was interrupted left: a folder whose place is empty goes back there, another one is removed.
+///
+/// # Errors
+/// [`FileError`].
+pub fn undo_exchange(place: &Path) -> Result<(), FileError> {
+    let aside = aside(place);
+    match (aside.is_dir(), place.symlink_metadata().is_err()) {
+        (false, _) => Ok(()),
+        (true, true) => at(&aside, fs::rename(&aside, place)).and_then(|()| synced_folder_of(place)),
+        (true, false) => at(&aside, fs::remove_dir_all(&aside)),
+    }
 }
 
 /// Reads a file, if it is there.
@@ -135,5 +192,46 @@ mod tests {
         // The control: written as the links lead, the other one is changed.
         fs::write(folder.path().join(format!("own.json.{}.{}.new", std::process::id(), next + 199)), "x").unwrap();
         assert_eq!(fs::read(&other).unwrap(), b"x");
+    }
+
+    fn folders() -> (tempfile::TempDir, PathBuf, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let (beside, place) = (folder.path().join("new"), folder.path().join("place"));
+        for (path, text) in [(&beside, "new"), (&place, "old")] {
+            fs::create_dir(path).unwrap();
+            fs::write(path.join("file"), text).unwrap();
+        }
+        (folder, beside, place)
+    }
+
+    fn text(folder: &Path) -> String {
+        fs::read_to_string(folder.join("file")).unwrap()
+    }
+
+    #[test]
+    fn two_folders_change_places_at_once_and_in_steps() {
+        for way in [exchange, exchange_in_steps] {
+            let (folder, beside, place) = folders();
+            way(&beside, &place).unwrap();
+            assert_eq!((text(&place), text(&beside)), ("new".to_owned(), "old".to_owned()));
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+            fs::remove_dir_all(&beside).unwrap();
+            assert!(way(&beside, &place).is_err(), "nothing to put there");
+            assert_eq!(text(&place), "new", "what was there is still there");
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        }
+    }
+
+    #[test]
+    fn an_exchange_in_steps_that_is_interrupted_is_undone_or_finished() {
+        let (_folder, beside, place) = folders();
+        fs::rename(&place, aside(&place)).unwrap();
+        undo_exchange(&place).unwrap();
+        assert_eq!((text(&place), text(&beside)), ("old".to_owned(), "new".to_owned()));
+        fs::rename(&place, aside(&place)).unwrap();
+        fs::rename(&beside, &place).unwrap();
+        undo_exchange(&place).unwrap();
+        assert_eq!(text(&place), "new");
+        assert!(!aside(&place).exists());
     }
 }

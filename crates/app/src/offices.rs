@@ -133,6 +133,11 @@ pub trait Running: Send + Sync {
         Vec::new()
     }
 
+    /// What its operators should know and no balancer, one sentence each.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// What its store has done since the start.
     fn counts(&self) -> Option<Counts> {
         None

@@ -70,6 +70,12 @@ struct Written {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Certified {
+    office: &'static str,
+    certificate: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Of {
     office: &'static str,
 }
@@ -112,6 +118,7 @@ struct Gauges {
     disk_free: Family<Of, Gauge>,
     generation: Family<Of, Gauge>,
     rows_behind: Family<Of, Gauge>,
+    certificate_end: Family<Certified, Gauge>,
 }
 
 impl Gauges {
@@ -129,6 +136,12 @@ impl Gauges {
         registry.register_with_unit("disk_free", "Space left for its folder", Unit::Bytes, own.disk_free.clone());
         registry.register("key_generation", "Which K_A count at a node", own.generation.clone());
         registry.register("rows_behind", "Rows at older K_A; -1: not known yet", own.rows_behind.clone());
+        registry.register_with_unit(
+            "certificate_end_timestamp",
+            "When a certificate ends that it presents",
+            Unit::Seconds,
+            own.certificate_end.clone(),
+        );
         own
     }
 }
@@ -196,6 +209,11 @@ impl Metrics {
         let behind = behind.map_or(-1, |behind| i64::try_from(behind).unwrap_or(i64::MAX));
         self.gauges.generation.get_or_create(&Of { office }).set(i64::from(generation));
         self.gauges.rows_behind.get_or_create(&Of { office }).set(behind);
+    }
+
+    /// Sets when a certificate ends, Unix seconds: the one that an office shows to other offices (`office`), or to everybody (`public`).
+    pub fn certificate_ends(&self, office: &'static str, certificate: &'static str, at: i64) {
+        self.gauges.certificate_end.get_or_create(&Certified { office, certificate }).set(at);
     }
 
     /// Counts a signature, or a share of one.

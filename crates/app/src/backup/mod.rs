@@ -9,6 +9,7 @@ mod catalogue;
 mod meter;
 mod papers;
 mod place;
+mod unfinished;
 
 use crate::data_dir;
 use crate::deployment::office_file::OfficeFile;
@@ -26,6 +27,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, BufWriter, Read, Seek as _, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use unfinished::Part;
 
 /// The form of what stands in a backup.
 const FORM: u32 = 1;
@@ -143,21 +145,10 @@ fn recipient(given: &str) -> Result<Recipient, Failure> {
 /// [`Failure`]; then no file is left.
 pub fn take(target: &Target, to: &str, out: &Path, clock: &dyn Clock) -> Result<Report, Failure> {
     let recipient = recipient(to)?;
-    if out.exists() {
-        return Err(Failure::unreadable(out, "is there already, and is not touched"));
-    }
-    let mut beside = out.as_os_str().to_owned();
-    beside.push(".part");
-    let beside = Path::new(&beside);
-    let file = new_file(beside)?;
-    let taken = write(target, file, beside, &recipient, clock.now().minute()).and_then(|report| {
-        // A link, unlike a rename, does not replace what is there.
-        files::at(out, std::fs::hard_link(beside, out))?;
-        Ok(report)
-    });
-    let _ = std::fs::remove_file(beside);
-    let report = taken?;
-    synced_folder(out)?;
+    unfinished::refuse_if_there(out)?;
+    let part = Part::begin(out)?;
+    let report = write(target, part.file()?, part.path(), &recipient, clock.now().minute())?;
+    part.finish(out)?;
     Ok(report)
 }
 
@@ -184,11 +175,6 @@ fn write(target: &Target, file: File, path: &Path, recipient: &Recipient, taken:
     let file = out.into_inner().map_err(Failure::other)?;
     files::at(path, file.sync_all())?;
     Ok(Report { office: target.name.to_owned(), taken, rows, compares_first: None })
-}
-
-fn synced_folder(path: &Path) -> Result<(), Failure> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    Ok(files::at(folder, File::open(folder).and_then(|folder| folder.sync_all()))?)
 }
 
 /// What a restore is asked.

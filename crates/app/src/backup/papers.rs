@@ -37,6 +37,7 @@ fn done(platforms: u64, digest: String) -> Dumped {
 /// # Errors
 /// [`Failure`].
 pub fn export(admitted: &Admitted, out: &mut dyn Write, progress: Progress<'_>) -> Result<Dumped, Failure> {
+    admitted.refuse_if_unfinished()?;
     let (mut hash, mut platforms) = (Sha256::new(), 0);
     for client_id in admitted.names()? {
         // One that was withdrawn since the names were read is none.
@@ -50,20 +51,14 @@ pub fn export(admitted: &Admitted, out: &mut dyn Write, progress: Progress<'_>) 
     Ok(done(platforms, digest))
 }
 
-/// Puts exactly these certificates in place of those that are there. Nothing is changed before all were read; one that is interrupted
-/// is repeated.
+/// Puts exactly these certificates in place of those that are there, all at once. Those stay if this fails; while one that was
+/// interrupted is not repeated, the registry does not start.
 ///
 /// # Errors
 /// [`Failure`].
 pub fn import(admitted: &Admitted, input: &mut dyn BufRead, progress: Progress<'_>) -> Result<Dumped, Failure> {
     let (found, digest) = read(input)?;
-    for (at, (client_id, certificate)) in (1..).zip(&found) {
-        admitted.keep(client_id, certificate)?;
-        progress(at);
-    }
-    for client_id in admitted.names()?.iter().filter(|name| !found.contains_key(*name)) {
-        admitted.forget(client_id)?;
-    }
+    admitted.replace(&found, progress)?;
     Ok(done(found.len() as u64, digest))
 }
 
@@ -133,5 +128,57 @@ mod tests {
         }
         refused([&lines[..], b"\n"].concat());
         assert_eq!(to.names().unwrap().into_iter().collect::<Vec<_>>(), ["other"]);
+    }
+
+    /// What `names` come to as lines, whatever they are.
+    fn lines(names: &[&str]) -> Vec<u8> {
+        let (mut out, mut hash) = (Vec::new(), Sha256::new());
+        for name in names {
+            let line = Line::Platform { client_id: (*name).to_owned(), certificate: format!("jws of {name}") };
+            put(&mut out, &mut hash, &line).unwrap();
+        }
+        let digest = hex(&hash.clone().finalize());
+        put(&mut out, &mut hash, &Line::End { platforms: names.len() as u64, digest }).unwrap();
+        out
+    }
+
+    fn left(folder: &tempfile::TempDir) -> Vec<String> {
+        let entries = std::fs::read_dir(folder.path()).unwrap().flatten();
+        entries.map(|entry| entry.file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_restore_that_fails_in_the_middle_leaves_everything_as_it_was() {
+        let (folder, to) = filled(&["hall", "other"]);
+        // The last of them cannot be written.
+        assert!(import(&to, &mut lines(&["hall", "shop", "z/z"]).as_slice(), &mut |_| {}).is_err());
+        assert_eq!(to.names().unwrap().into_iter().collect::<Vec<_>>(), ["hall", "other"]);
+        assert_eq!(left(&folder), ["admitted"]);
+        to.refuse_if_unfinished().unwrap();
+        // The control: the same without that one.
+        import(&to, &mut lines(&["hall", "shop"]).as_slice(), &mut |_| {}).unwrap();
+        assert_eq!(to.names().unwrap().into_iter().collect::<Vec<_>>(), ["hall", "shop"]);
+        assert_eq!(left(&folder), ["admitted"]);
+        // Where nothing was, nothing is left.
+        let (folder, to) = filled(&[]);
+        assert!(import(&to, &mut lines(&["hall", "z/z"]).as_slice(), &mut |_| {}).is_err());
+        assert!(left(&folder).is_empty());
+    }
+
+    #[test]
+    fn one_that_ends_in_the_middle_is_told_until_it_is_repeated() {
+        let (folder, to) = filled(&["hall", "other"]);
+        let ends = |written: u64| assert!(written < 2, "the process ends here");
+        let ended = std::panic::AssertUnwindSafe(|| {
+            import(&to, &mut lines(&["hall", "shop", "x"]).as_slice(), &mut { ends }).map(drop)
+        });
+        assert!(std::panic::catch_unwind(ended).is_err());
+        assert_eq!(to.names().unwrap().into_iter().collect::<Vec<_>>(), ["hall", "other"]);
+        assert!(to.refuse_if_unfinished().unwrap_err().to_string().contains("repeat `hufu restore"));
+        assert!(export(&to, &mut Vec::new(), &mut |_| {}).is_err(), "nor is it backed up");
+        import(&to, &mut lines(&["shop"]).as_slice(), &mut |_| {}).unwrap();
+        assert_eq!(to.names().unwrap().into_iter().collect::<Vec<_>>(), ["shop"]);
+        assert_eq!(left(&folder), ["admitted"]);
+        to.refuse_if_unfinished().unwrap();
     }
 }

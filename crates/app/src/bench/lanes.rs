@@ -39,8 +39,18 @@ pub const FLOOR: &str = "floor";
 /// The floor of row 2.
 pub const WHOLE_FLOOR: &str = "whole-floor";
 
-/// All of them, in the order of a round.
-pub const NAMES: [&str; 6] = [FRONT, WHOLE_PATH, APART, PEER, FLOOR, WHOLE_FLOOR];
+/// All of them, in the order of a round, each with what runs in it.
+pub const ALL: [(&str, &str); 6] = [
+    (FRONT, "The front alone: the driver plays wallet and nodes"),
+    (WHOLE_PATH, "The same, and the two nodes' part of it: assertion, pseudonyms, joint signature"),
+    (
+        APART,
+        "The whole path again with the offices apart: one process an office, mTLS between them, all on the service's core",
+    ),
+    (PEER, "The peer of --peer"),
+    (FLOOR, "A bare server with the requests and cryptography of `front`"),
+    (WHOLE_FLOOR, "A bare server with those of `whole-path`"),
+];
 
 type Round<'a> = Pin<Box<dyn Future<Output = Result<(Sample, Duration), Failure>> + 'a>>;
 

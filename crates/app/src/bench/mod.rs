@@ -15,6 +15,7 @@ mod signer;
 use crate::demo::platforms;
 use crate::failure::Failure;
 use crate::{data_dir, root};
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use hufu_kernel::{Clock, OsRng, Rng, SystemClock, hex, random};
 use hufu_pairwise::deal_group_key_of;
 use hufu_wire::webauthn::SoftDevice;
@@ -70,13 +71,10 @@ pub struct Peer {
     pub node: PathBuf,
 }
 
-/// A lane's name on the command line.
-///
-/// # Errors
-/// A sentence with all names.
-pub fn lane_name(text: &str) -> Result<String, String> {
-    let known = lanes::NAMES.contains(&text).then(|| text.to_owned());
-    known.ok_or_else(|| format!("no such lane; there are: {}", lanes::NAMES.join(", ")))
+/// A lane's name on the command line; the help says what each is.
+#[must_use]
+pub fn lane_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(lanes::ALL.map(|(name, what)| PossibleValue::new(name).help(what)))
 }
 
 /// A folder that is gone when the run is over.

@@ -33,9 +33,14 @@ impl FromStr for MetricsAt {
     }
 }
 
-/// The listener's one route: the counts of these offices.
-pub fn router(metrics: Arc<Metrics>, offices: Vec<Arc<dyn Running>>) -> Router {
+/// The listener's one route: the counts of these offices, and what else is set when somebody reads.
+pub fn router(
+    metrics: Arc<Metrics>,
+    offices: Vec<Arc<dyn Running>>,
+    besides: impl Fn(&Metrics) + Clone + Send + Sync + 'static,
+) -> Router {
     metrics::router(metrics, move |metrics| {
+        besides(metrics);
         for office in &offices {
             if let Some(moved) = office.moved() {
                 metrics.moved(office.name(), moved.generation, moved.behind);

@@ -254,7 +254,7 @@ impl Demo {
         let control = Control::open(place, clock, rng)?;
         world.start(own.control, &edge, always(), control.router(&edge));
         if let (Some(listening), Some(metrics)) = (own.metrics, &self.metrics) {
-            let routes = self::metrics::router(Arc::clone(metrics), self.offices.keeping());
+            let routes = self::metrics::router(Arc::clone(metrics), self.offices.keeping(), |_| {});
             world.start(listening, &self.edge("metrics"), always(), routes);
         }
         Ok([platforms, wallet, offices, world])

@@ -45,7 +45,9 @@ impl Desk {
         let rng: Arc<dyn Rng> = Arc::new(OsRng);
         let keys = keys::open(&file, &folder, &rng)?;
         let clock = clock(file.sandbox.clock.as_deref(), plan.root)?;
-        Ok(Self { keys, admitted: Admitted::of(folder.path()), clock, root: plan.root })
+        let admitted = Admitted::of(folder.path());
+        admitted.refuse_if_unfinished()?;
+        Ok(Self { keys, admitted, clock, root: plan.root })
     }
 
     /// Admits a platform. Returns its client identifier.

@@ -350,7 +350,7 @@ impl Draft {
                     off(
                         "endpoint",
                         "\"http://127.0.0.1:4318\"",
-                        "On this machine, a private address, or a name below .internal.",
+                        "On this machine, a private address, or a name below .internal or .svc.cluster.local.",
                     ),
                     off(
                         "every_s",

@@ -7,6 +7,7 @@ pub mod admission;
 pub mod clock;
 pub mod doctor;
 pub mod drafts;
+pub mod ends;
 pub mod environment;
 pub mod handover;
 pub mod init;

@@ -50,7 +50,7 @@ pub async fn start(opened: &Opened, peers: &Peers) -> Result<Arc<dyn Running>, F
         (_, Some(_)) => Ok(tagger::start(own, around)?),
         ("uniqueness", _) => Ok(uniqueness::start(own, around).await?),
         ("post", _) => Ok(post::start(own, around, messages(opened)?).await?),
-        ("registry", _) => Ok(registry::start(own)),
+        ("registry", _) => Ok(registry::start(own)?),
         ("front", _) => {
             let registry = peers.registry().map_err(asking)?;
             let source = front::Source { registry, kept: Admitted::of(own.folder().path()) };

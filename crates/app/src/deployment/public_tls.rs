@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::files;
+use hufu_kernel::Timestamp;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
@@ -11,34 +12,52 @@ use rustls::sign::CertifiedKey;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 /// When a file last changed, as far as one can tell without reading it.
 type Standing = Option<(u64, i64, i64)>;
 
 /// A certificate that follows its files.
 #[derive(Debug)]
-struct CertificateFiles {
+pub struct CertificateFiles {
     certificate: PathBuf,
     key: PathBuf,
     presented: RwLock<(Standing, Standing, Arc<CertifiedKey>)>,
 }
 
-/// What a public listener needs to speak TLS.
+/// When a certificate begins and ends.
+///
+/// # Errors
+/// A sentence.
+pub fn validity(der: &[u8]) -> Result<(Timestamp, Timestamp), String> {
+    let (_, certificate) = X509Certificate::from_der(der).map_err(|error| format!("is no certificate: {error}"))?;
+    let validity = certificate.validity();
+    Ok((Timestamp(validity.not_before.timestamp()), Timestamp(validity.not_after.timestamp())))
+}
+
+/// A certificate and its key, to be presented.
 ///
 /// # Errors
 /// [`Failure::Unreadable`] for files that are missing, broken or do not belong together; [`Failure::Exposed`] for a key that others
 /// can read.
-pub fn config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, Failure> {
-    let files = CertificateFiles {
+pub fn open(certificate: &Path, key: &Path) -> Result<Arc<CertificateFiles>, Failure> {
+    Ok(Arc::new(CertificateFiles {
         certificate: certificate.to_owned(),
         key: key.to_owned(),
         presented: RwLock::new((standing(certificate), standing(key), read(certificate, key)?)),
-    };
+    }))
+}
+
+/// What a public listener needs to speak TLS.
+///
+/// # Errors
+/// [`Failure::Other`].
+pub fn config(files: &Arc<CertificateFiles>) -> Result<Arc<ServerConfig>, Failure> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(Failure::other)?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(files));
+        .with_cert_resolver(Arc::clone(files) as Arc<dyn ResolvesServerCert>);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
@@ -61,6 +80,12 @@ fn read(certificate: &Path, key: &Path) -> Result<Arc<CertifiedKey>, Failure> {
 }
 
 impl CertificateFiles {
+    /// The certificate that is presented now, DER: not always the one in the file, which may be broken.
+    #[must_use]
+    pub fn presented(&self) -> Vec<u8> {
+        self.current().cert.first().map(|certificate| certificate.to_vec()).unwrap_or_default()
+    }
+
     fn current(&self) -> Arc<CertifiedKey> {
         let found = (standing(&self.certificate), standing(&self.key));
         {
@@ -109,16 +134,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (certificate, key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
         let first = write(folder.path());
-        let presented = RwLock::new((standing(&certificate), standing(&key), read(&certificate, &key).unwrap()));
-        let files_of = CertificateFiles { certificate: certificate.clone(), key: key.clone(), presented };
-        let shown = || files_of.current().cert[0].to_vec();
+        let files_of = open(&certificate, &key).unwrap();
+        config(&files_of).unwrap();
+        let shown = || files_of.presented();
         assert_eq!(shown(), first);
         let second = write(folder.path());
         assert_ne!(first, second);
         assert_eq!(shown(), second);
         files::replace(&certificate, b"nonsense", files::PUBLIC).unwrap();
         assert_eq!(shown(), second);
-        assert!(config(&certificate, &key).is_err());
+        assert!(open(&certificate, &key).is_err());
     }
 
     #[test]
@@ -126,8 +151,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path());
         let (certificate, key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
-        config(&certificate, &key).unwrap();
+        open(&certificate, &key).unwrap();
         std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
-        assert!(matches!(config(&certificate, &key), Err(Failure::Exposed { .. })));
+        assert!(matches!(open(&certificate, &key), Err(Failure::Exposed { .. })));
     }
 }

@@ -2,8 +2,10 @@
 //! both directions, and answers wallets, browsers and platforms where it has business with them.
 
 use super::clock::FileClock;
+use super::ends::Presented;
 use super::office_file::{OfficeFile, Public, WALLET};
 use super::plan::Plan;
+use super::public_tls::CertificateFiles;
 use super::watch::{self, Need, Watch};
 use super::{keys, neighbours, notify, public_tls, standing, state, wallet};
 use crate::data_dir::{self, Lock};
@@ -169,9 +171,12 @@ impl Opened {
         self.premises.office
     }
 
-    fn peers(&self) -> Result<Peers, Failure> {
+    fn leaf(&self) -> Result<Arc<Leaf>, Failure> {
         let (keys, clock) = (Arc::clone(&self.premises.keys), Arc::clone(&self.around.clock));
-        let leaf = Leaf::new(keys, self.name(), self.plan.root_id, clock).map_err(Failure::other)?;
+        Leaf::new(keys, self.name(), self.plan.root_id, clock).map_err(Failure::other)
+    }
+
+    fn peers(&self, leaf: Arc<Leaf>) -> Result<Peers, Failure> {
         let mut addresses = self.plan.internal_addresses();
         addresses.remove(self.name());
         let answer_within = Duration::from_millis(self.file.limits.peer_timeout_ms.max(100));
@@ -248,16 +253,19 @@ pub async fn run(asked: Asked, stop: Stop) -> Result<(), Failure> {
     }
     let mut opened = Opened::new(asked)?;
     let traces = opened.traces()?;
-    let peers = opened.peers()?;
+    let leaf = opened.leaf()?;
+    let peers = opened.peers(Arc::clone(&leaf))?;
     let watch = Arc::new(watch(opened.name(), &peers, &opened.around.clock)?);
     let office = neighbours::start(&opened, &peers).await?;
     let edge = opened.edge()?;
     let mut inherited = Inherited::from_env().map_err(Failure::other)?;
     let limits = &opened.file.limits;
 
+    let mut presented = Presented { office: opened.name(), own: Some(leaf), public: None };
     let mut outside = Stage::new();
     if let (Some(public), Some(routes)) = (&opened.file.public, office.public(&edge)) {
-        let listening = public_listener(public, limits.connections, &mut inherited).await?;
+        let (listening, certificate) = public_listener(public, limits.connections, &mut inherited).await?;
+        presented.public = certificate;
         let probe = quiet(readiness(&office, &watch));
         let routes = timely(&edge, &watch, limited(&edge, limits.body_bytes, routes));
         let routes = routes.merge(health::router(opened.name(), probe));
@@ -288,11 +296,13 @@ pub async fn run(asked: Asked, stop: Stop) -> Result<(), Failure> {
     let listening =
         listen_at("operators", &opened.file.metrics.listen.to_string(), &mut inherited, Sharing::Alone).await?;
     let notes: Probe = {
-        let watch = Arc::clone(&watch);
-        Arc::new(move || Box::pin(std::future::ready(watch.notes())))
+        let (office, watch) = (Arc::clone(&office), Arc::clone(&watch));
+        Arc::new(move || Box::pin(std::future::ready([office.notes(), watch.notes()].concat())))
     };
     let routes = health::router_with_notes(opened.name(), readiness(&office, &watch), notes);
-    let routes = routes.merge(counts::router(Arc::clone(&opened.metrics), vec![Arc::clone(&office)]));
+    let routes = routes.merge(counts::router(Arc::clone(&opened.metrics), vec![Arc::clone(&office)], move |metrics| {
+        presented.tell(metrics)
+    }));
     own.serve(listening, finished(&edge, routes));
     for left in inherited.left() {
         tracing::warn!(%left, "a socket was handed over that the configuration does not name");
@@ -309,17 +319,20 @@ pub async fn run(asked: Asked, stop: Stop) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A listener for wallets, browsers and platforms.
+/// A listener for wallets, browsers and platforms, and what it presents where it speaks TLS.
 pub(super) async fn public_listener(
     public: &Public,
     connections: usize,
     inherited: &mut Inherited,
-) -> Result<Listening, Failure> {
+) -> Result<(Listening, Option<Arc<CertificateFiles>>), Failure> {
     let listening = listen_at("the public", &public.listen.to_string(), inherited, Sharing::Alone).await?;
     let listening = listening.with_limit(connections);
     match (&public.certificate, &public.key) {
-        (Some(certificate), Some(key)) => Ok(listening.over_tls(public_tls::config(certificate, key)?)),
-        _ => Ok(listening),
+        (Some(certificate), Some(key)) => {
+            let files = public_tls::open(certificate, key)?;
+            Ok((listening.over_tls(public_tls::config(&files)?), Some(files)))
+        }
+        _ => Ok((listening, None)),
     }
 }
 

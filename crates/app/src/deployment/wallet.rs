@@ -1,6 +1,7 @@
 //! `hufu serve wallet`: the wallet's pages. The process has no keys and no rows, and knows no person; whoever runs it decides what code
 //! people's browsers run, which is why it is a party of its own.
 
+use super::ends::Presented;
 use super::notify;
 use super::office_file::WALLET;
 use super::serve::{Asked, clock, limited, public_half, public_listener};
@@ -44,12 +45,14 @@ pub async fn run(asked: Asked, stop: Stop) -> Result<(), Failure> {
     };
     let mut inherited = Inherited::from_env().map_err(Failure::other)?;
     let mut outside = Stage::new();
-    let listening = public_listener(public, file.limits.connections, &mut inherited).await?;
+    let (listening, certificate) = public_listener(public, file.limits.connections, &mut inherited).await?;
     let routes = pages::router(config).merge(health::router(WALLET, always()));
     outside.serve(listening, finished(&edge, limited(&edge, file.limits.body_bytes, routes)));
     let mut own = Stage::new();
     let listening = listen_at("operators", &file.metrics.listen.to_string(), &mut inherited, Sharing::Alone).await?;
-    let routes = health::router(WALLET, always()).merge(counts::router(metrics, Vec::new()));
+    let presented = Presented { office: WALLET, own: None, public: certificate };
+    let counted = counts::router(metrics, Vec::new(), move |metrics| presented.tell(metrics));
+    let routes = health::router(WALLET, always()).merge(counted);
     own.serve(listening, finished(&edge, routes));
     notify::tell(notify::READY);
     let mut stop = stop;

@@ -3,6 +3,7 @@
 use super::{Premises, Running};
 use crate::failure::Failure;
 use crate::files;
+use crate::root::RESTORING;
 use async_trait::async_trait;
 use axum::Router;
 use hufu_kernel::{KeyStore, Refusal};
@@ -10,7 +11,7 @@ use hufu_offices::{ports, registry};
 use hufu_web::peers;
 use hufu_web::reply::Edge;
 use hufu_wire::api::platform::{AdmittedPage, ListAdmitted, PlatformCertificate};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -87,6 +88,57 @@ impl Admitted {
         Ok(files::at(&path, std::fs::remove_file(&path))?)
     }
 
+    /// Exactly these certificates in place of all that are there: written beside them, and put in their place at once. If it fails, those
+    /// of before are there.
+    ///
+    /// # Errors
+    /// [`Failure::Other`] for a client identifier that is no name for a file; [`Failure::File`].
+    pub fn replace(&self, all: &BTreeMap<String, String>, kept: &mut dyn FnMut(u64)) -> Result<(), Failure> {
+        let beside = Self(self.beside());
+        // Of a restore that was interrupted.
+        files::undo_exchange(&self.0)?;
+        beside.remove()?;
+        let written = beside.fill(all, kept).and_then(|()| Ok(files::exchange(&beside.0, &self.0)?));
+        // Half of the new ones; or, once they have changed places, those of before.
+        let removed = beside.remove();
+        written.and(removed)
+    }
+
+    fn fill(&self, all: &BTreeMap<String, String>, kept: &mut dyn FnMut(u64)) -> Result<(), Failure> {
+        files::private_folder(&self.0)?;
+        for (at, (client_id, jws)) in (1..).zip(all) {
+            self.keep(client_id, jws)?;
+            kept(at);
+        }
+        Ok(())
+    }
+
+    fn remove(&self) -> Result<(), Failure> {
+        if self.0.symlink_metadata().is_err() {
+            return Ok(());
+        }
+        files::at(&self.0, std::fs::remove_dir_all(&self.0))?;
+        Ok(files::synced_folder_of(&self.0)?)
+    }
+
+    /// Refuses while a restore is unfinished: which certificates are to be there is not known.
+    ///
+    /// # Errors
+    /// [`Failure::Unreadable`] that says what to do.
+    pub fn refuse_if_unfinished(&self) -> Result<(), Failure> {
+        let beside = self.beside();
+        if beside.symlink_metadata().is_err() {
+            return Ok(());
+        }
+        Err(Failure::unreadable(&beside, "a restore was interrupted: repeat `hufu restore … --replace`"))
+    }
+
+    fn beside(&self) -> PathBuf {
+        let mut name = self.0.as_os_str().to_owned();
+        name.push(RESTORING);
+        PathBuf::from(name)
+    }
+
     fn page(&self, after: &str) -> Result<AdmittedPage, Failure> {
         let names = self.names()?;
         let mut rest = names.range::<str, _>((Bound::Excluded(after), Bound::Unbounded));
@@ -140,9 +192,13 @@ pub struct RunningRegistry {
 }
 
 /// Starts the registry.
-#[must_use]
-pub fn start(own: &Premises) -> Arc<RunningRegistry> {
-    Arc::new(RunningRegistry { admitted: Arc::new(Admitted::of(own.folder.path())) })
+///
+/// # Errors
+/// [`Failure::Unreadable`] beside a restore that was interrupted.
+pub fn start(own: &Premises) -> Result<Arc<RunningRegistry>, Failure> {
+    let admitted = Admitted::of(own.folder.path());
+    admitted.refuse_if_unfinished()?;
+    Ok(Arc::new(RunningRegistry { admitted: Arc::new(admitted) }))
 }
 
 #[async_trait]

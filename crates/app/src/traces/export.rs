@@ -35,7 +35,8 @@ impl Exporter {
         let url = table.endpoint.trim_end_matches('/');
         if !is_internal(url) {
             return Err(Failure::other(format!(
-                "[tracing] endpoint = {url:?}: http:// or https:// on this machine, a private address, or a name below .internal"
+                "[tracing] endpoint = {url:?}: http:// or https:// on this machine, a private address, or a name below .internal or \
+                 .svc.cluster.local"
             )));
         }
         if table.every_s == 0 || (root == Root::Production && table.every_s < MINUTE) {
@@ -91,6 +92,9 @@ impl Exporter {
     }
 }
 
+/// Endings of names that mean nothing outside of one's own network: ICANN has reserved the first, a Kubernetes cluster answers the second.
+const CLOSED: [&str; 2] = [".internal", ".svc.cluster.local"];
+
 /// This machine, a private network, or a name that no public one has.
 fn is_internal(url: &str) -> bool {
     let Some(rest) = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")) else { return false };
@@ -104,7 +108,7 @@ fn is_internal(url: &str) -> bool {
         };
     }
     let plain = host.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-".contains(&b));
-    plain && (host == "localhost" || host.ends_with(".localhost") || host.ends_with(".internal"))
+    plain && (host == "localhost" || host.ends_with(".localhost") || CLOSED.iter().any(|ending| host.ends_with(ending)))
 }
 
 #[cfg(test)]
@@ -121,6 +125,7 @@ mod tests {
             "http://10.1.2.3:4318",
             "https://[fd00::1]",
             "https://otel.internal:4318",
+            "http://collector.tracing.svc.cluster.local:4318",
         ] {
             assert!(is_internal(url), "{url}");
         }
@@ -134,6 +139,8 @@ mod tests {
             "http://127.0.0.1@otel.example",
             "http://internal.example:1/.internal",
             "http://x.internal/path",
+            "http://collector.local:4318",
+            "http://svc.cluster.local.example:4318",
         ] {
             assert!(!is_internal(url), "{url}");
         }

@@ -65,3 +65,18 @@ fn a_peer_that_is_not_installed_is_told_before_anything_is_made() {
     assert!(!ended.status.success() && said.contains("npm ci") && said.contains("--peer none"), "{said}");
     assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 1, "nothing was made");
 }
+
+#[test]
+fn the_help_says_what_each_lane_is_and_another_name_is_refused_with_all_of_them() {
+    let temporary = tempfile::tempdir().unwrap();
+    let help = String::from_utf8(bench(temporary.path(), &["--help"]).stdout).unwrap();
+    let other = bench(temporary.path(), &["--only", "apartt"]);
+    let told = String::from_utf8(other.stderr).unwrap();
+    assert!(!other.status.success());
+    let (lanes, values) = help.split_once("--only").unwrap();
+    for lane in ["front", "whole-path", "apart", "peer", "floor", "whole-floor"] {
+        assert!(lanes.contains(&format!("`{lane}`")), "{lane}: {lanes}");
+        assert!(values.lines().any(|line| line.trim().starts_with(&format!("- {lane}:"))), "{lane}: {values}");
+        assert!(told.contains(lane), "{lane}: {told}");
+    }
+}

@@ -206,6 +206,11 @@ fn the_doctor_finds_a_sound_sandbox_sound_and_says_what_does_not_hold() {
     assert_eq!(std::fs::read_dir(path.join("node-1")).unwrap().count(), before, "looking makes no store");
     let json: serde_json::Value = serde_json::from_str(&report.json().unwrap()).unwrap();
     assert_eq!(json["ok"], true);
+    let store = json["checks"].as_array().unwrap().iter().find(|check| check["what"] == "store of node-1").unwrap();
+    assert_eq!(
+        (store["outcome"].as_str(), store["found"].as_str()),
+        (Some("unseen"), Some("not looked at: it is not made yet"))
+    );
 }
 
 #[test]
@@ -223,6 +228,9 @@ fn the_doctor_names_what_is_wrong_and_the_command_that_mends_it() {
     let mut document: serde_json::Value = serde_json::from_slice(&std::fs::read(&trust).unwrap()).unwrap();
     document["offices"]["uniqueness"] = document["offices"]["registry"].clone();
     std::fs::write(&trust, document.to_string()).unwrap();
+    let rows = path.join("uniqueness").join("store.sqlite-wal");
+    std::fs::write(&rows, "").unwrap();
+    std::fs::set_permissions(&rows, std::fs::Permissions::from_mode(0o644)).unwrap();
     let report = doctor::examine(&path);
     assert!(!report.ok);
     let bad: Vec<_> = report.checks.iter().filter(|check| check.outcome == Outcome::Bad).collect();
@@ -232,6 +240,7 @@ fn the_doctor_names_what_is_wrong_and_the_command_that_mends_it() {
         assert!(found(what).mend.is_some(), "{what}");
     }
     assert_eq!(found("permissions").mend.as_deref(), Some(format!("chmod 600 {}", keys.display()).as_str()));
+    assert!(report.text().contains(&format!("chmod 600 {}", rows.display())), "{}", report.text());
     let nothing = doctor::examine(&folder.path().join("nothing"));
     assert!(!nothing.ok && nothing.text().contains("hufu demo"));
 }

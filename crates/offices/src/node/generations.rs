@@ -85,6 +85,11 @@ impl Generations {
         self.0.first().map_or(0, |first| first.number)
     }
 
+    /// The newest, whether or not it counts already.
+    pub(super) fn newest(&self) -> u32 {
+        self.0.last().map_or(0, |last| last.number)
+    }
+
     /// The generation that counts at `t`; the oldest there is for a time before it.
     pub(super) fn at(&self, t: Timestamp) -> u32 {
         self.born(t).unwrap_or_else(|| self.oldest())

@@ -1,9 +1,9 @@
 //! What ends on a day: the public listeners' TLS certificates, and the platforms'.
 
 use super::site::{Local, Site};
-use super::{Finding, edit};
+use super::{Finding, Looked, edit};
 use crate::deployment::office_file::Public;
-use crate::deployment::public_tls;
+use crate::deployment::public_tls::{self, validity};
 use crate::offices::registry::Admitted;
 use hufu_kernel::Timestamp;
 use hufu_offices::registry;
@@ -12,7 +12,6 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::ParsedCertificate;
 use std::path::Path;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 const DAY: i64 = 86_400;
 /// Somebody should know by then.
@@ -20,34 +19,32 @@ const SOON: i64 = 14 * DAY;
 /// Platforms that are named; more are counted.
 const NAMED: usize = 5;
 
-/// When a certificate begins and ends.
-///
-/// # Errors
-/// A sentence.
-pub fn validity(der: &[u8]) -> Result<(Timestamp, Timestamp), String> {
-    let (_, certificate) = X509Certificate::from_der(der).map_err(|error| format!("is no certificate: {error}"))?;
-    let validity = certificate.validity();
-    Ok((Timestamp(validity.not_before.timestamp()), Timestamp(validity.not_after.timestamp())))
-}
-
 /// The TLS certificates of the public listeners: in time, of their names, with their keys.
-pub fn public(site: &Site) -> Vec<Finding> {
-    let mut found = Vec::new();
+pub fn public(site: &Site) -> Looked {
+    let mut looked = Looked::default();
     for local in &site.offices {
-        let Some(Public { certificate: Some(certificate), key: Some(key), .. }) = &local.file.public else { continue };
+        let Some(public) = &local.file.public else { continue };
+        let Public { certificate: Some(certificate), key: Some(key), .. } = public else {
+            looked.unseen(local.name, "plain HTTP here: its proxy has the certificate, or it is a rehearsal");
+            continue;
+        };
         let what = format!("{}: public TLS", local.name);
-        if let Err(failure) = public_tls::config(certificate, key) {
-            found.push(Finding::bad(what, failure, edit(&local.config)));
+        if let Err(failure) = public_tls::open(certificate, key) {
+            looked.at(Some(Finding::bad(what, failure, edit(&local.config))));
             continue;
         }
         // It is read again when it changes: no restart.
         let mend = format!("certbot renew   # or as you have it made, into {}", certificate.display());
         match first(certificate) {
-            Err(told) => found.push(Finding::bad(what, told, mend)),
-            Ok(der) => found.extend(of_public(site, local, &der, &mend)),
+            Err(told) => looked.at(Some(Finding::bad(what, told, mend))),
+            Ok(der) => looked.at(of_public(site, local, &der, &mend)),
         }
     }
-    found
+    if looked.at == 0 && looked.unseen.is_empty() {
+        Looked::nothing("no office here has a public listener")
+    } else {
+        looked
+    }
 }
 
 fn first(path: &Path) -> Result<CertificateDer<'static>, String> {
@@ -87,15 +84,21 @@ pub fn ending(what: &str, now: Timestamp, until: Timestamp, mend: &str) -> Optio
 }
 
 /// The certificates of admitted platforms, where the registry is here.
-pub fn platforms(site: &Site) -> Vec<Finding> {
-    let Some(local) = site.offices.iter().find(|local| local.name == "registry") else { return Vec::new() };
-    let Ok(roster) = local.roster() else { return Vec::new() };
-    let Some(pinned) = roster.get("registry") else { return Vec::new() };
+pub fn platforms(site: &Site) -> Looked {
+    let Some(local) = site.offices.iter().find(|local| local.name == "registry") else {
+        return Looked::nothing("the registry is not here");
+    };
+    let pinned = local.roster().ok().and_then(|roster| roster.get("registry").cloned());
+    let Some(pinned) = pinned else { return Looked::nothing("no roster says which key the registry has") };
     let admitted = Admitted::of(local.folder.path());
     let mend = |client: &str| format!("hufu platform admit {client}.toml --config {}", local.config.display());
     let names = match admitted.names() {
+        Ok(names) if names.is_empty() => return Looked::nothing("none is admitted"),
         Ok(names) => names,
-        Err(failure) => return vec![Finding::bad("registry: platforms", failure, edit(&local.config))],
+        Err(failure) => {
+            let found = vec![Finding::bad("registry: platforms", failure, edit(&local.config))];
+            return Looked { at: 1, found, unseen: Vec::new() };
+        }
     };
     let now = local.clock(site.plan.root).now();
     let mut found = Vec::new();
@@ -117,7 +120,7 @@ pub fn platforms(site: &Site) -> Vec<Finding> {
     if more > 0 {
         found.push(Finding::warning("platforms", format!("{more} more like these"), mend("EACH")));
     }
-    found
+    Looked { at: names.len(), found, unseen: Vec::new() }
 }
 
 #[cfg(test)]

@@ -36,11 +36,52 @@ impl Finding {
     }
 }
 
+/// What came of looking at a topic.
+#[derive(Debug, Default)]
+pub(super) struct Looked {
+    /// Things that were looked at: without any, nothing is sound.
+    at: usize,
+    found: Vec<Finding>,
+    /// Why something was not looked at, and of which offices.
+    unseen: Vec<(String, Vec<String>)>,
+}
+
+impl Looked {
+    /// One thing was looked at.
+    fn at(&mut self, found: impl IntoIterator<Item = Finding>) {
+        self.at += 1;
+        self.found.extend(found);
+    }
+
+    /// Something of this office was not looked at.
+    fn unseen(&mut self, office: &str, why: &str) {
+        match self.unseen.iter_mut().find(|(known, _)| known == why) {
+            Some((_, offices)) => offices.push(office.to_owned()),
+            None => self.unseen.push((why.to_owned(), vec![office.to_owned()])),
+        }
+    }
+
+    /// There is nothing here to look at.
+    fn nothing(why: &str) -> Self {
+        Self { unseen: vec![(why.to_owned(), Vec::new())], ..Self::default() }
+    }
+
+    /// One sentence about all that was not looked at.
+    fn told_unseen(&self) -> Option<String> {
+        let told = |(why, offices): &(String, Vec<String>)| match offices.as_slice() {
+            [] => why.clone(),
+            offices => format!("{}: {why}", offices.join(", ")),
+        };
+        (!self.unseen.is_empty())
+            .then(|| format!("not looked at: {}", self.unseen.iter().map(told).collect::<Vec<_>>().join("; ")))
+    }
+}
+
 /// One topic that is looked at without asking anybody.
 struct Topic {
     name: &'static str,
     sound: &'static str,
-    look: fn(&Site) -> Vec<Finding>,
+    look: fn(&Site) -> Looked,
 }
 
 /// In the order of the report. Keys come after permissions: a key that others can read is not opened.
@@ -68,10 +109,11 @@ pub async fn office(config: &Path) -> Report {
 
 async fn examine(mut report: Report, (site, faults): (Option<Site>, Vec<Finding>)) -> Report {
     let Some(site) = site else {
-        told(&mut report, "configuration", "", faults);
+        told(&mut report, "configuration", "", Looked { found: faults, ..Looked::default() });
         return report;
     };
-    told(&mut report, "configuration", &format!("{} parse", counted(site.offices.len())), faults);
+    let parsed = Looked { at: site.offices.len(), found: faults, unseen: Vec::new() };
+    told(&mut report, "configuration", &format!("{} parse", counted(site.offices.len())), parsed);
     for topic in TOPICS {
         told(&mut report, topic.name, topic.sound, (topic.look)(&site));
     }
@@ -88,12 +130,17 @@ fn counted(offices: usize) -> String {
     if offices == 1 { "one office's files".to_owned() } else { format!("the files of {offices} processes") }
 }
 
-fn told(report: &mut Report, topic: &str, sound: &str, findings: Vec<Finding>) {
-    if findings.is_empty() {
-        return report.add(topic, Outcome::Good, sound, None);
+/// A topic is sound if something was looked at and nothing was found; what was not looked at is said beside it.
+fn told(report: &mut Report, topic: &str, sound: &str, looked: Looked) {
+    let unseen = looked.told_unseen();
+    if looked.found.is_empty() && looked.at > 0 {
+        report.add(topic, Outcome::Good, sound, None);
     }
-    for finding in findings {
+    for finding in looked.found {
         report.add(finding.what, finding.outcome, finding.found, Some(finding.mend));
+    }
+    if let Some(unseen) = unseen {
+        report.add(topic, Outcome::Unseen, unseen, None);
     }
 }
 
@@ -121,4 +168,38 @@ fn reached_at(file: &OfficeFile) -> std::net::SocketAddr {
         });
     }
     at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcomes(looked: Looked) -> Vec<(Outcome, String)> {
+        let mut report = Report::new(Path::new("."));
+        told(&mut report, "stores", "whole", looked);
+        report.checks.into_iter().map(|check| (check.outcome, check.found)).collect()
+    }
+
+    #[test]
+    fn what_was_not_looked_at_is_never_sound() {
+        let whole = (Outcome::Good, "whole".to_owned());
+        let mut looked = Looked::default();
+        looked.at(None);
+        assert_eq!(outcomes(looked), [whole.clone()], "the control");
+        assert_eq!(
+            outcomes(Looked::nothing("none is here")),
+            [(Outcome::Unseen, "not looked at: none is here".to_owned())]
+        );
+        let mut looked = Looked::default();
+        looked.unseen("node-1", "elsewhere");
+        looked.unseen("post", "not made yet");
+        looked.unseen("node-2", "elsewhere");
+        let unseen = (Outcome::Unseen, "not looked at: node-1, node-2: elsewhere; post: not made yet".to_owned());
+        assert_eq!(looked.told_unseen().as_ref(), Some(&unseen.1));
+        looked.at(None);
+        assert_eq!(outcomes(looked), [whole, unseen.clone()]);
+        let mut looked = Looked::nothing("elsewhere");
+        looked.at(Some(Finding::bad("post: store", "rotten", "restore")));
+        assert_eq!(outcomes(looked)[0], (Outcome::Bad, "rotten".to_owned()));
+    }
 }

@@ -1,8 +1,9 @@
 //! The offices as one of them sees them: reached under their names, at one time, of one version.
 
-use super::certificates::{ending, validity};
+use super::certificates::ending;
 use super::site::{Local, Site};
-use super::{Finding, PATIENCE, start_again};
+use super::{Finding, Looked, PATIENCE, start_again};
+use crate::deployment::public_tls::validity;
 use crate::deployment::state::{AskState, PATH, State};
 use hufu_kernel::{Clock, Refusal};
 use hufu_web::peers::{Leaf, PeerConfig, Peers};
@@ -19,11 +20,11 @@ pub struct Seen {
     /// How it reads when nothing is wrong.
     pub sound: String,
     /// Who is not reached, or is somebody else.
-    pub reached: Vec<Finding>,
+    pub reached: Looked,
     /// Clocks.
-    pub clocks: Vec<Finding>,
+    pub clocks: Looked,
     /// Versions.
-    pub versions: Vec<Finding>,
+    pub versions: Looked,
 }
 
 /// Asks every office of the plan in the name of the first office here whose keys are open.
@@ -31,16 +32,20 @@ pub async fn look(site: &Site) -> Seen {
     let mut seen = Seen::default();
     let viewpoint = site.offices.iter().find_map(|local| Some((local, peers(site, local)?)));
     let Some((local, peers)) = viewpoint else {
-        seen.sound = "not asked: no office here has keys that the roster pins".to_owned();
-        return seen;
+        let nobody = || Looked::nothing("no office here has keys that the roster pins, to ask with");
+        return Seen { sound: String::new(), reached: nobody(), clocks: nobody(), versions: nobody() };
     };
     seen.sound = format!("{} answer {} under their names", site.plan.offices.len(), local.name);
     let clock = local.clock(site.plan.root);
     for name in site.plan.offices.keys() {
         if let Err(finding) = certificate(site, &peers, name, clock.as_ref()).await {
-            seen.reached.push(finding);
+            seen.reached.at(Some(finding));
+            for topic in [&mut seen.clocks, &mut seen.versions] {
+                topic.unseen(name, "not reached");
+            }
             continue;
         }
+        seen.reached.at(None);
         state(site, &peers, name, clock.as_ref(), &mut seen).await;
     }
     seen
@@ -78,19 +83,23 @@ async fn state(site: &Site, peers: &Peers, name: &str, clock: &dyn Clock, seen: 
     let before = clock.now().0;
     match peer.call::<AskState, State>(PATH, &AskState {}).await {
         Ok(state) => {
-            seen.clocks.extend(apart(name, before, clock.now().0, state.time.0));
-            seen.versions.extend(differs(name, env!("CARGO_PKG_VERSION"), &state.version));
+            seen.clocks.at(apart(name, before, clock.now().0, state.time.0));
+            seen.versions.at(differs(name, env!("CARGO_PKG_VERSION"), &state.version));
         }
         Err(Refusal::NotFound) => {
             let told = "a release that does not tell its version: an older one";
-            seen.versions.push(Finding::warning(format!("{name}: version"), told, upgrade(name)));
+            seen.versions.at(Some(Finding::warning(format!("{name}: version"), told, upgrade(name))));
+            seen.clocks.unseen(name, "it does not tell its time");
         }
         Err(refusal) => {
             let told = format!(
                 "proves its name, and does not answer this office ({}): its roster may be another",
                 refusal.code()
             );
-            seen.reached.push(Finding::bad(format!("{name}: mTLS"), told, mend(site, name)));
+            seen.reached.found.push(Finding::bad(format!("{name}: mTLS"), told, mend(site, name)));
+            for topic in [&mut seen.clocks, &mut seen.versions] {
+                topic.unseen(name, "it does not answer this office");
+            }
         }
     }
 }

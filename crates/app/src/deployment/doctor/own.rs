@@ -1,17 +1,24 @@
 //! What belongs to the offices here: papers, permissions, keys, stores, services, room; and who runs what.
 
 use super::site::{Local, Site};
-use super::{Finding, edit};
-use crate::deployment::office_file::{Engine, Keeper};
+use super::{Finding, Looked, edit};
+use crate::deployment::office_file::{Engine, Keeper, WALLET};
 use crate::deployment::{operators, plan::Plan};
+use crate::doctor::secrets;
 use crate::failure::Failure;
 use crate::files;
+use crate::offices::registry::FOLDER as ADMITTED;
 use crate::root::key_file::{KEYS, MACHINE_KEY};
-use crate::root::{STORE, STORES};
+use crate::root::{RESTORING, STORE, STORES};
 use hufu_kernel::Root;
 use hufu_store::{Identity, Sqlite, StoreError};
 use std::path::{Path, PathBuf};
 
+/// The office whose certificates of platforms are files.
+const REGISTRY: &str = "registry";
+/// The offices that call services outside.
+const REGISTRAR: &str = "registrar";
+const POST: &str = "post";
 /// Less free space than this is a warning: a full disk refuses enrolments.
 const LITTLE: u64 = 200 << 20;
 /// With less than this the next write may fail.
@@ -20,8 +27,8 @@ const NONE: u64 = 16 << 20;
 const PLACEHOLDERS: [&str; 2] = ["hufu.example", "400-000-0000"];
 
 /// Plan, roster and public half are there, of one root, and the same for every office.
-pub fn papers(site: &Site) -> Vec<Finding> {
-    let mut found = Vec::new();
+pub fn papers(site: &Site) -> Looked {
+    let (mut found, mut looked) = (Vec::new(), Looked::default());
     let mut first: Option<String> = None;
     for local in &site.offices {
         let what = |paper: &str| format!("{}: {paper}", local.name);
@@ -57,33 +64,56 @@ pub fn papers(site: &Site) -> Vec<Finding> {
             }
         }
     }
-    found
+    looked.at = site.offices.len();
+    looked.found = found;
+    looked
 }
 
 /// Nobody but the office reads what is secret.
-pub fn permissions(site: &Site) -> Vec<Finding> {
-    let mut found = Vec::new();
-    for local in site.offices.iter().filter(|local| local.keys.is_some()) {
-        let data = local.file.data();
-        let mut wanted: Vec<(PathBuf, u32)> = vec![(data.to_owned(), 0o700)];
-        wanted.extend([KEYS, MACHINE_KEY, STORE].map(|file| (data.join(file), 0o600)));
-        wanted.extend(local.file.keys.iter().filter_map(|keys| keys.pin_file.clone()).map(|path| (path, 0o600)));
-        wanted
-            .extend(local.file.store.iter().filter_map(|store| store.password_file.clone()).map(|path| (path, 0o600)));
-        wanted.extend(local.file.public.iter().filter_map(|public| public.key.clone()).map(|path| (path, 0o640)));
-        for (path, wanted) in wanted.into_iter().filter(|(path, _)| path.exists()) {
-            let what = format!("{}: permissions", local.name);
-            match files::mode(&path) {
-                Ok(mode) if mode & !wanted == 0 => {}
-                Ok(mode) => {
-                    let told = format!("{} has mode {mode:03o}: others can read it", path.display());
-                    found.push(Finding::bad(what, told, format!("chmod {wanted:o} {}", path.display())));
+pub fn permissions(site: &Site) -> Looked {
+    let mut looked = Looked::default();
+    for local in &site.offices {
+        let what = || format!("{}: permissions", local.name);
+        for (path, wanted) in secret(local) {
+            match path.try_exists() {
+                Ok(false) => {}
+                Ok(true) => looked.at(open_to_others(local, &path, wanted)),
+                // Not even whether it is there.
+                Err(error) => {
+                    looked.at(Some(Finding::bad(what(), format!("{}: {error}", path.display()), as_its_user(local))));
+                    break;
                 }
-                Err(error) => found.push(Finding::bad(what, &error, as_its_user(local))),
             }
         }
     }
-    found
+    looked
+}
+
+/// What only the office, or its group, may read.
+fn secret(local: &Local) -> Vec<(PathBuf, u32)> {
+    let public = local.file.public.iter().filter_map(|public| public.key.clone()).map(|path| (path, 0o640));
+    if local.keys.is_none() {
+        return public.collect();
+    }
+    let data = local.file.data();
+    let mut wanted: Vec<(PathBuf, u32)> = vec![(data.to_owned(), 0o700)];
+    wanted.extend(secrets(data).map(|path| (path, 0o600)));
+    wanted.extend(local.file.keys.iter().filter_map(|keys| keys.pin_file.clone()).map(|path| (path, 0o600)));
+    wanted.extend(local.file.store.iter().filter_map(|store| store.password_file.clone()).map(|path| (path, 0o600)));
+    wanted.extend(public);
+    wanted
+}
+
+fn open_to_others(local: &Local, path: &Path, wanted: u32) -> Option<Finding> {
+    let what = format!("{}: permissions", local.name);
+    match files::mode(path) {
+        Ok(mode) if mode & !wanted == 0 => None,
+        Ok(mode) => {
+            let told = format!("{} has mode {mode:03o}: others can read it", path.display());
+            Some(Finding::bad(what, told, format!("chmod {wanted:o} {}", path.display())))
+        }
+        Err(error) => Some(Finding::bad(what, &error, as_its_user(local))),
+    }
 }
 
 /// Looking into an office's folder needs to be that office's user.
@@ -93,25 +123,26 @@ fn as_its_user(local: &Local) -> String {
 }
 
 /// Keys open, and are those that all others have pinned.
-pub fn keys(site: &Site) -> Vec<Finding> {
-    let mut found = Vec::new();
+pub fn keys(site: &Site) -> Looked {
+    let mut looked = Looked::default();
     for local in &site.offices {
         let what = format!("{}: keys", local.name);
         match &local.keys {
             None => {}
-            Some(Err(failure)) => found.push(Finding::bad(what, failure, opens(local, failure))),
+            Some(Err(failure)) => looked.at(Some(Finding::bad(what, failure, opens(local, failure)))),
             Some(Ok(keys)) => {
                 let pinned = local.roster().ok().and_then(|roster| roster.get(local.name).map(|identity| identity.key));
-                let Some(pinned) = pinned else { continue };
-                if keys.public("office").is_ok_and(|own| own.0 == pinned.as_slice()) {
+                let Some(pinned) = pinned else {
+                    looked.unseen(local.name, "they open, and no roster says which they must be");
                     continue;
-                }
+                };
+                let same = keys.public("office").is_ok_and(|own| own.0 == pinned.as_slice());
                 let told = "the key `office` is not the one that the roster pins: all others refuse this office";
-                found.push(Finding::bad(what, told, restored(local)));
+                looked.at((!same).then(|| Finding::bad(what, told, restored(local))));
             }
         }
     }
-    found
+    if looked.at == 0 && looked.unseen.is_empty() { Looked::nothing("the process of pages has none") } else { looked }
 }
 
 /// What opens keys that did not.
@@ -133,43 +164,73 @@ fn restored(local: &Local) -> String {
     )
 }
 
-/// Every page of every store file, and whose it is. PostgreSQL's are said at `/readyz`.
-pub fn stores(site: &Site) -> Vec<Finding> {
-    let mut found = Vec::new();
+/// Every page of every store file, and whose it is; and no restore that was interrupted.
+pub fn stores(site: &Site) -> Looked {
+    let mut looked = Looked::default();
+    for local in site.offices.iter().filter(|local| STORES.contains(&local.name) || local.name == REGISTRY) {
+        looked.found.extend(unfinished(local));
+    }
     for local in site.offices.iter().filter(|local| STORES.contains(&local.name)) {
-        let path = local.file.data().join(STORE);
-        let elsewhere = local.file.store.as_ref().is_some_and(|store| store.kind == Engine::Postgres);
-        // Looking must not make one.
-        if elsewhere || !path.exists() {
+        if local.file.store.as_ref().is_some_and(|store| store.kind == Engine::Postgres) {
+            looked.unseen(local.name, "on PostgreSQL: /readyz says how it is");
             continue;
         }
-        let wanted = Identity { office: local.name.to_owned(), trust: local.folder.trust_root() };
-        if let Err(error) = Sqlite::examine(&path, &wanted) {
-            let mend = match &error {
-                StoreError::Unavailable { .. } => as_its_user(local),
-                _ => format!(
-                    "systemctl stop hufu@{0}; hufu restore --config {1} --identity backup.key {0}.age --replace   # docs/operate/backup.md",
-                    local.name,
-                    local.config.display()
-                ),
-            };
-            found.push(Finding::bad(format!("{}: store", local.name), error, mend));
+        let path = local.file.data().join(STORE);
+        let what = format!("{}: store", local.name);
+        match path.try_exists() {
+            // Looking must not make one.
+            Ok(false) => looked.unseen(local.name, "the first start makes it"),
+            Ok(true) => looked.at(examined(local, &path, what)),
+            Err(error) => {
+                looked.at(Some(Finding::bad(what, format!("{}: {error}", path.display()), as_its_user(local))))
+            }
         }
     }
-    found
+    match (looked.at, looked.unseen.is_empty() && looked.found.is_empty()) {
+        (0, true) => Looked::nothing("no office here keeps rows"),
+        _ => looked,
+    }
+}
+
+fn examined(local: &Local, path: &Path, what: String) -> Option<Finding> {
+    let wanted = Identity { office: local.name.to_owned(), trust: local.folder.trust_root() };
+    let error = Sqlite::examine(path, &wanted).err()?;
+    let mend = match &error {
+        StoreError::Unavailable { .. } => as_its_user(local),
+        _ => restore(local),
+    };
+    Some(Finding::bad(what, error, mend))
+}
+
+/// What a restore leaves that was interrupted: the office does not start beside it.
+fn unfinished(local: &Local) -> Option<Finding> {
+    let kept = if local.name == REGISTRY { ADMITTED } else { STORE };
+    let path = local.file.data().join(format!("{kept}{RESTORING}"));
+    let told = format!("{} is there: a restore was interrupted, and the office does not start", path.display());
+    path.symlink_metadata().is_ok().then(|| Finding::bad(format!("{}: restore", local.name), told, restore(local)))
+}
+
+fn restore(local: &Local) -> String {
+    format!(
+        "systemctl stop hufu@{0}; hufu restore --config {1} --identity backup.key {0}.age --replace   # docs/operate/backup.md",
+        local.name,
+        local.config.display()
+    )
 }
 
 /// What a production office cannot start without, and what stands for something of one's own.
-pub fn services(site: &Site) -> Vec<Finding> {
-    let mut found = Vec::new();
+pub fn services(site: &Site) -> Looked {
     if site.plan.root != Root::Production {
-        return found;
+        return Looked::nothing("a sandbox has simulators in their place");
     }
+    let mut found = Vec::new();
+    let named = [REGISTRAR, POST, WALLET];
+    let at = site.offices.iter().filter(|local| named.contains(&local.name)).count();
     for local in &site.offices {
         let file = &local.file;
         let needed = match local.name {
-            "registrar" => vec![("register", file.register.is_none()), ("face", file.face.is_none())],
-            "post" => vec![("messages", file.messages.is_none())],
+            REGISTRAR => vec![("register", file.register.is_none()), ("face", file.face.is_none())],
+            POST => vec![("messages", file.messages.is_none())],
             _ => Vec::new(),
         };
         for (table, _) in needed.into_iter().filter(|(_, is_missing)| *is_missing) {
@@ -185,22 +246,25 @@ pub fn services(site: &Site) -> Vec<Finding> {
         let told = format!("{} stands for your own name; wallets and platforms pin it for ever", PLACEHOLDERS[0]);
         found.push(Finding::warning("plan: names", told, edit(&site.folder.join("deployment.toml"))));
     }
-    found
+    match (at, found.is_empty()) {
+        (0, true) => Looked::nothing("neither registrar nor post nor wallet is here"),
+        _ => Looked { at, found, unseen: Vec::new() },
+    }
 }
 
 /// Room on the disks of the offices' folders.
-pub fn space(site: &Site) -> Vec<Finding> {
-    let mut found = Vec::new();
+pub fn space(site: &Site) -> Looked {
+    let mut looked = Looked::default();
     for local in &site.offices {
         let folder = local.file.data();
         let what = format!("{}: disk", local.name);
         let mend = format!("du -xsh {}/*; df -h {0}", folder.display());
         match rustix::fs::statvfs(folder) {
-            Ok(disk) => found.extend(scarce(&what, disk.f_bavail.saturating_mul(disk.f_frsize), &mend)),
-            Err(error) => found.push(Finding::warning(what, format!("free space is unknown: {error}"), mend)),
+            Ok(disk) => looked.at(scarce(&what, disk.f_bavail.saturating_mul(disk.f_frsize), &mend)),
+            Err(error) => looked.at(Some(Finding::warning(what, format!("free space is unknown: {error}"), mend))),
         }
     }
-    found
+    looked
 }
 
 fn scarce(what: &str, free: u64, mend: &str) -> Option<Finding> {
@@ -213,7 +277,7 @@ fn scarce(what: &str, free: u64, mend: &str) -> Option<Finding> {
 }
 
 /// What one operator could do alone, and where two operators' keys lie together.
-pub fn operators(site: &Site) -> Vec<Finding> {
+pub fn operators(site: &Site) -> Looked {
     let plan = edit(&site.folder.join("deployment.toml"));
     let told = site.plan.concentrations().into_iter().chain(site.plan.lacks_second_operator());
     let mut found: Vec<Finding> = told
@@ -227,7 +291,7 @@ pub fn operators(site: &Site) -> Vec<Finding> {
         let mend = format!("mv {}/NAME.key.json A-MACHINE-OF-THEIRS", folder.display());
         found.push(Finding::warning("operators: keys", told, mend));
     }
-    found
+    Looked { at: 1, found, unseen: Vec::new() }
 }
 
 #[cfg(test)]

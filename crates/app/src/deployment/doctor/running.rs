@@ -1,7 +1,7 @@
 //! Whether the offices here run: each is asked at its operators' listener.
 
 use super::site::Site;
-use super::{Finding, PATIENCE, edit, reached_at, start_again};
+use super::{Finding, Looked, PATIENCE, edit, reached_at, start_again};
 use serde::Deserialize;
 
 /// What `/readyz` says.
@@ -15,8 +15,11 @@ struct Readiness {
 }
 
 /// Asks every office here.
-pub async fn listeners(site: &Site) -> Vec<Finding> {
-    let Ok(client) = hufu_sandbox::http::client() else { return Vec::new() };
+pub async fn listeners(site: &Site) -> Looked {
+    let client = match hufu_sandbox::http::client() {
+        Ok(client) => client,
+        Err(error) => return Looked::nothing(&format!("nothing can be asked here: {error}")),
+    };
     let mut found = Vec::new();
     for local in &site.offices {
         let what = format!("{}: listener", local.name);
@@ -48,5 +51,5 @@ pub async fn listeners(site: &Site) -> Vec<Finding> {
             ));
         }
     }
-    found
+    Looked { at: site.offices.len(), found, unseen: Vec::new() }
 }

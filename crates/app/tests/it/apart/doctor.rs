@@ -40,7 +40,16 @@ fn operators(place: &Path) -> PathBuf {
 }
 
 fn findings(report: &Report) -> Vec<&Check> {
-    report.checks.iter().filter(|check| check.outcome != Outcome::Good).collect()
+    report.checks.iter().filter(|check| matches!(check.outcome, Outcome::Warning | Outcome::Bad)).collect()
+}
+
+/// What is said about a topic that was not looked at; and then it is not said to be sound, if `alone`.
+fn unseen<'a>(report: &'a Report, topic: &str, alone: bool) -> &'a str {
+    let of: Vec<&Check> = report.checks.iter().filter(|check| check.what == topic).collect();
+    let found = of.iter().find(|check| check.outcome == Outcome::Unseen);
+    let found = found.unwrap_or_else(|| panic!("{topic} in:\n{}", report.text()));
+    assert_eq!(of.len() == 1, alone, "{topic} in:\n{}", report.text());
+    found.found.strip_prefix("not looked at: ").unwrap()
 }
 
 /// The finding of this name; it says what mends it.
@@ -106,6 +115,8 @@ async fn a_sound_deployment_has_no_findings_and_what_goes_wrong_while_it_runs_is
     }
     assert!(report.ok && findings(&report).is_empty(), "{}", report.text());
     assert_eq!(report.checks.len(), 14, "{}", report.text());
+    assert!(unseen(&report, "services", true).contains("simulators"));
+    assert!(unseen(&report, "public TLS", true).contains("plain HTTP"));
     let said = hufu(&["doctor", folder.to_str().unwrap(), "--json"]);
     assert!(said.status.success());
     let said: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
@@ -113,6 +124,9 @@ async fn a_sound_deployment_has_no_findings_and_what_goes_wrong_while_it_runs_is
     for office in OFFICES {
         let report = doctor::office(&folder.join(office).join("office.toml")).await;
         assert!(findings(&report).is_empty(), "{office}: {}", report.text());
+        if office != "registry" {
+            assert_eq!(unseen(&report, "platforms", true), "the registry is not here");
+        }
     }
 
     // One that hangs.
@@ -122,6 +136,7 @@ async fn a_sound_deployment_has_no_findings_and_what_goes_wrong_while_it_runs_is
     let said = hufu(&["doctor", folder.to_str().unwrap()]);
     kill_process(post, Signal::CONT).unwrap();
     named(&report, "post: listener", Outcome::Bad);
+    assert!(unseen(&report, "clocks", false).starts_with("post: not reached"));
     assert!(named(&report, "post: mTLS", Outcome::Bad).found.contains("does not answer"));
     assert!(
         !said.status.success()
@@ -227,6 +242,10 @@ async fn each_fault_in_the_files_is_named_with_what_mends_it() {
     named(&before, "operators", Outcome::Warning);
     named(&before, "operators: keys", Outcome::Warning);
     assert!(before.text().contains("runs all offices: the separation between them does not hold"));
+    assert_eq!(unseen(&before, "stores", false), "registrar: the first start makes it");
+    for topic in ["clocks", "versions"] {
+        assert!(unseen(&before, topic, true).ends_with(": not reached"), "nobody answered");
+    }
 
     let own = |office: &str, file: &str| folder.join(office).join(file);
     fs::set_permissions(own("registrar", "keys.json"), fs::Permissions::from_mode(0o640)).unwrap();
@@ -244,6 +263,22 @@ async fn each_fault_in_the_files_is_named_with_what_mends_it() {
     fs::write(own("uniqueness", "store.sqlite"), store).unwrap();
     fs::copy(own("registry", "admitted/one.jwt"), own("registry", "admitted/three.jwt")).unwrap();
     changed(&own("registry", "admitted/two.jwt"), ".", ".A");
+    let open_to_all = |office: &str, file: &str| {
+        fs::write(own(office, file), "").unwrap();
+        fs::set_permissions(own(office, file), fs::Permissions::from_mode(0o644)).unwrap();
+    };
+    // A token's shares; a log of rows; rows that are on their way into the store.
+    let secrets = [
+        ("node-2", "shares.json"),
+        ("registrar", "store.sqlite-wal"),
+        ("post", "store.sqlite-shm"),
+        ("node-1", "store.sqlite.restoring"),
+    ];
+    secrets.into_iter().for_each(|(office, file)| open_to_all(office, file));
+    fs::create_dir(own("registry", "admitted.restoring")).unwrap();
+    let elsewhere = "\n[store]\nkind = \"postgres\"\nurl = \"postgres://hufu_node_2@localhost/hufu\"\n";
+    let text = fs::read_to_string(own("node-2", "office.toml")).unwrap();
+    write(&own("node-2", "office.toml"), &(text + elsewhere));
     public_tls(&folder, "node-1", "localhost", (2024, 1, 1));
     public_tls(&folder, "node-2", "elsewhere.example", (2060, 1, 1));
 
@@ -262,6 +297,15 @@ async fn each_fault_in_the_files_is_named_with_what_mends_it() {
     for what in ["node-3: store", "uniqueness: store"] {
         assert!(mend(what).contains("hufu restore"), "{what}");
     }
+    for (office, file) in secrets {
+        assert_eq!(mend(&format!("{office}: permissions")), format!("chmod 600 {}", own(office, file).display()));
+    }
+    for office in ["node-1", "registry"] {
+        let what = format!("{office}: restore");
+        assert!(mend(&what).contains(&format!("{office}.age --replace")), "{what}");
+    }
+    let told = unseen(&report, "stores", false);
+    assert!(told.contains("node-2: on PostgreSQL"), "{told}");
     for client in ["two", "three"] {
         assert!(mend(&format!("platform {client}")).starts_with(&format!("hufu platform admit {client}.toml")));
     }

@@ -3,11 +3,22 @@
 use super::{Deployment, init, place, program};
 use hufu_app::deployment::users::{FIRST, Users};
 use hufu_app::root::OFFICES;
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+/// What the tour may take.
+const TOUR: Duration = Duration::from_secs(30);
+/// What all processes of a deployment that nobody uses may have resident, in MiB, the program that they share counted in each.
+const MEMORY: u64 = 300;
+
+/// For whoever runs the ring, though the test passes: what was measured, beside its bar.
+fn told(sentence: &str) {
+    let _ = writeln!(std::io::stderr(), "{sentence}");
+}
 
 fn need_root() {
     assert!(rustix::process::geteuid().is_root(), "this needs root, which hands out users: sudo ./test apart");
@@ -26,7 +37,42 @@ async fn the_tour_over_one_process_and_one_user_an_office_holds_every_promise_wi
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["ok"], true);
-    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    let took = began.elapsed();
+    told(&format!("the tour over offices apart took {:.1} s; the bar is {} s", took.as_secs_f64(), TOUR.as_secs()));
+    assert!(took < TOUR, "{took:?}");
+}
+
+/// What a process has in memory alone and shared, and its part of what is shared, in KiB.
+fn memory(process: i32) -> (u64, u64) {
+    let text = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup")).unwrap();
+    let of = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{name} in {text}"));
+        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap()
+    };
+    (of("Rss:"), of("Pss:"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_rest_the_whole_deployment_has_less_memory_than_its_bar() {
+    need_root();
+    let deployment = Deployment::start(&["--users"]).await;
+    // Beyond the start, and the first look of each at all others.
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let processes = deployment.processes();
+    for name in OFFICES {
+        let found = processes.iter().filter(|(_, line)| line.contains(&format!(" serve {name} "))).count();
+        assert_eq!(found, 1, "{name} in {processes:?}");
+    }
+    let measured: Vec<(u64, u64)> = processes.iter().map(|(process, _)| memory(*process)).collect();
+    let [resident, own] =
+        [|one: &(u64, u64)| one.0, |one: &(u64, u64)| one.1].map(|of| measured.iter().map(of).sum::<u64>() / 1024);
+    let count = processes.len();
+    told(&format!(
+        "{count} processes apart have {resident} MiB at rest, shared ones counted once {own}; the bar is {MEMORY}"
+    ));
+    assert!(own > 20 && own <= resident, "the control: something was measured");
+    assert!(resident <= MEMORY, "{resident} MiB");
+    deployment.stop().await;
 }
 
 /// Everything under the folders of offices.

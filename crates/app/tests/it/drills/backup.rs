@@ -174,6 +174,69 @@ fn a_private_key_given_as_a_recipient_is_refused_and_not_shown() {
     assert!(told.contains("new-identity") && !told.contains(&secret[16..]), "{told}");
 }
 
+/// A restore whose place takes no file beyond some tens of KiB: it is refused the rest, or is ended in the middle of it.
+fn restore_without_room(operator: &Operator, config: &Path, file: &Path, is_ended: bool) -> Output {
+    let shell = format!(
+        "{} ulimit -c 0; ulimit -f 64; exec \"$0\" restore --config \"$1\" --identity \"$2\" \"$3\" --replace",
+        if is_ended { "" } else { "trap '' XFSZ;" }
+    );
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", &shell, env!("CARGO_BIN_EXE_hufu")]).args([config, &operator.identity, file]);
+    command.output().unwrap()
+}
+
+/// All that an office's folder holds, but the lock.
+fn all_of(folder: &Path) -> std::collections::BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = std::collections::BTreeMap::new();
+    for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            found.extend(all_of(&path));
+        } else if !path.ends_with("lock") {
+            found.insert(path.clone(), std::fs::read(&path).unwrap());
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_without_room_leaves_the_folder_as_it_was_and_one_that_is_ended_is_told() {
+    let deployment = Deployment::start(&[]).await;
+    let world = deployment.seen.world();
+    world.enrol(&mut world.robot().unwrap(), &deployment.seen.persons()[77], PASSWORD).await.unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let operator = Operator::new(place.path(), "backup.key");
+    // A certificate that does not fit, after all those that do.
+    let long = deployment.folder.join("registry").join("admitted").join("zz.jwt");
+    std::fs::write(&long, "x".repeat(100_000)).unwrap();
+    for office in ["registry", "post"] {
+        operator.backup(&config(&deployment, office), &place.path().join(office));
+    }
+    std::fs::remove_file(&long).unwrap();
+    let folder = deployment.folder.clone();
+    let _place = deployment.keep_place();
+    for (office, beside) in [("registry", "admitted.restoring"), ("post", "store.sqlite.restoring")] {
+        let (own, file) = (folder.join(office), place.path().join(office));
+        let config = own.join("office.toml");
+        let before = all_of(&own);
+        refused(&restore_without_room(&operator, &config, &file, false));
+        assert_eq!(all_of(&own), before, "{office}: as it was");
+        assert!(!own.join(beside).exists());
+        let ended = restore_without_room(&operator, &config, &file, true);
+        assert!(ended.status.code().is_none(), "ended by a signal: {ended:?}");
+        assert!(own.join(beside).exists(), "{office}");
+        let kept = |all: std::collections::BTreeMap<PathBuf, Vec<u8>>| -> Vec<_> {
+            all.into_iter().filter(|(path, _)| !path.to_str().unwrap().contains(".restoring")).collect()
+        };
+        assert_eq!(kept(all_of(&own)), kept(before), "{office}: what was there is still whole");
+        let told = refused(&hufu(&["sandbox", "serve", office, "--config", config.to_str().unwrap()]));
+        assert!(told.contains("a restore was interrupted: repeat"), "{told}");
+        // The control: with room it goes back, and nothing is beside it.
+        operator.restore(&config, &file, &["--replace"]);
+        assert!(!own.join(beside).exists());
+    }
+    assert_eq!(std::fs::read(&long).unwrap().len(), 100_000);
+}
+
 /// What is left of a restore that was killed.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_office_does_not_start_beside_a_restore_that_was_interrupted() {

@@ -5,6 +5,7 @@ mod adopt;
 mod beside;
 mod compare;
 mod fetch;
+mod newer_keys;
 mod propose;
 mod serve;
 mod standing;
@@ -19,8 +20,8 @@ use crate::ports::NodePeer;
 use hufu_kernel::{Bytes, Handle, Key, NodeIndex, Octets, Pair, Refusal, Subset, framed};
 use hufu_store::Versioned;
 use hufu_wire::api::peer::RowName;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64};
+use std::sync::{Arc, Mutex};
 
 /// What a node keeps about its peers in memory.
 pub(super) struct Beyond {
@@ -31,6 +32,7 @@ pub(super) struct Beyond {
     refused: [AtomicU64; 3],
     standing: standing::Known,
     open: upkeep::Open,
+    newer: Mutex<newer_keys::Told>,
 }
 
 impl Beyond {
@@ -41,6 +43,7 @@ impl Beyond {
             refused: Default::default(),
             standing: standing::Known::default(),
             open: upkeep::Open::default(),
+            newer: Mutex::default(),
         }
     }
 }

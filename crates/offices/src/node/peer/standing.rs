@@ -108,7 +108,7 @@ impl Node {
     /// What keeps this node from signing, for people; empty when nothing does.
     pub async fn reasons(&self) -> Vec<String> {
         match self.is_settled().await {
-            Ok(true) => Vec::new(),
+            Ok(true) => self.lacks_keys().into_iter().collect(),
             Ok(false) => vec![
                 "the rows come from a backup: nothing is signed until all of them have been compared with both other nodes"
                     .to_owned(),

@@ -55,8 +55,8 @@ impl Node {
         }
     }
 
-    /// Ends votes that have been open for a whole turn, brings up peers that missed a change, and moves some rows to new K_A while
-    /// there are two generations. Every few seconds.
+    /// Ends votes that have been open for a whole turn, brings up peers that missed a change, moves some rows to new K_A while there are two
+    /// generations, and asks whether the peers have newer ones. Every few seconds.
     ///
     /// # Errors
     /// The store's.
@@ -68,6 +68,7 @@ impl Node {
         self.take_waiting().await;
         self.pay().await;
         self.advance().await?;
+        self.ask_for_newer_keys().await;
         ended
     }
 
