@@ -2,6 +2,7 @@
 //! lost them, and a comparison of everything for who came back from a backup.
 
 mod adopt;
+mod alone;
 mod beside;
 mod compare;
 mod fetch;
@@ -12,7 +13,7 @@ mod upkeep;
 
 pub use beside::Beside;
 pub use compare::Compared;
-pub use standing::{Standing, mark_restored, unmark};
+pub use standing::{Settling, Standing, mark_restored, settle_by_order, unmark};
 
 use super::{Node, Row};
 use crate::ports::NodePeer;

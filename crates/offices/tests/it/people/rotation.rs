@@ -18,24 +18,39 @@ const SECTORS: [&str; 3] = [SHOP, "https://bank.example", "https://library.examp
 /// What a platform sees.
 type Names = (String, String);
 
+/// A key by its name.
+pub(super) type Key = (String, KeyUse, Vec<u8>);
+
 impl World {
     /// What a rotation leaves at every node: K_A and Z of a generation that counts in `seconds`.
-    fn rotate(&self, generation: u32, seconds: i64) {
+    pub(super) fn rotate(&self, generation: u32, seconds: i64) {
+        for (node, keys) in NodeIndex::ALL.into_iter().zip(self.new_keys(generation, seconds)) {
+            self.import(node, &keys);
+        }
+    }
+
+    /// The same before any node has it.
+    pub(super) fn new_keys(&self, generation: u32, seconds: i64) -> [Vec<Key>; 3] {
         let since = self.clock.now() + seconds;
         let zero: [u8; 32] = random(self.rng.as_ref());
         let keys = Subset::ALL.map(|subset| (subset, random::<32>(self.rng.as_ref())));
-        for node in NodeIndex::ALL {
-            let keeper = &self.node_keys[node.slot()];
-            for (subset, key) in keys.iter().filter(|(subset, _)| subset.held_by(node)) {
-                keeper.import(&key_names::sub_key(*subset, generation), KeyUse::Hmac, key).unwrap();
-            }
-            keeper.import(&key_names::zero(generation), KeyUse::Hmac, &zero).unwrap();
-            keeper.import(&key_names::since(generation), KeyUse::Share, &since.to_be_bytes()).unwrap();
+        NodeIndex::ALL.map(|node| {
+            let held = keys.iter().filter(|(subset, _)| subset.held_by(node));
+            let held = held.map(|(subset, key)| (key_names::sub_key(*subset, generation), KeyUse::Hmac, key.to_vec()));
+            let zero = (key_names::zero(generation), KeyUse::Hmac, zero.to_vec());
+            let since = (key_names::since(generation), KeyUse::Share, since.to_be_bytes().to_vec());
+            held.chain([zero, since]).collect()
+        })
+    }
+
+    pub(super) fn import(&self, node: NodeIndex, keys: &[Key]) {
+        for (name, usage, bytes) in keys {
+            self.node_keys[node.slot()].import(name, *usage, bytes).unwrap();
         }
     }
 
     /// What `hufu keys retire` does at one node: K_A of the generation before this one, and Z between them.
-    fn retire(&self, node: NodeIndex, generation: u32) {
+    pub(super) fn retire(&self, node: NodeIndex, generation: u32) {
         let keeper = &self.node_keys[node.slot()];
         for subset in Subset::of(node) {
             keeper.destroy(&key_names::sub_key(subset, generation - 1)).unwrap();
@@ -43,7 +58,7 @@ impl World {
         keeper.destroy(&key_names::zero(generation)).unwrap();
     }
 
-    async fn retire_all(&self, generation: u32) {
+    pub(super) async fn retire_all(&self, generation: u32) {
         for node in NodeIndex::ALL {
             assert!(self.nodes.at(node).has_moved().is_over(generation), "node {node}");
         }
@@ -54,13 +69,13 @@ impl World {
     }
 
     /// Rows move, since the time has come and a minute has passed.
-    async fn moved(&self) {
+    pub(super) async fn moved(&self) {
         self.turns().await;
         self.clock.advance(120);
         self.turns().await;
     }
 
-    async fn names(&self, wallet: &mut TestWallet, pair: Pair) -> Vec<Names> {
+    pub(super) async fn names(&self, wallet: &mut TestWallet, pair: Pair) -> Vec<Names> {
         let mut names = Vec::new();
         for sector in SECTORS {
             let payload = self.sign_in(wallet, sector, pair).await.unwrap().payload;
@@ -70,7 +85,7 @@ impl World {
     }
 
     /// What platforms see, which must be the same from every pair.
-    async fn names_of(&self, wallet: &mut TestWallet) -> Vec<Names> {
+    pub(super) async fn names_of(&self, wallet: &mut TestWallet) -> Vec<Names> {
         let first = self.names(wallet, Pair::ALL[0]).await;
         for other in &Pair::ALL[1..] {
             assert_eq!(self.names(wallet, *other).await, first);
