@@ -13,6 +13,7 @@ mod network;
 mod nodes;
 mod outages;
 mod peers_that_lie;
+mod recorded;
 mod recover;
 mod restored;
 mod rotation;
