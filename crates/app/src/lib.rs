@@ -21,5 +21,6 @@ pub mod platform_file;
 pub mod root;
 pub mod rows;
 pub mod server;
+pub mod settle;
 pub mod stage;
 pub mod traces;

@@ -87,7 +87,7 @@ impl Place {
         };
         let mut imposed = Vec::new();
         if office.starts_with("node-") {
-            let standing = Imposed::of(&Standing { restored: true, named_under: None });
+            let standing = Imposed::of(&Standing::restored());
             imposed.push(standing.map_err(|cause| failed(office, cause))?);
         }
         Ok(Self { office, kept, imposed })

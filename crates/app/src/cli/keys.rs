@@ -132,6 +132,8 @@ pub enum KindName {
     Repair,
     /// Destroy the keys of before a rotation, at each node: hufu keys retire.
     Retire,
+    /// One node's rows count, where nodes from backups cannot settle by comparing: hufu node settle.
+    Settle,
 }
 
 impl KindName {
@@ -142,6 +144,7 @@ impl KindName {
             Self::Replace => Kind::Replace,
             Self::Repair => Kind::Repair,
             Self::Retire => Kind::Retire,
+            Self::Settle => Kind::Settle,
         }
     }
 }
@@ -152,7 +155,7 @@ pub struct NewOrder {
     /// What is ordered.
     #[arg(value_enum, value_name = "KIND")]
     kind: KindName,
-    /// replace, repair: which office.
+    /// replace, repair: which office; settle: the node whose rows count.
     #[arg(long, value_name = "OFFICE")]
     subject: Option<String>,
     /// rotate: from when the new keys count, +24h or 2026-12-01T02:00:00Z; 15 minutes or more after --valid, for the nodes to be

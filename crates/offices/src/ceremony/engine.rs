@@ -91,6 +91,7 @@ impl Protocol {
             Kind::Rotate => Rotate::may_open(setup, now).map(|_| ()),
             Kind::Replace | Kind::Repair => Restore::may_open(setup),
             Kind::Retire => Err(CeremonyError::Standing("to retire old keys is no ceremony".to_owned())),
+            Kind::Settle => Err(CeremonyError::Standing("to settle nodes is no ceremony".to_owned())),
         }
     }
 
@@ -100,6 +101,7 @@ impl Protocol {
             Kind::Rotate => Rotate::open(cx, now),
             Kind::Replace | Kind::Repair => Restore::open(cx),
             Kind::Retire => Err(CeremonyError::Standing("to retire old keys is no ceremony".to_owned())),
+            Kind::Settle => Err(CeremonyError::Standing("to settle nodes is no ceremony".to_owned())),
         }
     }
 

@@ -249,5 +249,6 @@ pub fn parties(order: &SignedOrder) -> Result<Vec<&'static str>, CeremonyError> 
             None => Err(CeremonyError::NoParty(subject.to_owned())),
         },
         Kind::Retire => Err(CeremonyError::Standing("to retire old keys is no ceremony".to_owned())),
+        Kind::Settle => Err(CeremonyError::Standing("to settle nodes is no ceremony".to_owned())),
     }
 }

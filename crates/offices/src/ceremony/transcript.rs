@@ -160,7 +160,7 @@ pub fn verify(transcript: &Transcript, known: &Known<'_>) -> Result<Outcome, Cer
             let since = order.order.effective.unwrap_or_default();
             Outcome::Generation { generation, since }
         }
-        Kind::Replace | Kind::Repair | Kind::Retire => {
+        Kind::Replace | Kind::Repair | Kind::Retire | Kind::Settle => {
             let trust = known.trust.ok_or_else(|| CeremonyError::Standing("there is no trust root".to_owned()))?;
             let subject = order.order.subject.as_deref().unwrap_or_default();
             let replaced = (order.order.kind == Kind::Replace)
@@ -193,7 +193,7 @@ fn rounds<'a>(transcript: &'a Transcript, known: &Known<'_>) -> Result<Rounds<'a
     let parties = parties(&transcript.order)?;
     let count = match transcript.order.order.kind {
         Kind::Found | Kind::Rotate => 4,
-        Kind::Replace | Kind::Repair | Kind::Retire => 5,
+        Kind::Replace | Kind::Repair | Kind::Retire | Kind::Settle => 5,
     };
     if transcript.messages.len() != count * parties.len() {
         return Err(CeremonyError::Standing("the transcript is not whole".to_owned()));

@@ -22,6 +22,8 @@ pub enum Kind {
     Repair,
     /// The keys of before a rotation are destroyed.
     Retire,
+    /// One node's rows count, where nodes that come from backups cannot settle by comparing.
+    Settle,
 }
 
 impl Kind {
@@ -34,13 +36,19 @@ impl Kind {
             Self::Replace => "replace",
             Self::Repair => "repair",
             Self::Retire => "retire",
+            Self::Settle => "settle",
         }
     }
 
     /// Whether it concerns one office by name.
     #[must_use]
     pub fn has_subject(self) -> bool {
-        matches!(self, Self::Replace | Self::Repair)
+        matches!(self, Self::Replace | Self::Repair | Self::Settle)
+    }
+
+    /// Whether it may concern this office.
+    fn may_name(self, office: &str) -> bool {
+        OFFICES.contains(&office) && (self != Self::Settle || office.starts_with("node-"))
     }
 }
 
@@ -107,7 +115,7 @@ pub struct Order {
     pub root_id: Octets<16>,
     /// The hash of the roster that all parties must have pinned.
     pub roster: Octets<32>,
-    /// The office that is replaced or repaired.
+    /// The office that is replaced or repaired, or whose rows count.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub subject: Option<String>,
     /// From when rows move to the new keys of a rotation.
@@ -125,7 +133,7 @@ impl Order {
     /// # Errors
     /// [`OrderError::Subject`], [`OrderError::Effective`], [`OrderError::Soon`].
     pub fn check(&self) -> Result<(), OrderError> {
-        let named = self.subject.as_deref().map(|office| OFFICES.contains(&office));
+        let named = self.subject.as_deref().map(|office| self.kind.may_name(office));
         if named != self.kind.has_subject().then_some(true) {
             return Err(OrderError::Subject(self.kind.name()));
         }
@@ -346,6 +354,7 @@ mod tests {
             (Order { not_after: Timestamp(i64::MAX), ..order() }, OrderError::Soon(NOW + 3600)),
             (Order { kind: Kind::Retire, ..order() }, OrderError::Effective),
             (Order { kind: Kind::Repair, ..order() }, OrderError::Subject("repair")),
+            (Order { kind: Kind::Settle, ..order() }, OrderError::Subject("settle")),
             (Order { subject: Some("node-1".into()), ..order() }, OrderError::Subject("rotate")),
         ] {
             assert_eq!(followed(&signers.sign(&order, &[0, 1]), &signers.operators(), NOW), Err(refused));
@@ -353,6 +362,10 @@ mod tests {
         assert_eq!(Order { effective: Some(NOW + 60 + RESTART), ..order() }.check(), Ok(()));
         let nobody = Order { kind: Kind::Repair, subject: Some("node-4".into()), effective: None, ..order() };
         assert_eq!(nobody.check(), Err(OrderError::Subject("repair")));
+        let settle =
+            |office: &str| Order { kind: Kind::Settle, subject: Some(office.into()), effective: None, ..order() };
+        assert_eq!(settle("node-3").check(), Ok(()));
+        assert_eq!(settle("uniqueness").check(), Err(OrderError::Subject("settle")));
     }
 
     proptest! {
