@@ -50,13 +50,21 @@ pub fn export(admitted: &Admitted, out: &mut dyn Write, progress: Progress<'_>) 
     Ok(done(platforms, digest))
 }
 
-/// Puts exactly these certificates in place of those that are there. Nothing is changed before all were read; one that is interrupted
-/// is repeated.
+/// Puts exactly these certificates in place of those that are there. Nothing is changed before all were read, and found to be those
+/// of the digest that was `noted`; one that is interrupted is repeated.
 ///
 /// # Errors
 /// [`Failure`].
-pub fn import(admitted: &Admitted, input: &mut dyn BufRead, progress: Progress<'_>) -> Result<Dumped, Failure> {
+pub fn import(
+    admitted: &Admitted,
+    input: &mut dyn BufRead,
+    progress: Progress<'_>,
+    noted: Option<&str>,
+) -> Result<Dumped, Failure> {
     let (found, digest) = read(input)?;
+    if noted.is_some_and(|noted| noted != digest) {
+        return Err(Failure::other("these are not the certificates of the digest that was noted; nothing was changed"));
+    }
     for (at, (client_id, certificate)) in (1..).zip(&found) {
         admitted.keep(client_id, certificate)?;
         progress(at);
@@ -113,7 +121,11 @@ mod tests {
         to.keep("shop", "another").unwrap();
         let mut lines = Vec::new();
         let written = export(&from, &mut lines, &mut |_| {}).unwrap();
-        assert_eq!(import(&to, &mut lines.as_slice(), &mut |_| {}).unwrap(), written);
+        let other = import(&to, &mut lines.as_slice(), &mut |_| {}, Some("another")).unwrap_err().to_string();
+        assert!(other.contains("not the certificates of the digest"), "{other}");
+        assert_ne!(to.names().unwrap(), from.names().unwrap(), "nothing was changed");
+        let noted = Some(written.digest.as_str());
+        assert_eq!(import(&to, &mut lines.as_slice(), &mut |_| {}, noted).unwrap(), written);
         assert_eq!(to.names().unwrap(), from.names().unwrap());
         assert_eq!(to.read("shop").unwrap().unwrap(), "jws of shop");
     }
@@ -124,7 +136,7 @@ mod tests {
         let mut lines = Vec::new();
         export(&from, &mut lines, &mut |_| {}).unwrap();
         let (_to, to) = filled(&["other"]);
-        let refused = |lines: Vec<u8>| assert!(import(&to, &mut lines.as_slice(), &mut |_| {}).is_err());
+        let refused = |lines: Vec<u8>| assert!(import(&to, &mut lines.as_slice(), &mut |_| {}, None).is_err());
         for at in 0..lines.len() {
             refused(lines[..at].to_vec());
             let mut changed = lines.clone();
