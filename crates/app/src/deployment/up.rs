@@ -123,11 +123,11 @@ impl Office {
     }
 }
 
-/// What is run, by stage.
-fn offices(options: &Options) -> Result<Vec<Vec<Office>>, Failure> {
+/// What is run, by stage; refused as a whole if one office asks for what is another's.
+fn offices(options: &Options, plan: &Plan) -> Result<Vec<Vec<Office>>, Failure> {
     let sandbox = options.root == Root::Sandbox;
     let program = std::env::current_exe().map_err(Failure::other)?;
-    let (mut stages, mut asked) = (Vec::new(), Vec::new());
+    let (mut stages, mut asked, mut files) = (Vec::new(), Vec::new(), Vec::new());
     for names in STAGES {
         let mut stage = Vec::new();
         for name in names.iter().copied().filter(|name| *name != if sandbox { WALLET } else { world_file::FOLDER }) {
@@ -138,14 +138,16 @@ fn offices(options: &Options) -> Result<Vec<Vec<Office>>, Failure> {
             let (config, ready, listens) = if name == world_file::FOLDER {
                 let config = folder.join(world_file::FILE);
                 arguments.push("world".to_owned());
-                let file = world_file::WorldFile::read(&config)?;
+                let file = world_file::WorldFile::read_of(&options.folder)?;
                 (config, format!("http://{}/readyz", file.listen.register), Vec::new())
             } else {
                 let config = folder.join(office_file::FILE);
                 arguments.extend(["serve".to_owned(), name.to_owned()]);
-                let file = OfficeFile::read(&config)?;
+                let file = OfficeFile::read_of(&options.folder, name)?;
                 asked.extend(file.store.as_ref().and_then(|store| Some((name, store.password_env.clone()?))));
-                (config, format!("http://{}/readyz", file.metrics.listen), handover::addresses(&file))
+                let (ready, listens) = (format!("http://{}/readyz", file.metrics.listen), handover::addresses(&file));
+                files.push((name, file));
+                (config, ready, listens)
             };
             arguments.extend(["--config".to_owned(), config.display().to_string()]);
             let (env, program) = (options.env.clone(), program.clone());
@@ -153,6 +155,7 @@ fn offices(options: &Options) -> Result<Vec<Vec<Office>>, Failure> {
         }
         stages.push(stage);
     }
+    handover::check(&files, plan)?;
     let passwords = environment::passwords(asked)?;
     for office in stages.iter_mut().flatten() {
         office.env.extend(passwords.get(office.name).cloned());
@@ -173,7 +176,7 @@ pub(crate) fn place(name: &str) -> usize {
 pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
     let ready_file = options.ready_file.as_deref().map(ReadyFile::clear).transpose()?;
     let plan = Plan::read(&options.folder.join(plan::FILE))?;
-    let stages = offices(&options)?;
+    let stages = offices(&options, &plan)?;
     prepare(&options, &stages)?;
     if options.root == Root::Sandbox {
         init::admit_platforms(&options.folder, options.users, &options.env)?;
