@@ -16,6 +16,7 @@ pub mod failure;
 pub mod files;
 pub mod keys;
 pub mod logs;
+pub mod memory;
 pub mod offices;
 pub mod platform_file;
 pub mod root;

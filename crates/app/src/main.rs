@@ -2,10 +2,12 @@
 
 use clap::Parser as _;
 use hufu_app::cli::{self, Cli};
+use hufu_app::memory;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match cli::run(Cli::parse()) {
+    // Before anything is read: any command may come to have keys.
+    match memory::kept_here().and_then(|()| cli::run(Cli::parse())) {
         Ok(code) => code,
         Err(failure) => {
             eprintln!("hufu: {failure}");

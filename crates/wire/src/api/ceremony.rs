@@ -216,6 +216,8 @@ pub struct Inbox {
     pub ceremony: Octets<32>,
     /// From which round on.
     pub round: u8,
+    /// Of these offices alone: what others brought is left out.
+    pub parties: Vec<String>,
 }
 
 /// What has come for an office in a ceremony.
