@@ -10,8 +10,13 @@ fn main() -> ExitCode {
     match memory::kept_here().and_then(|()| cli::run(Cli::parse())) {
         Ok(code) => code,
         Err(failure) => {
-            eprintln!("hufu: {failure}");
+            eprintln!("hufu: {}", harmless(&failure.to_string()));
             ExitCode::FAILURE
         }
     }
+}
+
+/// What others wrote may be part of a sentence, and is no command to this terminal; lines stay lines.
+fn harmless(told: &str) -> String {
+    told.lines().map(hufu_offices::ceremony::printed).collect::<Vec<_>>().join("\n")
 }
