@@ -20,6 +20,8 @@ async fn a_node_without_the_new_keys_stops_nobody_and_says_so() {
         if knows {
             world.import(THREE, &since);
         }
+        // An enrolment goes by its own start, to the minute.
+        world.clock.advance(120);
         world.turns().await;
         let told = world.nodes.at(THREE).reasons().await.join(" ");
         assert!(told.contains("new K_A count"), "{told}");
@@ -55,6 +57,7 @@ async fn what_a_node_made_with_old_keys_spoils_nothing_and_is_made_good() {
     let [one, two, three] = world.new_keys(1, 0);
     world.import(ONE, &one);
     world.import(TWO, &two);
+    world.clock.advance(120);
     for node in [ONE, TWO] {
         world.nodes.at(node).upkeep().await.unwrap();
     }
@@ -91,6 +94,7 @@ async fn one_peer_that_contradicts_an_honest_node_moves_no_row() {
     let [one, two, three] = world.new_keys(1, 0);
     world.import(ONE, &one);
     world.import(TWO, &two);
+    world.clock.advance(120);
     for node in [ONE, TWO] {
         world.nodes.at(node).upkeep().await.unwrap();
     }

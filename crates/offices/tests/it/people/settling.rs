@@ -6,6 +6,8 @@ use super::world::{TestWallet, World};
 use super::{ONE, THREE, TWO, refused};
 use hufu_kernel::{NodeIndex, Pair, Refusal};
 use hufu_offices::node::Settling;
+use hufu_wallet::{State, Wallet};
+use std::sync::Arc;
 
 const SHOP: &str = "https://shop.example";
 
@@ -19,10 +21,15 @@ struct Two {
 impl Two {
     async fn restored(seed: u64, marked: bool, came: bool) -> Self {
         let world = World::new(seed);
-        let mut left = world.enrolled(1).await;
+        let (mut leaves, device) = world.wallet_and_device();
+        world.enrol(&mut leaves, &world.person(1)).await.unwrap();
         world.enrolled(2).await;
         let backups = [ONE, TWO].map(|node| (node, world.backup(node)));
-        left.leave().await.unwrap();
+        // A wallet forgets everything as it leaves; whoever kept a copy has this.
+        let state = State { commitments: leaves.state.commitments.clone(), ..State::default() };
+        leaves.leave().await.unwrap();
+        let (trust, clock, rng) = (Arc::clone(&world.trust), Arc::clone(&world.clock) as _, Arc::clone(&world.rng));
+        let left = Wallet::new(trust, world.network(), device, state, clock, rng).unwrap();
         let came = if came { Some(world.enrolled(3).await) } else { None };
         for (node, backup) in backups {
             match marked {
