@@ -44,7 +44,8 @@ impl Form {
 
     /// Parameters that did not come as a form: the claims of a request object.
     pub(crate) fn of(parameters: Vec<(String, String)>) -> Result<Self, FormError> {
-        let fits = parameters.len() <= MAX_PARAMETERS && parameters.iter().all(|(name, value)| plain(name) && plain(value));
+        let fits =
+            parameters.len() <= MAX_PARAMETERS && parameters.iter().all(|(name, value)| plain(name) && plain(value));
         if fits { Ok(Self(parameters)) } else { Err(FormError::Malformed) }
     }
 

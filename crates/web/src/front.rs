@@ -183,8 +183,11 @@ async fn respond(State(site): State<Site>, request: Browser) -> Response<Body> {
             let page = FrontResponse { lang, sandbox, to: &posting.to, parameters: &posting.parameters };
             let mut response = (StatusCode::OK, PAGE_HEADERS, page.html()).into_response();
             // Browsers hold what the platform redirects to against form-action too, so its own address is not enough.
-            let target = if sandbox { "https: http://localhost:* http://127.0.0.1:* http://*.localhost:*" } else { "https:" };
-            let policy = format!("default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action {target}");
+            let target =
+                if sandbox { "https: http://localhost:* http://127.0.0.1:* http://*.localhost:*" } else { "https:" };
+            let policy = format!(
+                "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action {target}"
+            );
             let policy = HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
             let headers = response.headers_mut();
             headers.insert(header::CONTENT_SECURITY_POLICY, policy);

@@ -7,8 +7,8 @@ mod completion;
 mod cookie;
 mod responses;
 mod sealer;
-mod signed_out;
 mod sign_in;
+mod signed_out;
 mod transactions;
 
 pub use cookie::COOKIE_SECONDS;
@@ -19,7 +19,6 @@ pub use sign_in::{Shown, TRANSACTION_KEY};
 pub use transactions::TRANSACTION_SECONDS;
 
 use cookie::Cookies;
-use responses::ResponseKeys;
 use hufu_kernel::{Clock, KeyStore, Octets, Refusal, Rng, Root, Timestamp};
 use hufu_oidc::provider::{
     self, ACCESS_TOKEN_SECONDS, AccessToken, Call, Client, ClientError, Clients, Environment, Fresh, OpenRequest,
@@ -29,9 +28,10 @@ use hufu_oidc::{Challenge, Form};
 use hufu_store::Once;
 use hufu_wire::api::trust::Trust;
 use hufu_wire::jose::{Alg, Jwk, Jwks, KeyUse, PublicKey};
+use responses::ResponseKeys;
+use serde_json::json;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
-use serde_json::json;
 use transactions::Transactions;
 
 /// RFC 9701 section 4.

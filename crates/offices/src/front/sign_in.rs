@@ -3,7 +3,7 @@
 use super::transactions::{Pending, TRANSACTION_SECONDS, Tx};
 use super::{Admitted, Front, completion};
 use hufu_kernel::{Octets, Refusal, b64, framed, random};
-use hufu_oidc::provider::{self, Authorized, Clients as _, Code, CodeId, Rejection, SealedKind};
+use hufu_oidc::provider::{self, Authorized, Code, CodeId, Rejection, SealedKind};
 use hufu_oidc::{Form, OAuthError, Pairs, Reply, with_query};
 use hufu_wire::api::sign_in::{CompleteSignIn, Continue, RefuseSignIn, Transaction};
 use hufu_wire::jose::{self, Alg, Header};

@@ -95,7 +95,12 @@ mod tests {
     use super::*;
 
     fn provider(root: Root) -> Provider {
-        Provider { issuer: "https://id.example".into(), root, id_token_algs: vec![Alg::EdDSA, Alg::ES256], response_algs: vec![Alg::ES256, Alg::EdDSA] }
+        Provider {
+            issuer: "https://id.example".into(),
+            root,
+            id_token_algs: vec![Alg::EdDSA, Alg::ES256],
+            response_algs: vec![Alg::ES256, Alg::EdDSA],
+        }
     }
 
     #[test]

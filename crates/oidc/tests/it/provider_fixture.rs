@@ -125,7 +125,12 @@ impl World {
             keys: Jwks::default(),
             alg: Alg::EdDSA,
         };
-        let provider = Provider { issuer: ISSUER.into(), root: Root::Sandbox, id_token_algs: vec![Alg::EdDSA], response_algs: vec![Alg::ES256, Alg::EdDSA] };
+        let provider = Provider {
+            issuer: ISSUER.into(),
+            root: Root::Sandbox,
+            id_token_algs: vec![Alg::EdDSA],
+            response_algs: vec![Alg::ES256, Alg::EdDSA],
+        };
         let node = key(Alg::EdDSA);
         let results = Jwks { keys: vec![node.public().clone()] };
         Self { provider, shop, rng, node, results, clients }

@@ -190,7 +190,8 @@ fn object_mistakes(world: &World, seen: &mut Seen) {
     let claims = object(&|_| {}).split('.').nth(1).unwrap().to_owned();
     let unsigned = format!("{}.{claims}.", b64(br#"{"alg":"none"}"#));
     seen.expect(pushed(&unsigned), E::RequestObjectSignature, "alg none");
-    let as_logout = sign(world.assertions(), Header::new(Alg::ES256).typ("logout+jwt"), &world.request_claims()).unwrap();
+    let as_logout =
+        sign(world.assertions(), Header::new(Alg::ES256).typ("logout+jwt"), &world.request_claims()).unwrap();
     seen.expect(pushed(&as_logout), E::RequestObjectSignature, "another type");
     // The parameters beside the object are not looked at, but for whose it is.
     let beside = |name, value| with(&world.signed_push(&object(&|_| {})), name, Some(value));
@@ -222,7 +223,8 @@ fn logout_mistakes(world: &World, seen: &mut Seen) {
     assert_eq!(said(with_hint(&hint)), Ok(Some(BACK.to_owned())));
     assert_eq!(said(with_hint(&hint).with("state", "s t")), Ok(Some(format!("{BACK}?state=s+t"))));
     assert_eq!(said(with_hint(&hint).with("client_id", "shop")), Ok(Some(BACK.to_owned())));
-    for pairs in [Pairs::default(), Pairs::default().with("state", "x"), Pairs::default().with("id_token_hint", &hint)] {
+    for pairs in [Pairs::default(), Pairs::default().with("state", "x"), Pairs::default().with("id_token_hint", &hint)]
+    {
         assert_eq!(said(pairs), Ok(None), "a page");
     }
     let stranger = SoftKey::generate(Alg::EdDSA, &world.rng).unwrap();

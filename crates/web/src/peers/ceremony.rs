@@ -130,7 +130,8 @@ impl PeerCourier {
     /// A sentence.
     pub async fn same_roster(&self, ceremony: &Octets<32>, roster: &Octets<32>) -> Result<(), String> {
         let Kept::Serving(peer) = &self.own else { return Ok(()) };
-        let asked = Inbox { ceremony: *ceremony, round: 1 };
+        // What others have said is of no interest here.
+        let asked = Inbox { ceremony: *ceremony, round: 1, parties: Vec::new() };
         match peer.call::<_, Inboxed>(INBOX, &asked).await {
             Ok(Inboxed { roster: Some(served), .. }) if served != *roster => Err(format!(
                 "the process that serves {} was started with another roster than the one that stands here now, and turns away whoever \
