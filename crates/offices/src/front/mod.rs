@@ -3,12 +3,14 @@
 //!
 //! The decisions are the tables of `hufu_oidc`; this module asks the single-use set, seals, and remembers transactions.
 
+mod admission;
 mod completion;
 mod cookie;
 mod sealer;
 mod sign_in;
 mod transactions;
 
+pub use admission::{Admission, NotAdmitted};
 pub use cookie::COOKIE_SECONDS;
 pub use hufu_oidc::{OAuthError, Reply};
 pub use sealer::Sealer;
@@ -18,8 +20,7 @@ pub use transactions::TRANSACTION_SECONDS;
 use cookie::Cookies;
 use hufu_kernel::{Clock, KeyStore, Octets, Refusal, Rng, Root, Timestamp};
 use hufu_oidc::provider::{
-    self, ACCESS_TOKEN_SECONDS, Call, Client, ClientError, Clients, Environment, Fresh, OpenRequest, Provider,
-    SealedKind,
+    self, ACCESS_TOKEN_SECONDS, Call, Client, Clients, Environment, Fresh, OpenRequest, Provider, SealedKind,
 };
 use hufu_oidc::{Challenge, Form};
 use hufu_store::Once;
@@ -84,7 +85,7 @@ pub enum FrontError {
 pub struct Front {
     provider: Provider,
     trust: Trust,
-    registry: Jwk,
+    admission: Admission,
     transaction_kid: String,
     keys: Jwks,
     agents: Vec<String>,
@@ -120,17 +121,14 @@ impl Front {
             return Err(FrontError::Agents);
         }
         let keys = result_keys(&trust).ok_or(FrontError::Trust)?;
-        let pinned = |key: Octets<32>| PublicKey::ed25519(key.0).map(Jwk::bare).map_err(|_| FrontError::Trust);
-        let registry = pinned(trust.offices.registry)?;
-        let mut id_token_algs: Vec<Alg> = keys.keys.iter().filter_map(|key| key.alg).collect();
-        id_token_algs.sort_unstable();
-        id_token_algs.dedup();
+        let admission = Admission::of(&trust)?;
+        let id_token_algs = admission.id_token_algs().to_vec();
         Ok(Self {
             provider: Provider { issuer: trust.issuer.clone(), root: trust.root, id_token_algs },
             cookies: Cookies::new(trust.issuer.starts_with("https://")),
             clients: RwLock::default(),
             transactions: Transactions::new(transactions),
-            registry,
+            admission,
             transaction_kid: pinned(trust.offices.front)?.thumbprint(),
             keys,
             agents,
@@ -143,22 +141,16 @@ impl Front {
     /// newer one.
     ///
     /// # Errors
-    /// [`Refusal::WrongRoot`]; [`Refusal::PlatformUnknown`] for anything the registry did not sign or that has ended;
+    /// [`NotAdmitted`]: [`Refusal::WrongRoot`]; [`Refusal::PlatformUnknown`] for anything the registry did not sign or that has ended;
     /// [`Refusal::PlatformRequest`] if the certificate contradicts itself.
-    pub fn admit(&self, jws: &str) -> Result<(), Refusal> {
-        let client = Client::admit(jws, &self.registry, self.trust.root, self.now()).map_err(|error| match error {
-            ClientError::Root => Refusal::WrongRoot,
-            ClientError::Signature | ClientError::Time => Refusal::PlatformUnknown,
-            _ => Refusal::PlatformRequest,
-        })?;
+    pub fn admit(&self, jws: &str) -> Result<(), NotAdmitted> {
+        let client = self.admission.read(jws, self.now())?;
         let certificate = &client.certificate;
-        let signable = self.provider.id_token_algs.contains(&certificate.id_token_signed_response_alg);
-        if !signable || hufu_pairwise::validate_sector_id(&certificate.sector_id).is_err() {
-            return Err(Refusal::PlatformRequest);
-        }
         let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);
         match clients.get(&certificate.client_id) {
-            Some(known) if known.certificate.iat > certificate.iat => Err(Refusal::PlatformUnknown),
+            Some(known) if known.certificate.iat > certificate.iat => {
+                Err(NotAdmitted::new(Refusal::PlatformUnknown, "is older than the certificate that is known"))
+            }
             _ => {
                 clients.insert(certificate.client_id.clone(), Arc::new(client));
                 Ok(())
@@ -310,6 +302,10 @@ fn public(body: &impl serde::Serialize) -> Reply {
 }
 
 /// The group's key and the nodes' one-key-mode keys, each for one algorithm only.
+fn pinned(key: Octets<32>) -> Result<Jwk, FrontError> {
+    PublicKey::ed25519(key.0).map(Jwk::bare).map_err(|_| FrontError::Trust)
+}
+
 fn result_keys(trust: &Trust) -> Option<Jwks> {
     let fixed = |key: &Jwk, alg| {
         let key = Jwk { alg: Some(alg), key_use: Some(KeyUse::Sig), ..key.clone() };

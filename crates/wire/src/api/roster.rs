@@ -234,7 +234,8 @@ impl Roster {
 }
 
 /// 160 bits: whoever wants another roster under the same words has to find it among 2^160, or 2^80 if both are theirs.
-fn fingerprint(hash: &[u8; 32]) -> String {
+#[must_use]
+pub fn fingerprint(hash: &[u8; 32]) -> String {
     let groups: Vec<String> = hash[..20].chunks(2).map(hex).collect();
     groups.join(" ")
 }
