@@ -3,6 +3,7 @@
 mod backup;
 mod deployment;
 mod keys;
+mod node;
 
 use crate::bench;
 use crate::demo::metrics::MetricsAt;
@@ -53,6 +54,11 @@ enum Command {
     Keys {
         #[command(subcommand)]
         command: keys::Keys,
+    },
+    /// Work on a node's rows.
+    Node {
+        #[command(subcommand)]
+        command: node::NodeCommand,
     },
     /// Save an office's rows, as they stand now, in a file that only an operator's key opens; the office may be at work.
     Backup(Box<backup::Backup>),
@@ -344,6 +350,7 @@ fn run_logged(command: Command) -> Result<ExitCode, Failure> {
         Command::Init(asked) => deployment::run_init(*asked),
         Command::Operator { command } => keys::run_operator(command),
         Command::Keys { command } => keys::run_keys(command),
+        Command::Node { command } => node::run_node(&command),
         Command::Platform { command: Platform::New { name, dir, basic, issuer, trust, data } } => {
             new_platform(&name, &dir, if basic { Profile::Basic } else { Profile::Fapi2 }, (issuer, trust), &data)
         }

@@ -1,6 +1,7 @@
 //! An office's keys that count the signatures made with them, by kind and never by what was signed.
 
 use hufu_kernel::{Bytes, KeyError, KeyStore, Octets, Sealed};
+use hufu_offices::front::{RESPONSE_KEYS, TRANSACTION_KEY};
 use hufu_web::metrics::Metrics;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -15,11 +16,12 @@ pub struct CountedKeys {
     pub metrics: Arc<Metrics>,
 }
 
-/// Ed25519 keys by what they sign.
+/// Keys by what they sign.
 fn kind(key: &str) -> &'static str {
     match key {
         "office" => "office",
-        hufu_offices::front::TRANSACTION_KEY => "transaction",
+        TRANSACTION_KEY => "transaction",
+        _ if RESPONSE_KEYS.iter().any(|(name, _)| *name == key) => "response",
         _ => "ed25519",
     }
 }
@@ -43,7 +45,7 @@ impl KeyStore for CountedKeys {
     }
 
     fn sign_es256(&self, key: &str, message: &[u8]) -> Result<Octets<64>, KeyError> {
-        self.used("es256");
+        self.used(if kind(key) == "response" { "response" } else { "es256" });
         self.keys.sign_es256(key, message)
     }
 

@@ -221,6 +221,7 @@ async fn store_reasons<R: Record>(store: &Store<R::Office>) -> Vec<String> {
     let office = <R::Office as Office>::NAME;
     match (store.get::<R>(&Key::own(b"readiness")).await, store.ailing()) {
         (Err(error @ StoreError::Corrupt { .. }), _) => vec![format!("the store of {office}: {error}; {MENDING}")],
+        (Err(StoreError::Overtaken), _) => vec![format!("the store of {office}: {}", StoreError::Overtaken)],
         (Err(error), _) => vec![format!("the store of {office} does not answer: {error}")],
         (Ok(_), Some(error)) => vec![format!("the store of {office} does not write: {error}; it is tried again")],
         (Ok(_), None) => Vec::new(),

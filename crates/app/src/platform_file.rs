@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use crate::files;
 use hufu_kernel::{Answer, Octets, Rng, Root, Timestamp, b64, random};
-use hufu_wire::api::platform::{Bilingual, PlatformCertificate, Profile, Purpose};
+use hufu_wire::api::platform::{Bilingual, PlatformCertificate, Profile, Purpose, Registration};
 use hufu_wire::jose::{Alg, Jwks, SoftKey};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -31,6 +31,9 @@ pub struct PlatformFile {
     /// `basic` only: SHA-256 of the client secret, base64url.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub client_secret_sha256: Option<Octets<32>>,
+    /// What it uses beyond what every platform has, by the names of RFC 7591: `post_logout_redirect_uris`, …
+    #[serde(skip_serializing_if = "Registration::is_empty", default)]
+    pub registration: Registration,
     /// The name people see.
     pub name: Bilingual,
     /// Why it asks; the first is the default.
@@ -70,6 +73,7 @@ impl PlatformFile {
             id_token_signed_response_alg: self.id_token_signed_response_alg,
             jwks: self.jwks,
             client_secret_sha256: self.client_secret_sha256,
+            registration: self.registration,
             iat: now.minute(),
             exp: now.day() + ADMITTED_DAYS * 86_400,
         }
@@ -165,6 +169,7 @@ fn template(name: &str, profile: Profile) -> PlatformFile {
         entitled: vec![Answer::Real, Answer::Unique, Answer::AgeOver18],
         id_token_signed_response_alg: if profile == Profile::Fapi2 { Alg::EdDSA } else { Alg::RS256 },
         client_secret_sha256: None,
+        registration: Registration::default(),
         name: text(name, name),
         purposes: vec![
             Purpose {

@@ -70,10 +70,16 @@ errors! {
     RequestUriUnknown "invalid_request_uri" 400 Page "The request_uri was not made here for this client, or was changed, or the service restarted.";
     RequestUriExpired "invalid_request_uri" 400 Page "The request_uri has expired: push the request again.";
     RequestUriUsed "invalid_request_uri" 400 Page "The request_uri was used before: push the request again.";
-    RequestObject "request_not_supported" 400 Redirect "Request objects (RFC 9101) are not supported: push plain parameters.";
+    RequestObject "request_not_supported" 400 Redirect "A request object is taken from a client with keys in its certificate only (RFC 9101).";
+    RequestObjectMissing "invalid_request" 400 Page "This client registered require_signed_request_object: send request, a JWT of its own (RFC 9101).";
+    RequestObjectSignature "invalid_request_object" 400 Page "The request object is not a JWT of type oauth-authz-req+jwt that verifies under a key of the certificate (ES256, EdDSA, PS256).";
+    RequestObjectIssuer "invalid_request_object" 400 Page "iss and client_id of the request object must be the client that sends it (RFC 9101).";
+    RequestObjectAudience "invalid_request_object" 400 Page "aud of the request object must hold the issuer identifier (FAPI 2.0 Message Signing section 5.3.1).";
+    RequestObjectTime "invalid_request_object" 400 Page "The request object needs exp and nbf: in force now, nbf within the last 60 minutes, exp at most 60 minutes after nbf.";
+    RequestObjectParameter "invalid_request_object" 400 Page "A claim of the request object is no parameter: null, a control character, or request or request_uri within it.";
     Registration "registration_not_supported" 400 Redirect "The registration parameter is not supported.";
     ResponseType "unsupported_response_type" 400 Redirect "response_type must be code.";
-    ResponseMode "invalid_request" 400 Redirect "response_mode must be query or absent.";
+    ResponseMode "invalid_request" 400 Redirect "response_mode must be query, form_post, query.jwt, form_post.jwt, jwt, or absent.";
     ScopeOpenid "invalid_scope" 400 Redirect "scope must contain openid.";
     ScopeUnknown "invalid_scope" 400 Redirect "A hufu: scope names no answer this service gives.";
     OverAsking "invalid_scope" 400 Redirect "An answer asked for is not among the certificate's entitled answers, or not part of this purpose.";
@@ -110,6 +116,13 @@ errors! {
     TokenTwice "invalid_request" 400 Page "The access token is sent in more than one way.";
     TokenInvalid "invalid_token" 401 Page "The access token was not made here, has expired, or was revoked.";
     TokenBinding "invalid_token" 401 Page "The access token is bound to a DPoP key: send it with scheme DPoP and a proof of that key.";
+
+    // -- introspection and revocation (RFC 7662, RFC 7009)
+    TokenParameter "invalid_request" 400 Page "token is required.";
+
+    // -- sign-out (OpenID Connect RP-Initiated Logout 1.0)
+    Hint "invalid_request" 400 Page "id_token_hint is not an ID token of this service for this client.";
+    LogoutRedirect "invalid_request" 400 Page "post_logout_redirect_uri is not, character for character, one of the certificate's, or came without an id_token_hint.";
 
     // -- ours
     Unavailable "temporarily_unavailable" 503 Redirect "The service cannot remember what must be used once; nothing was done. Repeat the request.";

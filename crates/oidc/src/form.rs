@@ -42,6 +42,13 @@ impl Form {
         Ok(Self(read))
     }
 
+    /// Parameters that did not come as a form: the claims of a request object.
+    pub(crate) fn of(parameters: Vec<(String, String)>) -> Result<Self, FormError> {
+        let fits =
+            parameters.len() <= MAX_PARAMETERS && parameters.iter().all(|(name, value)| plain(name) && plain(value));
+        if fits { Ok(Self(parameters)) } else { Err(FormError::Malformed) }
+    }
+
     /// A parameter's value, if it has one.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
@@ -83,6 +90,11 @@ impl Pairs {
             Some(value) => self.with(name, value),
             None => self,
         }
+    }
+
+    /// The names and values, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// As a body or a query string.

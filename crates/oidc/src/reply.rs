@@ -67,6 +67,13 @@ impl Reply {
         }
     }
 
+    /// A JWT of this media type, that no cache keeps.
+    #[must_use]
+    pub fn jwt(media_type: &str, jwt: String) -> Self {
+        let headers = vec![("content-type", media_type.to_owned()), ("cache-control", "no-store".to_owned())];
+        Self { status: 200, headers, body: jwt, refused: None }
+    }
+
     /// A refusal as JSON (RFC 6749 section 5.2).
     #[must_use]
     pub fn error(error: OAuthError, challenge: Challenge) -> Self {

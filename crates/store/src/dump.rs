@@ -59,6 +59,16 @@ impl Imposed {
     }
 }
 
+/// What an import goes by beside the rows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Terms<'a> {
+    /// Rows that are there afterwards whatever the dump says.
+    pub imposed: &'a [Imposed],
+    /// The digest of the one dump that may be put back, where it was noted. It is compared with what was read while it was imported:
+    /// whoever can write to the place where the dump lies may give another one at each reading.
+    pub digest: Option<&'a str>,
+}
+
 /// The longest line of a dump: a row is far from it.
 const LONGEST: u64 = 8 << 20;
 
@@ -202,6 +212,7 @@ pub(crate) struct Reader<'a> {
     total: u64,
     /// Those that the dump has not had yet.
     imposed: Vec<Imposed>,
+    noted: Option<&'a str>,
     ended: bool,
 }
 
@@ -210,10 +221,11 @@ impl<'a> Reader<'a> {
         input: &'a mut dyn BufRead,
         progress: Progress<'a>,
         catalogue: &'a Catalogue,
-        imposed: &[Imposed],
+        terms: Terms<'a>,
     ) -> Result<Self, StoreError> {
-        let (hash, done, imposed) = (Sha256::new(), Dumped::default(), imposed.to_vec());
-        let mut reader = Self { input, progress, catalogue, hash, kind: None, done, total: 0, imposed, ended: false };
+        let (hash, done, imposed, noted) = (Sha256::new(), Dumped::default(), terms.imposed.to_vec(), terms.digest);
+        let (kind, total, ended) = (None, 0, false);
+        let mut reader = Self { input, progress, catalogue, hash, kind, done, total, imposed, noted, ended };
         match reader.line()? {
             (_, Line::Store { header }) => catalogue.identity.check_header(|name| header.get(name).cloned())?,
             _ => return Err(StoreError::corrupt("this does not begin as rows of a store do")),
@@ -268,6 +280,9 @@ impl<'a> Reader<'a> {
     fn end(&mut self, written: &Dumped) -> Result<(), StoreError> {
         if self.done != *written {
             return Err(StoreError::corrupt("the rows are not those that were written"));
+        }
+        if self.noted.is_some_and(|noted| noted != self.done.digest) {
+            return Err(StoreError::misuse("these are not the rows of the digest that was noted; nothing was changed"));
         }
         if !self.input.fill_buf().map_err(failed)?.is_empty() {
             return Err(StoreError::corrupt("something follows the last row"));

@@ -74,8 +74,8 @@ pub trait Engine: Send + Sync + 'static {
         0
     }
 
-    /// What is wrong with the database: that the last write was not written (a sweep tries again), or that it was found damaged, which
-    /// does not pass. For operators; nothing while all is well.
+    /// What is wrong with the database: that the last write was not written (a sweep tries again), or, which does not pass, that it was
+    /// found damaged or is another one than was opened. For operators; nothing while all is well.
     fn ailing(&self) -> Option<StoreError> {
         None
     }

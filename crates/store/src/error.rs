@@ -27,6 +27,13 @@ pub enum StoreError {
         /// For the operator; names no row.
         detail: String,
     },
+    /// Since this process opened the store, a newer program has changed its schema, or a backup was put in the place of its rows. It
+    /// reads and writes nothing any more: what it knows of the store, and of who may go by its rows, is of before.
+    #[error(
+        "a newer program has changed this store, or a backup was put back into it, since it was opened; this process reads and writes \
+         nothing any more and must be restarted or stopped"
+    )]
+    Overtaken,
     /// The store was created for another office or another trust root.
     #[error("this store belongs to {found}, not to {wanted}")]
     WrongStore {
@@ -60,7 +67,9 @@ impl From<StoreError> for Refusal {
         match error {
             StoreError::Conflict => Self::Busy,
             StoreError::WrongStore { .. } => Self::WrongRoot,
-            StoreError::Unavailable { .. } | StoreError::Corrupt { .. } => Self::StoreUnavailable,
+            StoreError::Unavailable { .. } | StoreError::Corrupt { .. } | StoreError::Overtaken => {
+                Self::StoreUnavailable
+            }
             StoreError::Duplicate(_) | StoreError::Partition | StoreError::Misuse(_) => Self::Internal,
         }
     }

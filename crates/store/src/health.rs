@@ -1,4 +1,4 @@
-//! What an engine knows of its own database: whether the last write was written, and whether it is sound at all.
+//! What an engine knows of its own database: whether the last write was written, and whether it may be gone by at all.
 
 use crate::StoreError;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -6,8 +6,9 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 /// Shared by all threads of an engine.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
-    /// What was found to be damaged. That does not pass: only another file, or a backup, mends it.
-    broken: OnceLock<String>,
+    /// Why nothing is read or written any more: damage, which only another file or a backup mends, or that the store is another one
+    /// than was opened. That does not pass while the process lives.
+    ended: OnceLock<StoreError>,
     /// Why the last write was not written. Passes with the next one that is.
     failing: Mutex<Option<String>>,
 }
@@ -18,32 +19,26 @@ impl Health {
         let failing = match answer {
             Ok(_) => None,
             Err(StoreError::Unavailable { reason }) => Some(reason.clone()),
-            Err(StoreError::Corrupt { detail }) => return self.broke(detail),
-            Err(_) => return,
+            Err(_) => return self.note_read(answer),
         };
         *self.failing.lock().unwrap_or_else(PoisonError::into_inner) = failing;
     }
 
-    /// Notes that a read met damage.
+    /// Notes that a read met damage, or a store that is another one than was opened.
     pub fn note_read<T>(&self, answer: &Result<T, StoreError>) {
-        if let Err(StoreError::Corrupt { detail }) = answer {
-            self.broke(detail);
+        if let Err(error @ (StoreError::Corrupt { .. } | StoreError::Overtaken)) = answer
+            && self.ended.set(error.clone()).is_ok()
+        {
+            tracing::error!(%error, "nothing is read from the store or written to it any more");
         }
     }
 
-    /// The database is damaged.
-    pub fn broke(&self, detail: &str) {
-        if self.broken.set(detail.to_owned()).is_ok() {
-            tracing::error!(detail, "the store is damaged: nothing is read from it or written to it any more");
-        }
-    }
-
-    /// Refuses for ever once the database was found damaged: what it says is not to be acted on.
+    /// Refuses for ever once the database was found damaged, or another one: what it says is not to be acted on.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`].
+    /// [`StoreError::Corrupt`], [`StoreError::Overtaken`].
     pub fn sound(&self) -> Result<(), StoreError> {
-        self.broken.get().map_or(Ok(()), |detail| Err(StoreError::corrupt(detail)))
+        self.ended.get().map_or(Ok(()), |error| Err(error.clone()))
     }
 
     /// Whether the last write was not written, so that the next one is to try the disk.
@@ -77,5 +72,15 @@ mod tests {
         health.note(&Ok(()));
         assert_eq!(health.ailing(), Some(StoreError::corrupt("a page")));
         assert!(health.sound().is_err());
+    }
+
+    #[test]
+    fn a_store_that_is_another_one_is_not_gone_by_again() {
+        for note in [Health::note::<()>, Health::note_read::<()>] {
+            let health = Health::default();
+            note(&health, &Err(StoreError::Overtaken));
+            health.note(&Ok(()));
+            assert_eq!((health.sound(), health.ailing()), (Err(StoreError::Overtaken), Some(StoreError::Overtaken)));
+        }
     }
 }

@@ -51,7 +51,7 @@ mod values;
 pub use batch::{Batch, Change, Expect, IdempotencyKey, RawBatch, RawOp};
 use catalogue::Shape;
 pub use catalogue::{Catalogue, Kind, Schema};
-pub use dump::{Dumped, Imposed, Progress, digest};
+pub use dump::{Dumped, Imposed, Progress, Terms, digest};
 pub use engine::{Committed, Counts, Engine, RawRow, Version};
 pub use error::StoreError;
 pub use identity::{Identity, Root, TrustRoot};

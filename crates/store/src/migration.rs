@@ -14,15 +14,9 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// The row of `store__meta` that counts how often the schema has changed. Whoever opened the store before writes nothing more
-/// to it: an older program does not know the new indexes.
+/// to it and goes by nothing that it says ([`StoreError::Overtaken`]): an older program does not know the new indexes, and rows that
+/// were put back from a backup are not to be used before the office has begun anew.
 pub(crate) const GENERATION: &str = "generation";
-
-/// A commit that was refused because of it.
-pub(crate) fn overtaken() -> StoreError {
-    StoreError::misuse(
-        "a newer program has changed this store since it was opened; this one must be restarted or stopped",
-    )
-}
 
 /// What a store remembers of a kind.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

@@ -3,8 +3,8 @@
 use crate::{Scan, Select};
 
 /// Selects value, partition, id, version, `expires_at`, form, body, for one entry more than the page holds. `from` joins the
-/// index as `i` with the rows as `r`; `mark` begins the engine's numbered parameters, which are all byte strings.
-pub(crate) fn page(scan: &Scan, from: &str, mark: char) -> (String, Vec<Vec<u8>>) {
+/// index as `i` with the rows as `r`; `also` is one column more, if any; `mark` begins the engine's numbered parameters, which are all byte strings.
+pub(crate) fn page(scan: &Scan, from: &str, also: &str, mark: char) -> (String, Vec<Vec<u8>>) {
     let mut bytes: Vec<Vec<u8>> = Vec::new();
     let mut bind = |value: &[u8]| {
         bytes.push(value.to_vec());
@@ -27,7 +27,7 @@ pub(crate) fn page(scan: &Scan, from: &str, mark: char) -> (String, Vec<Vec<u8>>
         conditions.push(format!("(i.value, i.\"partition\", i.id) > ({})", places.join(", ")));
     }
     let sql = format!(
-        "SELECT i.value, i.\"partition\", i.id, r.version, r.expires_at, r.form, r.body FROM {from} WHERE {} \
+        "SELECT i.value, i.\"partition\", i.id, r.version, r.expires_at, r.form, r.body{also} FROM {from} WHERE {} \
          ORDER BY i.value, i.\"partition\", i.id LIMIT {}",
         conditions.join(" AND "),
         scan.paging.size() + 1,

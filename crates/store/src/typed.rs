@@ -45,11 +45,13 @@ struct Tally {
 
 impl Tally {
     fn count<T>(&self, answer: &Result<T, StoreError>) {
-        use StoreError::{Conflict, Corrupt, Duplicate, Misuse, Partition, Unavailable, WrongStore};
+        use StoreError::{Conflict, Corrupt, Duplicate, Misuse, Overtaken, Partition, Unavailable, WrongStore};
         let counter = match answer {
             Ok(_) => &self.committed,
             Err(Conflict | Duplicate(_)) => &self.refused,
-            Err(Partition | Unavailable { .. } | Corrupt { .. } | WrongStore { .. } | Misuse(_)) => &self.failed,
+            Err(Partition | Unavailable { .. } | Corrupt { .. } | WrongStore { .. } | Misuse(_) | Overtaken) => {
+                &self.failed
+            }
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }

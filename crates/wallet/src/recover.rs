@@ -81,9 +81,11 @@ impl<T: Transport, D: Device> Wallet<T, D> {
         Ok(rows.iter().filter(|row| same(row, newest)).cloned().collect())
     }
 
-    /// Brings every node the others' commitments: the reports of a change of epoch were lost on the way.
+    /// Brings every node the others' commitments: the reports of a change of epoch were lost on the way. Not the odd one's that missed a
+    /// rotation, which the others would refuse.
     async fn bring_reports(&self, rows: &[RowView]) -> Result<(), WalletError> {
-        let reports = rows.iter().map(|row| row.report.clone()).collect();
+        let shared = |row: &&RowView| rows.iter().filter(|other| other.generation == row.generation).count() >= 2;
+        let reports = rows.iter().filter(shared).map(|row| row.report.clone()).collect();
         let request = SubmitReports { credential: credential_hash(&self.device.credential_id().0), reports };
         let mut answers = Vec::new();
         for node in NodeIndex::ALL {

@@ -54,15 +54,12 @@ impl Commitments {
     /// [`WalletError::Untrusted`] for a report that is not signed by its node, one that speaks for a sub-key the node does not
     /// hold, or two that differ.
     pub(crate) fn from_reports(trust: &Trust, reports: &[Signed<Report>]) -> Result<Self, WalletError> {
-        let mut held = Self::default();
         let mut nodes = BTreeSet::new();
-        for report in reports {
-            // One that does not verify is one fewer, and not the end: two are enough.
-            let Ok(opened) = open(trust, report, |report: &Report| report.node) else { continue };
-            if nodes.is_empty() {
-                held.generation = opened.generation;
-            }
-            one_generation(held.generation, opened.generation)?;
+        // One that does not verify is one fewer, and not the end: two are enough.
+        let opened = reports.iter().filter_map(|report| open(trust, report, |report: &Report| report.node).ok());
+        let (generation, opened) = of_two(opened.collect(), |report| (report.node, report.generation))?;
+        let mut held = Self { generation, ..Self::default() };
+        for opened in opened {
             nodes.insert(opened.node);
             for (subset, reported) in &opened.commitments {
                 holds(opened.node, *subset)?;
@@ -106,16 +103,22 @@ impl Commitments {
         }
     }
 
-    /// The commitments of a new epoch.
+    /// The commitments of a new epoch; the reports that they come from, which the nodes are to have too.
     ///
     /// # Errors
     /// As [`Commitments::from_reports`].
-    pub(crate) fn renew_epoch(&mut self, trust: &Trust, reports: &[Signed<EpochReport>]) -> Result<(), WalletError> {
+    pub(crate) fn renew_epoch(
+        &mut self,
+        trust: &Trust,
+        reports: &[Signed<EpochReport>],
+    ) -> Result<Vec<Signed<EpochReport>>, WalletError> {
         let mut epoch = [None, None, None];
-        let mut generation = None;
-        for report in reports {
-            let Ok(opened) = open(trust, report, |report: &EpochReport| report.node) else { continue };
-            one_generation(*generation.get_or_insert(opened.generation), opened.generation)?;
+        let opened = reports.iter().filter_map(|report| {
+            let opened = open(trust, report, |report: &EpochReport| report.node).ok()?;
+            Some((report, opened))
+        });
+        let (_, opened) = of_two(opened.collect(), |(_, report)| (report.node, report.generation))?;
+        for (_, opened) in &opened {
             for (subset, reported) in &opened.commitments {
                 holds(opened.node, *subset)?;
                 put(&mut epoch[subset.slot()], reported)?;
@@ -126,12 +129,29 @@ impl Commitments {
         }
         // The other commitments stay at their generation; the next sign-in fetches what it needs.
         self.epoch = epoch;
-        Ok(())
+        Ok(opened.into_iter().map(|(report, _)| report.clone()).collect())
     }
 }
 
 fn one_generation(one: u32, other: u32) -> Result<(), WalletError> {
     if one == other { Ok(()) } else { Err(WalletError::Untrusted("two nodes report keys of different generations")) }
+}
+
+/// The reports of the generation that two nodes share. One that missed a rotation is one fewer, and not the end either.
+fn of_two<M>(mut reports: Vec<M>, of: impl Fn(&M) -> (NodeIndex, u32)) -> Result<(u32, Vec<M>), WalletError> {
+    let generations: BTreeSet<u32> = reports.iter().map(|report| of(report).1).collect();
+    let nodes = |generation| {
+        let same = reports.iter().map(&of).filter(|(_, of)| *of == generation);
+        same.map(|(node, _)| node).collect::<BTreeSet<_>>().len()
+    };
+    match generations.iter().copied().find(|generation| nodes(*generation) >= 2) {
+        Some(generation) => {
+            reports.retain(|report| of(report).1 == generation);
+            Ok((generation, reports))
+        }
+        None if generations.len() > 1 => Err(WalletError::Untrusted("two nodes report keys of different generations")),
+        None => Err(WalletError::Untrusted("fewer than two reports")),
+    }
 }
 
 fn open<M: hufu_wire::api::Purpose>(

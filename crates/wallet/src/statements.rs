@@ -92,7 +92,7 @@ impl<T: Transport, D: Device> Wallet<T, D> {
         let epoch = Epoch::from(random(self.rng.as_ref()));
         let accepted = self.change(Label::EndSessions, Change::EndSessions { epoch }).await?;
         let reports: Vec<Signed<EpochReport>> = accepted.into_iter().filter_map(|accepted| accepted.report).collect();
-        self.state.commitments.renew_epoch(&self.trust, &reports)?;
+        let reports = self.state.commitments.renew_epoch(&self.trust, &reports)?;
         let request = SubmitReports { credential: credential_hash(&self.device.credential_id().0), reports };
         let mut answers = Vec::new();
         for node in NodeIndex::ALL {

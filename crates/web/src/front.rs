@@ -1,6 +1,6 @@
 //! The front's routes. Handlers read headers and bodies; every decision is the front's.
 
-use crate::pages::{self, FrontRefusal};
+use crate::pages::{self, FrontRefusal, FrontResponse, FrontSignedOut};
 use crate::reply::{Edge, body, json, parse};
 use axum::Router;
 use axum::body::Body;
@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCod
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use hufu_kernel::{Lang, Refusal, Root};
-use hufu_offices::front::{Front, Incoming, Reply};
+use hufu_offices::front::{Front, Incoming, Reply, Shown};
 use hufu_wire::api::sign_in::{CompleteSignIn, Continue, RefuseSignIn};
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -35,6 +35,12 @@ impl Site {
             self.edge.count(code);
         }
         answer(reply)
+    }
+
+    /// A refusal of a platform's request, in front of a person.
+    fn shown(&self, shown: Shown, lang: Lang) -> Response<Body> {
+        let detail = format!("{}: {}", shown.error.code(), shown.error.description());
+        self.refused_with_page(shown.refusal, lang, Some(&detail))
     }
 
     /// One refusal as a page. Nothing of the request is repeated on it.
@@ -65,9 +71,9 @@ type Shared = State<Arc<Front>>;
 /// The front's routes; [`crate::serve::finished`] adds what all offices share.
 ///
 /// * platforms: `/.well-known/openid-configuration`, `/.well-known/oauth-authorization-server`, `/jwks.json`, `/par`,
-///   `/token`, `/userinfo`
-/// * browsers: `/authorize`, and top-level form posts to `/complete` and `/refuse`, answered with 303 or with a page, whose style
-///   sheet is `/style.css`
+///   `/token`, `/userinfo`, `/introspect`, `/revoke`
+/// * browsers: `/authorize`, `/logout`, the page `/respond` that posts a response to a platform, and top-level form posts to
+///   `/complete` and `/refuse`, answered with 303 or with a page, whose style sheet is `/style.css`
 /// * the wallet's scripts: `/tx/{tx}`, and JSON to `/complete` and `/refuse`, answered with JSON
 pub fn router(edge: &Edge, front: &Arc<Front>) -> Router {
     let wallet = Router::new()
@@ -82,7 +88,11 @@ pub fn router(edge: &Edge, front: &Arc<Front>) -> Router {
         .route("/par", post(par))
         .route("/token", post(token))
         .route("/userinfo", get(userinfo).post(userinfo))
+        .route("/introspect", post(introspect))
+        .route("/revoke", post(revoke))
         .route("/authorize", get(authorize).post(authorize))
+        .route("/respond", get(respond))
+        .route("/logout", get(logout).post(logout))
         .route("/style.css", get(pages::style))
         .merge(wallet)
         .with_state(Site { edge: edge.clone(), front: Arc::clone(front) })
@@ -117,18 +127,75 @@ async fn token(State(site): State<Site>, request: Platform) -> Response<Body> {
 }
 
 async fn userinfo(State(site): State<Site>, request: Platform) -> Response<Body> {
-    site.answer(site.front.userinfo(&request.incoming(&request.views())).await)
+    let mut response = site.answer(site.front.userinfo(&request.incoming(&request.views())).await);
+    // Both sides' logs of one call can be laid beside each other (FAPI 1.0 Baseline section 6.2.1); it is the platform's own number.
+    if let Some(id) = request.headers.get(INTERACTION).filter(|id| is_uuid(id)) {
+        response.headers_mut().insert(INTERACTION, id.clone());
+    }
+    response
+}
+
+async fn introspect(State(site): State<Site>, request: Platform) -> Response<Body> {
+    let accept = texts(&request.headers, &header::ACCEPT);
+    site.answer(site.front.introspect(&request.incoming(&request.views()), &accept).await)
+}
+
+async fn revoke(State(site): State<Site>, request: Platform) -> Response<Body> {
+    site.answer(site.front.revoke(&request.incoming(&request.views())).await)
+}
+
+const INTERACTION: HeaderName = HeaderName::from_static("x-fapi-interaction-id");
+
+/// 8-4-4-4-12 hexadecimal digits: nothing else is sent back.
+fn is_uuid(id: &HeaderValue) -> bool {
+    let id = id.as_bytes();
+    let shaped = |(at, byte): (usize, &u8)| match at {
+        8 | 13 | 18 | 23 => *byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    };
+    id.len() == 36 && id.iter().enumerate().all(shaped)
 }
 
 async fn authorize(State(site): State<Site>, request: Browser) -> Response<Body> {
     match site.front.authorize(&request.form, &texts(&request.headers, &header::COOKIE)).await {
         Ok(reply) => site.answer(reply),
-        Err(shown) => {
-            let detail = format!("{}: {}", shown.error.code(), shown.error.description());
-            let asked = form_urlencoded::parse(request.form.as_bytes()).find(|(name, _)| name == "ui_locales");
-            let lang = asked.and_then(|(_, tags)| Lang::negotiate(&tags));
-            site.refused_with_page(shown.refusal, lang.unwrap_or_else(|| language(&request.headers)), Some(&detail))
+        Err(shown) => site.shown(shown, request.language()),
+    }
+}
+
+async fn logout(State(site): State<Site>, request: Browser) -> Response<Body> {
+    match site.front.logout(&request.form) {
+        Ok(Some(to)) => (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response(),
+        Ok(None) => {
+            let page = FrontSignedOut { lang: request.language(), sandbox: site.front.root() == Root::Sandbox };
+            (StatusCode::OK, PAGE_HEADERS, page.html()).into_response()
         }
+        Err(shown) => site.shown(shown, request.language()),
+    }
+}
+
+async fn respond(State(site): State<Site>, request: Browser) -> Response<Body> {
+    let asked = form_urlencoded::parse(request.form.as_bytes()).find(|(name, _)| name == "r");
+    let lang = request.language();
+    match site.front.posting(&asked.map(|(_, sealed)| sealed).unwrap_or_default()) {
+        Ok(posting) => {
+            let sandbox = site.front.root() == Root::Sandbox;
+            let page = FrontResponse { lang, sandbox, to: &posting.to, parameters: &posting.parameters };
+            let mut response = (StatusCode::OK, PAGE_HEADERS, page.html()).into_response();
+            // Browsers hold what the platform redirects to against form-action too, so its own address is not enough.
+            let target =
+                if sandbox { "https: http://localhost:* http://127.0.0.1:* http://*.localhost:*" } else { "https:" };
+            let policy = format!(
+                "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action {target}"
+            );
+            let policy = HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
+            let headers = response.headers_mut();
+            headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+            response
+        }
+        Err(refusal) => site.refused_with_page(refusal, lang, None),
     }
 }
 
@@ -175,6 +242,14 @@ const FORM: &str = "application/x-www-form-urlencoded";
 struct Browser {
     headers: HeaderMap,
     form: String,
+}
+
+impl Browser {
+    /// The language that the platform asked for, else the browser's.
+    fn language(&self) -> Lang {
+        let asked = form_urlencoded::parse(self.form.as_bytes()).find(|(name, _)| name == "ui_locales");
+        asked.and_then(|(_, tags)| Lang::negotiate(&tags)).unwrap_or_else(|| language(&self.headers))
+    }
 }
 
 /// The form of a POST; a body of another type is no form.

@@ -4,7 +4,7 @@ pub use crate::listen::{Inherited, ListenError, Listening, Place, Sharing, liste
 
 use crate::listen::Speaks;
 use crate::metrics::counted;
-use crate::peers::PeerOffice;
+use crate::peers::{PeerOffice, Shares};
 use crate::reply::Edge;
 use crate::traces::traced;
 use axum::Router;
@@ -143,7 +143,8 @@ async fn serve_within(listening: Listening, app: Router, stop: Stop, patience: P
     let Listening { listeners, speaks, connections, .. } = listening;
     let (open, mut closed) = mpsc::channel(1);
     let slots = Arc::new(Semaphore::new(connections));
-    let server = Server { http: Http::new(patience), speaks, app, patience, open };
+    let shares = Shares::of_connections(connections);
+    let server = Server { http: Http::new(patience), speaks, app, patience, shares, open };
     let mut accepting = JoinSet::new();
     for listener in listeners {
         accepting.spawn(accept(listener, server.clone(), Arc::clone(&slots), stop.clone()));
@@ -227,6 +228,8 @@ struct Server {
     speaks: Speaks,
     app: Router,
     patience: Patience,
+    /// Connections of each office, where callers are offices.
+    shares: Arc<Shares>,
     open: mpsc::Sender<()>,
 }
 
@@ -250,7 +253,15 @@ impl Server {
             Some(Some(caller)) => Some(caller),
             Some(None) => return tracing::warn!("a caller without a name came through"),
         };
+        let share = caller.as_ref().map(|caller| self.shares.take(caller));
+        if let (Some(None), Some(caller)) = (&share, &caller) {
+            return tracing::warn!(
+                peer = caller.name(),
+                "an office has more connections open than are its share; this one was cut"
+            );
+        }
         self.answer(stream, two, caller, stop).await;
+        drop(share);
     }
 
     async fn answer<S>(self, stream: S, two: bool, caller: Option<PeerOffice>, stop: Stop)

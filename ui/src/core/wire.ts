@@ -119,6 +119,7 @@ export const platformCertificate = s.record({
   id_token_signed_response_alg: s.text,
   jwks: s.anything,
   client_secret_sha256: s.optional(b32),
+  registration: s.optional(s.anything),
   iat: s.int,
   exp: s.int,
 });

@@ -24,7 +24,7 @@ use meter::Meter;
 use place::Place;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, BufWriter, Read, Seek as _, Write};
+use std::io::{BufRead, BufReader, BufWriter, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use unfinished::Part;
@@ -196,27 +196,40 @@ pub struct Asked<'a> {
 /// [`Failure`]: another office's or root's backup, another one than the digest's, a store that is there without `replace`, a file that
 /// is not whole. The store is then as it was.
 pub fn restore(target: &Target, asked: Asked<'_>) -> Result<Report, Failure> {
-    let Asked { from, replace, .. } = asked;
     let _lock = data_dir::lock(target.folder.path())?;
     let identity = read_identity(asked.identity)?;
-    let file = files::at(from, File::open(from))?;
-    let meter = Meter::bounded(files::at(from, file.metadata())?.len());
+    let file = files::at(asked.from, File::open(asked.from))?;
+    let length = files::at(asked.from, file.metadata())?.len();
+    put_back(target, asked, &identity, (file, length))
+}
+
+fn put_back(
+    target: &Target,
+    asked: Asked<'_>,
+    identity: &Identity,
+    (mut file, length): (impl Read + Seek + Send, u64),
+) -> Result<Report, Failure> {
+    let Asked { from, replace, .. } = asked;
+    let meter = Meter::bounded(length);
+    // A first reading refuses early. It proves nothing of the second one: who may write where the backup lies can change it between
+    // the two, so what is imported is compared again before it counts.
     if let Some(noted) = asked.digest {
-        let mut input = opened(&file, &identity, from)?;
+        let mut input = opened(&mut file, identity, from)?;
         read_head(&mut input, from)?;
         if hufu_store::digest(&mut input).map_err(|cause| Failure::unreadable(from, cause))? != noted {
             let told = "is not the backup of this digest: whoever has the public half of the key can write one. Nothing was restored";
             return Err(Failure::unreadable(from, told));
         }
-        files::at(from, (&file).rewind())?;
+        drop(input);
+        files::at(from, file.rewind())?;
     }
-    let mut input = opened(meter.over(&file), &identity, from)?;
+    let mut input = opened(meter.over(&mut file), identity, from)?;
     let head = read_head(&mut input, from)?;
     check_whose(target, &head, from)?;
     if !replace {
         target.place.refuse_if_taken()?;
     }
-    let rows = target.place.import(&mut input, &mut |rows| meter.show(rows));
+    let rows = target.place.import(&mut input, &mut |rows| meter.show(rows), asked.digest);
     meter.clear();
     let compares_first = Some(target.place.compares_first());
     Ok(Report { office: target.name.to_owned(), taken: head.taken, rows: rows?, compares_first })
@@ -273,3 +286,6 @@ fn read_identity(path: &Path) -> Result<Identity, Failure> {
     // The parser's word is about the form and quotes nothing.
     first_line(text).parse().map_err(|error: &str| Failure::unreadable(path, error))
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,13 +51,21 @@ pub fn export(admitted: &Admitted, out: &mut dyn Write, progress: Progress<'_>) 
     Ok(done(platforms, digest))
 }
 
-/// Puts exactly these certificates in place of those that are there, all at once. Those stay if this fails; while one that was
-/// interrupted is not repeated, the registry does not start.
+/// Puts exactly these certificates in place of those that are there, all at once, if they are those of the digest that was `noted`.
+/// Those there stay if this fails; while one that was interrupted is not repeated, the registry does not start.
 ///
 /// # Errors
 /// [`Failure`].
-pub fn import(admitted: &Admitted, input: &mut dyn BufRead, progress: Progress<'_>) -> Result<Dumped, Failure> {
+pub fn import(
+    admitted: &Admitted,
+    input: &mut dyn BufRead,
+    progress: Progress<'_>,
+    noted: Option<&str>,
+) -> Result<Dumped, Failure> {
     let (found, digest) = read(input)?;
+    if noted.is_some_and(|noted| noted != digest) {
+        return Err(Failure::other("these are not the certificates of the digest that was noted; nothing was changed"));
+    }
     admitted.replace(&found, progress)?;
     Ok(done(found.len() as u64, digest))
 }
@@ -108,7 +116,11 @@ mod tests {
         to.keep("shop", "another").unwrap();
         let mut lines = Vec::new();
         let written = export(&from, &mut lines, &mut |_| {}).unwrap();
-        assert_eq!(import(&to, &mut lines.as_slice(), &mut |_| {}).unwrap(), written);
+        let other = import(&to, &mut lines.as_slice(), &mut |_| {}, Some("another")).unwrap_err().to_string();
+        assert!(other.contains("not the certificates of the digest"), "{other}");
+        assert_ne!(to.names().unwrap(), from.names().unwrap(), "nothing was changed");
+        let noted = Some(written.digest.as_str());
+        assert_eq!(import(&to, &mut lines.as_slice(), &mut |_| {}, noted).unwrap(), written);
         assert_eq!(to.names().unwrap(), from.names().unwrap());
         assert_eq!(to.read("shop").unwrap().unwrap(), "jws of shop");
     }
@@ -119,7 +131,7 @@ mod tests {
         let mut lines = Vec::new();
         export(&from, &mut lines, &mut |_| {}).unwrap();
         let (_to, to) = filled(&["other"]);
-        let refused = |lines: Vec<u8>| assert!(import(&to, &mut lines.as_slice(), &mut |_| {}).is_err());
+        let refused = |lines: Vec<u8>| assert!(import(&to, &mut lines.as_slice(), &mut |_| {}, None).is_err());
         for at in 0..lines.len() {
             refused(lines[..at].to_vec());
             let mut changed = lines.clone();
@@ -151,17 +163,17 @@ mod tests {
     fn a_restore_that_fails_in_the_middle_leaves_everything_as_it_was() {
         let (folder, to) = filled(&["hall", "other"]);
         // The last of them cannot be written.
-        assert!(import(&to, &mut lines(&["hall", "shop", "z/z"]).as_slice(), &mut |_| {}).is_err());
+        assert!(import(&to, &mut lines(&["hall", "shop", "z/z"]).as_slice(), &mut |_| {}, None).is_err());
         assert_eq!(to.names().unwrap().into_iter().collect::<Vec<_>>(), ["hall", "other"]);
         assert_eq!(left(&folder), ["admitted"]);
         to.refuse_if_unfinished().unwrap();
         // The control: the same without that one.
-        import(&to, &mut lines(&["hall", "shop"]).as_slice(), &mut |_| {}).unwrap();
+        import(&to, &mut lines(&["hall", "shop"]).as_slice(), &mut |_| {}, None).unwrap();
         assert_eq!(to.names().unwrap().into_iter().collect::<Vec<_>>(), ["hall", "shop"]);
         assert_eq!(left(&folder), ["admitted"]);
         // Where nothing was, nothing is left.
         let (folder, to) = filled(&[]);
-        assert!(import(&to, &mut lines(&["hall", "z/z"]).as_slice(), &mut |_| {}).is_err());
+        assert!(import(&to, &mut lines(&["hall", "z/z"]).as_slice(), &mut |_| {}, None).is_err());
         assert!(left(&folder).is_empty());
     }
 
@@ -170,13 +182,13 @@ mod tests {
         let (folder, to) = filled(&["hall", "other"]);
         let ends = |written: u64| assert!(written < 2, "the process ends here");
         let ended = std::panic::AssertUnwindSafe(|| {
-            import(&to, &mut lines(&["hall", "shop", "x"]).as_slice(), &mut { ends }).map(drop)
+            import(&to, &mut lines(&["hall", "shop", "x"]).as_slice(), &mut { ends }, None).map(drop)
         });
         assert!(std::panic::catch_unwind(ended).is_err());
         assert_eq!(to.names().unwrap().into_iter().collect::<Vec<_>>(), ["hall", "other"]);
         assert!(to.refuse_if_unfinished().unwrap_err().to_string().contains("repeat `hufu restore"));
         assert!(export(&to, &mut Vec::new(), &mut |_| {}).is_err(), "nor is it backed up");
-        import(&to, &mut lines(&["shop"]).as_slice(), &mut |_| {}).unwrap();
+        import(&to, &mut lines(&["shop"]).as_slice(), &mut |_| {}, None).unwrap();
         assert_eq!(to.names().unwrap().into_iter().collect::<Vec<_>>(), ["shop"]);
         assert_eq!(left(&folder), ["admitted"]);
         to.refuse_if_unfinished().unwrap();

@@ -9,7 +9,7 @@ use crate::offices::registry::Admitted;
 use crate::root::{OfficeFolder, RESTORING, STORE};
 use crate::rows::OwnRows;
 use hufu_offices::node::Standing;
-use hufu_store::{Catalogue, Dumped, Imposed, Postgres, PostgresOptions, Progress, Sqlite, StoreError};
+use hufu_store::{Catalogue, Dumped, Imposed, Postgres, PostgresOptions, Progress, Sqlite, StoreError, Terms};
 use std::fs::File;
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
@@ -87,7 +87,7 @@ impl Place {
         };
         let mut imposed = Vec::new();
         if office.starts_with("node-") {
-            let standing = Imposed::of(&Standing { restored: true, named_under: None });
+            let standing = Imposed::of(&Standing::restored());
             imposed.push(standing.map_err(|cause| failed(office, cause))?);
         }
         Ok(Self { office, kept, imposed })
@@ -143,23 +143,29 @@ impl Place {
         Ok(())
     }
 
-    /// Puts what was written in place of what is there; that stays if this fails.
+    /// Puts what was written in place of what is there, if it has the digest that was `noted`; what is there stays if this fails.
     ///
     /// # Errors
     /// [`Failure::Store`], [`Failure::File`].
-    pub fn import(&self, input: &mut (dyn BufRead + Send), progress: Progress<'_>) -> Result<Dumped, Failure> {
+    pub fn import(
+        &self,
+        input: &mut (dyn BufRead + Send),
+        progress: Progress<'_>,
+        noted: Option<&str>,
+    ) -> Result<Dumped, Failure> {
+        let terms = Terms { imposed: &self.imposed, digest: noted };
         match &self.kept {
-            Kept::Papers(admitted) => papers::import(admitted, input, progress),
+            Kept::Papers(admitted) => papers::import(admitted, input, progress, noted),
             Kept::OnServer { options, catalogue } => {
                 let options = options.as_ref().clone();
-                let done = Postgres::import(options, catalogue, NoTls, input, progress, &self.imposed);
+                let done = Postgres::import(options, catalogue, NoTls, input, progress, terms);
                 runtime()?.block_on(done).map_err(|cause| self.failed(cause))
             }
             Kept::InFile { store, catalogue } => {
                 let new = beside(store, RESTORING);
                 gone(&new)?;
                 clear_log(&new)?;
-                let done = Sqlite::import(&new, catalogue, input, progress, &self.imposed);
+                let done = Sqlite::import(&new, catalogue, input, progress, terms);
                 clear_log(&new)?;
                 if done.is_err() {
                     gone(&new)?;

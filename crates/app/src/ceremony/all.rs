@@ -71,7 +71,7 @@ pub async fn run(options: &Options) -> Result<Ended, Failure> {
         None => founding(options, &plan_path, &plan).await?,
     };
     let order = order::read(&path)?;
-    print!("{}", order::text(&order));
+    print!("{}{}", order::text(&order), operator::text(&plan, Some(&order)));
     let parties = parties(&order).map_err(Failure::other)?;
     let before = trust_of(&options.folder)?;
     let mut running = JoinSet::new();
@@ -109,7 +109,7 @@ async fn founding(options: &Options, plan_path: &Path, plan: &Plan) -> Result<Pa
     let roster = identity::roster(plan, None, identities)?;
     identity::write_roster(&folder.join(ROSTER), &roster)?;
     println!("roster       {}", roster.fingerprint());
-    let wish = Wish { kind: Kind::Found, subject: None, effective: None, valid: "1h".to_owned() };
+    let wish = Wish { kind: Kind::Found, subject: None, effective: None, valid: "1h".to_owned(), gives_up: None };
     let now = order::clock(plan_path, plan)?.now();
     let mut order = order::make(&wish, plan, &roster, now, &OsRng)?;
     for signer in &signers {
@@ -244,32 +244,14 @@ fn trust_of(folder: &Path) -> Result<Option<Trust>, Failure> {
     serde_json::from_slice(&bytes).map(Some).map_err(|error| Failure::unreadable(&path, error))
 }
 
-/// What a ceremony of all offices of a folder arrived at, computed anew from what they keep of it: the same transcript each, which is
-/// verified against the folder's own plan, roster and trust root of before. An office's user owns its folder, so nothing in it is
+/// What a ceremony of all offices of a folder arrived at, computed anew from what they keep of it: transcripts that verify against the
+/// folder's own plan, roster and trust root of before, all to the same outcome. An office's user owns its folder, so nothing in it is
 /// believed that does not verify, and no link in it is followed.
 ///
 /// # Errors
-/// [`Failure`] if two transcripts differ, or one is missing, of another order, or does not verify.
+/// [`Failure`] with the office whose transcript is missing, of another order, another one than the first's, or does not verify.
 pub fn arrived(folder: &Path, plan: &Plan, order: &SignedOrder, before: Option<&Trust>) -> Result<Done, Failure> {
     let name = kept::name(order);
-    let mut same: Option<Transcript> = None;
-    for office in parties(order).map_err(Failure::other)? {
-        let path = folder.join(office).join(KEPT).join(&name);
-        let bytes = files::read_below(&folder.join(office), &[KEPT, &name], LONGEST)?;
-        let kept: Transcript = serde_json::from_slice(&bytes).map_err(|error| Failure::unreadable(&path, error))?;
-        if kept.order.order != order.order {
-            return Err(Failure::unreadable(&path, "is the transcript of another order"));
-        }
-        let hash = |of: &Transcript| transcript::hash(of).map_err(Failure::other);
-        match &same {
-            Some(first) if hash(first)? != hash(&kept)? => {
-                return Err(Failure::other("the offices have different transcripts; none of them can be relied on"));
-            }
-            Some(_) => {}
-            None => same = Some(kept),
-        }
-    }
-    let transcript = same.ok_or_else(|| Failure::other("nobody took part"))?;
     let names = PublicNames {
         issuer: plan.issuer.clone(),
         wallet_origin: plan.wallet_origin.clone(),
@@ -277,8 +259,34 @@ pub fn arrived(folder: &Path, plan: &Plan, order: &SignedOrder, before: Option<&
     };
     let (roster, operators) = (identity::read_roster(&folder.join(ROSTER), plan)?, operator::of(plan));
     let known = Known { roster: &roster, operators: &operators, names: &names, trust: before };
-    let outcome = transcript::verify(&transcript, &known).map_err(Failure::other)?;
-    Ok(Done { outcome, transcript })
+    let hash = |of: &Transcript| transcript::hash(of).map_err(Failure::other);
+    let mut first: Option<(&str, Done)> = None;
+    for office in parties(order).map_err(Failure::other)? {
+        let path = folder.join(office).join(KEPT).join(&name);
+        let bytes = files::read_below(&folder.join(office), &[KEPT, &name], LONGEST)?;
+        let kept: Transcript = serde_json::from_slice(&bytes).map_err(|error| Failure::unreadable(&path, error))?;
+        if kept.order.order != order.order {
+            return Err(Failure::unreadable(&path, "is the transcript of another order"));
+        }
+        let verified = transcript::verify(&kept, &known);
+        let outcome =
+            verified.map_err(|error| Failure::unreadable(&path, format!("{office} keeps this, and {error}")))?;
+        match &first {
+            Some((other, done)) if done.outcome != outcome || hash(&done.transcript)? != hash(&kept)? => {
+                let told = format!("{office} and {other} have different transcripts: neither can be relied on");
+                return Err(Failure::unreadable(&path, told));
+            }
+            Some((other, done)) => {
+                for liar in transcript::signed_twice(&done.transcript, &kept) {
+                    eprintln!(
+                        "{liar} signed its last word differently for {other} and {office}: what came of it is the same"
+                    );
+                }
+            }
+            None => first = Some((office, Done { outcome, transcript: kept })),
+        }
+    }
+    first.map(|(_, done)| done).ok_or_else(|| Failure::other("nobody took part"))
 }
 
 /// The public half goes where every office of the folder reads it.
@@ -305,5 +313,6 @@ fn settled(options: &Options, plan: &Plan, order: &SignedOrder, before: Option<&
         hash: hex(hash.as_slice()),
         trust,
         to_be_copied: false,
+        late: false,
     })
 }

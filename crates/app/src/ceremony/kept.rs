@@ -17,7 +17,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// The order of the ceremony that was begun last.
-const BEGUN: &str = "begun.json";
+pub(super) const BEGUN: &str = "begun.json";
 /// The names of all ceremonies that were begun, each until nobody follows its order any more.
 const NAMES: &str = "begun-names.json";
 /// The roster of the last ceremony that founded the root or replaced an office.
@@ -118,6 +118,15 @@ pub fn keep(office: &AtOffice, transcript: &Transcript) -> Result<PathBuf, Failu
     files::private_folder(&office.kept())?;
     files::replace(&path, &json(transcript)?, files::PUBLIC)?;
     Ok(path)
+}
+
+/// Puts the transcript of a ceremony that was taken back aside: it says what was, and no longer what is.
+///
+/// # Errors
+/// [`Failure::Other`].
+pub(super) fn set_aside(path: &Path) -> Result<(), Failure> {
+    let told = |error: std::io::Error| Failure::unreadable(path, format!("cannot be put aside: {error}"));
+    std::fs::rename(path, path.with_extension("taken-back")).map_err(told)
 }
 
 /// Reads a transcript.

@@ -4,8 +4,10 @@ use crate::deployment::plan::Plan;
 use crate::failure::Failure;
 use crate::files;
 use hufu_kernel::{Octets, Rng, b64};
-use hufu_wire::api::order::Operator;
+use hufu_offices::ceremony::printed;
+use hufu_wire::api::order::{Operator, SignedOrder};
 use hufu_wire::jose::{Alg, SoftKey};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// What a file of a private key is called, behind the operator's name.
@@ -20,6 +22,8 @@ pub struct New {
     pub entry: PathBuf,
     /// What stands in it.
     pub text: String,
+    /// What the operator reads out when plans are compared.
+    pub fingerprint: String,
 }
 
 /// Makes an operator's key. Nothing is overwritten.
@@ -36,14 +40,15 @@ pub fn new(name: &str, folder: &Path, rng: &dyn Rng) -> Result<New, Failure> {
         return Err(Failure::unreadable(there, "is there already; nothing was written"));
     }
     let key = SoftKey::generate(Alg::EdDSA, rng).map_err(Failure::other)?;
+    let operator = Operator { name: name.to_owned(), key: public(&key)? };
     let text = format!(
         "[operators.{name}]\nkey = \"{}\"\noffices = []   # the offices that {name} runs\n",
-        b64(public(&key)?.as_slice())
+        b64(operator.key.as_slice())
     );
     files::private_folder(folder)?;
     files::replace(&key_path, key.to_private_jwk().as_bytes(), files::PRIVATE)?;
     files::replace(&entry, text.as_bytes(), files::PUBLIC)?;
-    Ok(New { key: key_path, entry, text })
+    Ok(New { key: key_path, entry, text, fingerprint: operator.fingerprint() })
 }
 
 fn public(key: &SoftKey) -> Result<Octets<32>, Failure> {
@@ -96,6 +101,19 @@ impl Signer {
         let signature = self.key.sign_deterministic(message);
         Octets::try_from(signature.as_slice()).map_err(|_| Failure::other("an operator's key is Ed25519"))
     }
+}
+
+/// Who may order what, for people: the plan's fingerprint, each operator with their key's, and who of them signed the order.
+#[must_use]
+pub fn text(plan: &Plan, signed: Option<&SignedOrder>) -> String {
+    let mut text = format!("plan         {}\n", plan.fingerprint());
+    for operator in of(plan) {
+        let has_signed = signed.is_some_and(|signed| signed.signatures.contains_key(&operator.name));
+        let signed = if has_signed { "   signed this" } else { "" };
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "operator     {}   {}{signed}", operator.fingerprint(), printed(&operator.name));
+    }
+    text
 }
 
 /// The plan's operators, as orders are checked against them.

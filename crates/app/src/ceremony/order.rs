@@ -8,6 +8,7 @@ use crate::deployment::plan::Plan;
 use crate::failure::Failure;
 use crate::files;
 use hufu_kernel::{Clock, Octets, Rng, Root, SystemClock, Timestamp, hex, random};
+use hufu_offices::ceremony::printed;
 use hufu_wire::api::order::{Kind, Order, SignedOrder};
 use hufu_wire::api::roster::{Roster, fingerprint};
 use std::collections::BTreeMap;
@@ -25,6 +26,8 @@ pub struct Wish {
     pub effective: Option<String>,
     /// How long offices follow the order: `1h`.
     pub valid: String,
+    /// The ceremony that is given up.
+    pub gives_up: Option<Octets<32>>,
 }
 
 /// The clock by which a deployment's orders are dated: a sandbox's own, where its folder is at hand.
@@ -58,6 +61,7 @@ pub fn make(wish: &Wish, plan: &Plan, roster: &Roster, now: Timestamp, rng: &dyn
         roster: roster.hash(),
         subject: wish.subject.clone(),
         effective,
+        gives_up: wish.gives_up,
         nonce: Octets(random(rng)),
         not_after,
     };
@@ -113,7 +117,7 @@ pub fn write(path: &Path, order: &SignedOrder) -> Result<(), Failure> {
 pub fn text(signed: &SignedOrder) -> String {
     let order = &signed.order;
     let subject = order.subject.as_ref().map(|office| format!(" {office}")).unwrap_or_default();
-    let names: Vec<&str> = signed.signatures.keys().map(String::as_str).collect();
+    let names: Vec<String> = signed.signatures.keys().map(|name| printed(name)).collect();
     let signed_by = if names.is_empty() { "nobody".to_owned() } else { names.join(", ") };
     let mut text = format!("order        {}{subject}\n", order.kind.name());
     // Writing to a String cannot fail.
@@ -122,6 +126,14 @@ pub fn text(signed: &SignedOrder) -> String {
     let _ = writeln!(text, "roster       {}", fingerprint(&order.roster.0));
     if let Some(effective) = order.effective {
         let _ = writeln!(text, "effective    {effective}");
+    }
+    if let Some(ceremony) = order.gives_up {
+        let _ = writeln!(text, "given up     ceremony {}", hex(ceremony.as_slice()));
+        let _ = writeln!(
+            text,
+            "             its pending keys are destroyed at every office that follows this. Where it ended at an office, what the others \
+             destroy is gone: ask every office first (hufu keys status)"
+        );
     }
     let _ = writeln!(text, "followed     until {}", order.not_after);
     let _ = writeln!(text, "signed by    {signed_by}");

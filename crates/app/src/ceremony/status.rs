@@ -54,7 +54,9 @@ pub struct Begun {
     pub kind: &'static str,
     /// Its name.
     pub ceremony: String,
-    /// Whether it ended at this office.
+    /// Whether its end is kept at this office.
+    pub kept: bool,
+    /// Whether it ended at this office, so that nothing waits for it.
     pub ended: bool,
     /// Whether this office has confirmed it and has not heard its end: the pending keys may count at others.
     pub confirmed: bool,
@@ -88,7 +90,8 @@ pub fn of(config: &Path) -> Result<Status, Failure> {
     let begun = kept::begun(&office)?.map(|order| Begun {
         kind: order.order.kind.name(),
         ceremony: hex(order.order.ceremony().as_slice()),
-        ended: kept::path(&office, &order).exists(),
+        kept: kept::path(&office, &order).exists(),
+        ended: kept::path(&office, &order).exists() && confirmed.is_none() && !keys.iter().any(|key| key.pending),
         confirmed: confirmed == Some(order.order.ceremony()),
     });
     let keeper = if is_file { "file" } else { "pkcs11" };
@@ -139,10 +142,11 @@ pub fn text(status: &Status) -> String {
         let _ = writeln!(text, "not there yet: {}", status.missing.join(", "));
     }
     if let Some(begun) = &status.begun {
-        let ended = match (begun.ended, begun.confirmed) {
-            (true, _) => "ended",
-            (false, false) => "did not end here",
-            (false, true) => "this office confirmed: end it with `hufu keys finish` before anything else",
+        let ended = match (begun.kept, begun.ended, begun.confirmed) {
+            (_, true, _) => "ended",
+            (true, false, _) => "its end is kept, its keys do not count yet: `hufu keys finish` before anything else",
+            (false, false, false) => "did not end here",
+            (false, false, true) => "this office confirmed: end it with `hufu keys finish` before anything else",
         };
         let _ = writeln!(text, "last ceremony: {} {}: {ended}", begun.kind, &begun.ceremony[..16]);
     }

@@ -33,6 +33,8 @@ pub struct Options {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Told {
+    /// By which plan, and by whose order.
+    Ordered(String),
     /// A round begins.
     Round(u8),
     /// These have not been heard in it.
@@ -54,6 +56,9 @@ pub struct Ended {
     pub trust: Option<PathBuf>,
     /// Whether the office's configuration looks for it elsewhere.
     pub to_be_copied: bool,
+    /// The new keys counted already when they came into use here.
+    #[serde(default)]
+    pub late: bool,
 }
 
 /// Takes part, to the end.
@@ -68,6 +73,7 @@ pub async fn run(options: &Options, tell: impl Fn(&Told) + Send + Sync) -> Resul
     let setup = setup(&office, &order, &roster)?;
     let now = office.clock.now();
     Ceremony::may_begin(&setup, now).map_err(|error| kept::failed(&error))?;
+    tell(&Told::Ordered(operator::text(&office.plan, Some(&order))));
     let parties = parties(&order).map_err(|error| kept::failed(&error))?;
     let peers = met(&office, &roster)?;
     let mailbox = Arc::<Mailbox>::default();
@@ -103,6 +109,7 @@ fn setup(office: &AtOffice, order: &SignedOrder, roster: &Roster) -> Result<Setu
         roster: roster.clone(),
         before: kept::roster(office)?,
         names: office.names(),
+        plan: office.plan.hash(),
         trust: office.trust()?,
         keys: Arc::clone(&office.keys),
         rng: Arc::clone(&office.rng),
@@ -145,7 +152,14 @@ pub(super) fn ended(office: &AtOffice, roster: &Roster, done: &Done) -> Result<E
     let hash = transcript::hash(&done.transcript).map_err(|error| kept::failed(&error))?;
     let outcome = arrived_at(done);
     let to_be_copied = trust.as_ref().is_some_and(|(_, in_place)| !in_place);
-    Ok(Ended { outcome, transcript, hash: hex(hash.as_slice()), trust: trust.map(|(path, _)| path), to_be_copied })
+    Ok(Ended {
+        outcome,
+        transcript,
+        hash: hex(hash.as_slice()),
+        trust: trust.map(|(path, _)| path),
+        to_be_copied,
+        late: false,
+    })
 }
 
 /// What a ceremony arrived at, in a sentence.
@@ -166,6 +180,11 @@ pub fn text(ended: &Ended, configured: &Path) -> String {
     let mut text = format!("{}\ntranscript   {}\n", ended.outcome, ended.transcript.display());
     if let (Some(trust), true) = (&ended.trust, ended.to_be_copied) {
         text.push_str(&format!("Next: copy {} to {}\n", trust.display(), configured.display()));
+    }
+    if ended.late {
+        text.push_str(
+            "These keys count already: restart this node now. It signs again when it has them in memory, and its rows follow by themselves\n",
+        );
     }
     text
 }

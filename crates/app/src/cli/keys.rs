@@ -132,6 +132,10 @@ pub enum KindName {
     Repair,
     /// Destroy the keys of before a rotation, at each node: hufu keys retire.
     Retire,
+    /// One node's rows count, where nodes from backups cannot settle by comparing: hufu node settle.
+    Settle,
+    /// Give up a ceremony that ended nowhere, at each office: hufu keys finish --abandon --order.
+    Abandon,
 }
 
 impl KindName {
@@ -142,6 +146,8 @@ impl KindName {
             Self::Replace => Kind::Replace,
             Self::Repair => Kind::Repair,
             Self::Retire => Kind::Retire,
+            Self::Settle => Kind::Settle,
+            Self::Abandon => Kind::Abandon,
         }
     }
 }
@@ -152,13 +158,16 @@ pub struct NewOrder {
     /// What is ordered.
     #[arg(value_enum, value_name = "KIND")]
     kind: KindName,
-    /// replace, repair: which office.
+    /// replace, repair: which office; settle: the node whose rows count.
     #[arg(long, value_name = "OFFICE")]
     subject: Option<String>,
     /// rotate: from when the new keys count, +24h or 2026-12-01T02:00:00Z; 15 minutes or more after --valid, for the nodes to be
     /// restarted [default: 1 hour after it].
     #[arg(long, value_name = "TIME")]
     effective: Option<String>,
+    /// abandon: the order of the ceremony that is given up.
+    #[arg(long, value_name = "ORDER")]
+    of: Option<PathBuf>,
     /// How long offices follow it.
     #[arg(long, value_name = "SPAN", default_value = "1h")]
     valid: String,
@@ -208,9 +217,12 @@ pub struct Finish {
     /// Another office's transcript [default: what this office has kept itself].
     #[arg(value_name = "TRANSCRIPT")]
     transcript: Option<PathBuf>,
-    /// Destroy the pending keys instead: right only if the ceremony ended at no office.
+    /// Destroy the pending keys instead. Where they may count elsewhere, only if both other nodes are seen to have them, or by --order.
     #[arg(long, conflicts_with = "transcript")]
     abandon: bool,
+    /// With --abandon: what two operators signed, who know that the ceremony ended nowhere (hufu keys order new abandon).
+    #[arg(long, value_name = "FILE", requires = "abandon")]
+    order: Option<PathBuf>,
 }
 
 /// `hufu keys retire`.
@@ -262,6 +274,7 @@ pub fn run_operator(command: Operator) -> Result<ExitCode, Failure> {
     println!("{}   private: yours alone", made.key.display());
     println!("{}   for the file of `hufu init --operators`:\n", made.entry.display());
     print!("{}", made.text);
+    println!("\nto be read out when plans are compared: {}", made.fingerprint);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -279,16 +292,21 @@ pub fn run_keys(command: Keys) -> Result<ExitCode, Failure> {
             if let Some(wrapping) = identity.wrapping_fingerprint() {
                 println!("its token's wrapping key, for whoever trusts it: {wrapping}");
             }
+            print!("{}", operator::text(&office.plan, None));
         }
         Keys::Roster(asked) => roster(&asked)?,
         Keys::Order { command } => run_order(command)?,
         Keys::Ceremony(asked) => ceremony(asked)?,
         Keys::Finish(asked) if asked.abandon => {
-            let names = finish::abandon(&asked.config)?;
+            let given_up = runtime(2)?.block_on(finish::abandon(&asked.config, asked.order.as_deref()))?;
+            let names = given_up.destroyed;
             println!(
                 "destroyed: {}",
                 if names.is_empty() { "nothing was pending".to_owned() } else { names.join(", ") }
             );
+            if let Some(next) = given_up.next {
+                println!("Next: {next}");
+            }
         }
         Keys::Finish(asked) => {
             let ended = finish::run(&asked.config, asked.transcript.as_deref())?;
@@ -355,6 +373,7 @@ fn roster(asked: &RosterOf) -> Result<(), Failure> {
     identity::write_roster(&asked.output, &roster)?;
     println!("{}   for every office; the same at all of them", asked.output.display());
     println!("to be compared by voice: {}", roster.fingerprint());
+    print!("{}", operator::text(&plan, None));
     Ok(())
 }
 
@@ -364,7 +383,8 @@ fn run_order(command: Order) -> Result<(), Failure> {
             let plan = Plan::read(&asked.plan)?;
             let roster = identity::read_roster(&asked.roster, &plan)?;
             let (kind, valid) = (asked.kind.kind(), asked.valid);
-            let wish = Wish { kind, subject: asked.subject, effective: asked.effective, valid };
+            let gives_up = asked.of.as_deref().map(order::read).transpose()?.map(|given| given.order.ceremony());
+            let wish = Wish { kind, subject: asked.subject, effective: asked.effective, valid, gives_up };
             let now = order::clock(&asked.plan, &plan)?.now();
             let made = order::make(&wish, &plan, &roster, now, &OsRng)?;
             order::write(&asked.output, &made)?;
@@ -378,7 +398,7 @@ fn run_order(command: Order) -> Result<(), Failure> {
             let plan = Plan::read(&plan)?;
             let signer = Signer::read(&key, &plan)?;
             let mut signed = order::read(&path)?;
-            print!("{}", order::text(&signed));
+            print!("{}{}", order::text(&signed), operator::text(&plan, Some(&signed)));
             if !yes && !agreed(&signer.name)? {
                 return Err(Failure::other("nothing was signed"));
             }
@@ -422,6 +442,7 @@ fn ceremony(asked: Ceremony) -> Result<(), Failure> {
     let json = asked.json;
     let tell = move |told: &Told| match (json, told) {
         (true, told) => println!("{}", serde_json::to_string(told).unwrap_or_default()),
+        (false, Told::Ordered(text)) => print!("{text}"),
         (false, Told::Round(round)) => println!("round {round}"),
         (false, Told::Waiting(missing)) if !missing.is_empty() => println!("  waiting for {}", missing.join(", ")),
         (false, _) => {}

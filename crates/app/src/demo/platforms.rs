@@ -12,7 +12,7 @@ use hufu_sandbox::platforms::{Platform, platforms};
 use hufu_sandbox::robot::World;
 use hufu_sandbox::sample_client::SampleClient;
 use hufu_sandbox::sample_platform::SamplePlatform;
-use hufu_wire::api::platform::{PlatformCertificate, Profile};
+use hufu_wire::api::platform::{PlatformCertificate, Profile, Registration};
 use hufu_wire::jose::{Alg, Jwks, SoftKey};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -115,6 +115,7 @@ pub fn invented(
             entitled: platform.entitled,
             id_token_signed_response_alg: Alg::EdDSA,
             client_secret_sha256: secret.as_ref().map(|secret| Octets(Sha256::digest(secret).into())),
+            registration: Registration::default(),
             name: platform.name,
             purposes: platform.purposes,
             jwks: Jwks { keys: if ordinary { Vec::new() } else { vec![key.public().clone()] } },

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 /// The file's name in an office's folder.
 pub const FILE: &str = "office.toml";
+/// The longest that is read by root.
+const LONGEST: u64 = 256 * 1024;
 /// The process of static pages; no office, since it has neither keys nor rows.
 pub const WALLET: &str = "wallet";
 
@@ -263,6 +265,25 @@ impl OfficeFile {
     pub fn parsed(path: &Path, bytes: &[u8]) -> Result<Self, Failure> {
         let text = std::str::from_utf8(bytes).map_err(|_| Failure::unreadable(path, "is not UTF-8 text"))?;
         let file = Self::parse(text).map_err(|what| Failure::unreadable(path, what))?;
+        Ok(file.beside_folder(path.parent().unwrap_or(Path::new(""))))
+    }
+
+    /// The same for whoever starts `office` as root, from its folder in that of the deployment. The file is the office's user's, who may
+    /// put anything in its place: no link is followed and no pipe waited for, and it must be of this office.
+    ///
+    /// # Errors
+    /// [`Failure::File`], [`Failure::Unreadable`].
+    pub fn read_of(deployment: &Path, office: &str) -> Result<Self, Failure> {
+        // The way to the deployment is root's, and may have links.
+        let whole = files::at(deployment, deployment.canonicalize())?;
+        let path = deployment.join(office).join(FILE);
+        let text = String::from_utf8(files::read_below(&whole, &[office, FILE], LONGEST)?);
+        let text = text.map_err(|_| Failure::unreadable(&path, "is not UTF-8 text"))?;
+        let file = Self::parse(&text).map_err(|what| Failure::unreadable(&path, what))?;
+        if file.office != office {
+            let told = format!("is the configuration of {}, not of {office}", file.office);
+            return Err(Failure::unreadable(&path, told));
+        }
         Ok(file.beside_folder(path.parent().unwrap_or(Path::new(""))))
     }
 

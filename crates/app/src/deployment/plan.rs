@@ -3,9 +3,11 @@
 use crate::failure::Failure;
 use crate::files;
 use crate::root::{NODES, OFFICES, TAGGERS};
-use hufu_kernel::{NodeIndex, Octets, Root};
+use hufu_kernel::{NodeIndex, Octets, Root, framed};
 use hufu_sandbox::http::Addresses;
+use hufu_wire::api::roster::fingerprint;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -133,6 +135,33 @@ impl Plan {
             (Root::Sandbox, None) => Err("[sandbox] is missing: where the simulators answer".to_owned()),
             _ => Ok(()),
         }
+    }
+
+    /// SHA-256 of everything the plan says: the same at every office, however its file is written.
+    #[must_use]
+    pub fn hash(&self) -> Octets<32> {
+        let mut parts: Vec<&[u8]> = vec![b"hufu-v1-plan", self.root.name().as_bytes(), self.root_id.as_slice()];
+        parts.extend([&self.issuer, &self.wallet_origin, &self.rp_id].map(|text| text.as_bytes()));
+        parts.push(b"operators");
+        for (name, operator) in &self.operators {
+            parts.extend([name.as_bytes(), operator.key.as_slice()]);
+        }
+        parts.push(b"offices");
+        for (name, office) in &self.offices {
+            let public = office.public.as_deref().unwrap_or_default();
+            let internal = office.internal.as_str();
+            parts.extend([name.as_str(), office.operator.as_str(), internal, public].map(str::as_bytes));
+        }
+        if let Some(Simulators { phones, register, samples }) = &self.sandbox {
+            parts.extend([phones, register].into_iter().chain(samples).map(|text| text.as_bytes()));
+        }
+        Octets(Sha256::digest(framed(&parts)).into())
+    }
+
+    /// What people compare of it: ten groups of four hexadecimal digits.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        fingerprint(&self.hash().0)
     }
 
     /// The plan of one office.
@@ -264,6 +293,26 @@ mod tests {
             assert!(good.contains(from), "{from}");
             let refused = Plan::parse(&good.replacen(from, to, 1)).unwrap_err();
             assert!(refused.contains(told), "{from}: {refused}");
+        }
+    }
+
+    #[test]
+    fn whatever_a_plan_says_is_in_its_fingerprint_and_how_it_is_written_is_not() {
+        let good = text(Root::Sandbox);
+        let fingerprint = |text: &str| Plan::parse(text).unwrap().fingerprint();
+        assert_eq!(fingerprint(&good), fingerprint(&format!("# written otherwise\n\n{good}")));
+        let mut others = vec![fingerprint(&good)];
+        let more = format!("[operators.shadow]\nkey = \"{}\"\n\n[operators.operator-1]", hufu_kernel::b64(&[9; 32]));
+        for (from, to) in [
+            ("[operators.operator-1]", more.as_str()),
+            ("operator = \"operator-1\"", "operator = \"operator-2\""),
+            ("internal = \"127.0.0.1:", "internal = \"localhost:"),
+            ("issuer = \"http://localhost", "issuer = \"http://id.localhost"),
+        ] {
+            assert!(good.contains(from), "{from}");
+            let other = fingerprint(&good.replacen(from, to, 1));
+            assert!(!others.contains(&other), "{to}");
+            others.push(other);
         }
     }
 

@@ -14,7 +14,6 @@ use crate::root::{OFFICES, TRUST_FILE};
 use hufu_kernel::Root;
 use hufu_web::serve::{Stop, Stopper};
 use rustix::process::{Pid, Signal, kill_process};
-use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -37,8 +36,6 @@ const AGAIN: Duration = Duration::from_millis(200);
 const AGAIN_AT_MOST: Duration = Duration::from_secs(20);
 /// Whoever lived this long is started again at once.
 const LIVED: Duration = Duration::from_secs(60);
-/// No configuration of an office is longer.
-const LONGEST_CONFIG: u64 = 1 << 20;
 /// An office that is to be restarted has ended by then, or something is wrong.
 const GONE_WITHIN: Duration = Duration::from_secs(30);
 
@@ -128,11 +125,11 @@ impl Office {
     }
 }
 
-/// What is run, by stage.
-fn offices(options: &Options) -> Result<Vec<Vec<Office>>, Failure> {
+/// What is run, by stage; refused as a whole if one office asks for what is another's.
+fn offices(options: &Options, plan: &Plan) -> Result<Vec<Vec<Office>>, Failure> {
     let sandbox = options.root == Root::Sandbox;
     let program = std::env::current_exe().map_err(Failure::other)?;
-    let (mut stages, mut asked, mut lacking) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut stages, mut asked, mut files, mut lacking) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for names in STAGES {
         let mut stage = Vec::new();
         let there = names.iter().copied().filter(|name| *name != if sandbox { WALLET } else { world_file::FOLDER });
@@ -144,17 +141,19 @@ fn offices(options: &Options) -> Result<Vec<Vec<Office>>, Failure> {
             let (config, ready, listens) = if name == world_file::FOLDER {
                 let config = folder.join(world_file::FILE);
                 arguments.push("world".to_owned());
-                let file = world_file::WorldFile::parsed(&config, &own_config(options, &folder, world_file::FILE)?)?;
+                let file = world_file::WorldFile::read_of(&options.folder)?;
                 (config, format!("http://{}/readyz", file.listen.register), Vec::new())
             } else {
                 let config = folder.join(office_file::FILE);
                 arguments.extend(["serve".to_owned(), name.to_owned()]);
-                let file = OfficeFile::parsed(&config, &own_config(options, &folder, office_file::FILE)?)?;
+                let file = OfficeFile::read_of(&options.folder, name)?;
                 lacking.extend(
                     services::faults(&file, options.root).into_iter().map(|fault| format!("{name}: {}", fault.told)),
                 );
                 asked.extend(file.store.as_ref().and_then(|store| Some((name, store.password_env.clone()?))));
-                (config, format!("http://{}/readyz", file.metrics.listen), handover::addresses(&file))
+                let (ready, listens) = (format!("http://{}/readyz", file.metrics.listen), handover::addresses(&file));
+                files.push((name, file));
+                (config, ready, listens)
             };
             arguments.extend(["--config".to_owned(), config.display().to_string()]);
             let (env, program) = (options.env.clone(), program.clone());
@@ -166,39 +165,12 @@ fn offices(options: &Options) -> Result<Vec<Vec<Office>>, Failure> {
     if !lacking.is_empty() {
         return Err(Failure::other(format!("nothing was started:\n  {}", lacking.join("\n  "))));
     }
-    apart(stages.iter().flatten())?;
+    handover::check(&files, plan)?;
     let passwords = environment::passwords(asked)?;
     for office in stages.iter_mut().flatten() {
         office.env.extend(passwords.get(office.name).cloned());
     }
     Ok(stages)
-}
-
-/// A configuration in an office's folder. Where that folder is another user's, it is not followed to a file that this user alone can
-/// read, nor waited for.
-fn own_config(options: &Options, folder: &Path, name: &str) -> Result<Vec<u8>, Failure> {
-    let path = folder.join(name);
-    match options.users {
-        Some(_) => Ok(files::read_below(folder, &[name], LONGEST_CONFIG)?),
-        None => files::read(&path)?
-            .ok_or_else(|| Failure::unreadable(&path, "there is no such file; `hufu init DIR` makes one an office")),
-    }
-}
-
-/// Refuses two offices that want one socket: their configurations are their users' to write, and this process opens what they name.
-fn apart<'a>(offices: impl Iterator<Item = &'a Office>) -> Result<(), Failure> {
-    let mut taken: BTreeMap<SocketAddr, &str> = BTreeMap::new();
-    for office in offices {
-        for address in office.listens.iter().filter(|address| address.port() != 0) {
-            if let Some(other) = taken.insert(*address, office.name) {
-                return Err(Failure::other(format!(
-                    "{other} and {} both listen at {address}: each needs its own",
-                    office.name
-                )));
-            }
-        }
-    }
-    Ok(())
 }
 
 /// An office's place among the users.
@@ -215,7 +187,7 @@ pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
     let ready_file = options.ready_file.as_deref().map(ReadyFile::clear).transpose()?;
     let plan = Plan::read(&options.folder.join(plan::FILE))?;
     known(&options)?;
-    let stages = offices(&options)?;
+    let stages = offices(&options, &plan)?;
     prepare(&options, &stages)?;
     if options.root == Root::Sandbox {
         init::admit_platforms(&options.folder, options.users, &options.env).await?;

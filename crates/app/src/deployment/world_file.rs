@@ -11,6 +11,9 @@ pub const FILE: &str = "world.toml";
 /// The folder of the world, beside the offices'.
 pub const FOLDER: &str = "world";
 
+/// The longest that is read by root.
+const LONGEST: u64 = 256 * 1024;
+
 /// How the world is run.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -51,21 +54,27 @@ impl WorldFile {
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let bytes = files::read(path)?
             .ok_or_else(|| Failure::unreadable(path, "there is no such file; `hufu init DIR --sandbox` makes one"))?;
-        Self::parsed(path, &bytes)
+        Self::of(bytes, path)
     }
 
-    /// A configuration that was read from `path`; paths in it count from that one's folder.
-    ///
-    /// # Errors
-    /// As [`WorldFile::read`].
-    pub fn parsed(path: &Path, bytes: &[u8]) -> Result<Self, Failure> {
-        let text = std::str::from_utf8(bytes).map_err(|_| Failure::unreadable(path, "is not UTF-8 text"))?;
-        let mut file = Self::parse(text).map_err(|what| Failure::unreadable(path, what))?;
+    fn of(bytes: Vec<u8>, path: &Path) -> Result<Self, Failure> {
+        let text = String::from_utf8(bytes).map_err(|_| Failure::unreadable(path, "is not UTF-8 text"))?;
+        let mut file = Self::parse(&text).map_err(|what| Failure::unreadable(path, what))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         for path in [&mut file.deployment, &mut file.trust, &mut file.data, &mut file.clock] {
             *path = folder.join(&*path);
         }
         Ok(file)
+    }
+
+    /// The same for whoever starts the world as root: its folder is its user's, so no link is followed and no pipe waited for.
+    ///
+    /// # Errors
+    /// As [`WorldFile::read`], and for what is no plain file.
+    pub fn read_of(deployment: &Path) -> Result<Self, Failure> {
+        let whole = files::at(deployment, deployment.canonicalize())?;
+        let text = files::read_below(&whole, &[FOLDER, FILE], LONGEST)?;
+        Self::of(text, &deployment.join(FOLDER).join(FILE))
     }
 
     /// Parses the text of a configuration.

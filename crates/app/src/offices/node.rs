@@ -31,6 +31,8 @@ pub struct Neighbours {
 const COMPARE_EVERY: Duration = Duration::from_secs(600);
 /// After a comparison that left something open, for a peer was away.
 const COMPARE_AGAIN: Duration = Duration::from_secs(15);
+/// The same for a node that signs nothing before; longer where the rows are many.
+const COMPARE_SOON: Duration = Duration::from_secs(1);
 
 /// The other two nodes of one, in order.
 ///
@@ -116,10 +118,6 @@ impl Running for RunningNode {
         [store_reasons::<Row>(&self.store).await, self.node.reasons().await].concat()
     }
 
-    fn notes(&self) -> Vec<String> {
-        self.node.notes()
-    }
-
     fn counts(&self) -> Option<Counts> {
         Some(self.store.counts())
     }
@@ -146,16 +144,21 @@ impl RunningNode {
         loop {
             let began = Instant::now();
             let whole = self.compare().await;
-            let every = COMPARE_EVERY.max(began.elapsed() * 20);
+            let took = began.elapsed() * 20;
+            let pause = match whole {
+                true => COMPARE_EVERY.max(took),
+                false if self.node.reasons().await.is_empty() => COMPARE_AGAIN,
+                false => took.clamp(COMPARE_SOON, COMPARE_AGAIN),
+            };
             tokio::select! {
-                () = tokio::time::sleep(if whole { every } else { COMPARE_AGAIN }) => {}
+                () = tokio::time::sleep(pause) => {}
                 () = stop.stopped() => return,
             }
         }
     }
 
     /// Whether both peers answered to the end and nothing is left open.
-    async fn compare(&self) -> bool {
+    pub(super) async fn compare(&self) -> bool {
         match self.node.compare().await {
             Ok(done) => {
                 if done.fetched + done.adopted + done.left + done.open > 0 {

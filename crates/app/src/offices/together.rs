@@ -75,6 +75,12 @@ pub async fn start(
     for (beside, running) in beside.iter().zip(&nodes) {
         beside.is(&running.node);
     }
+    // New nodes have nothing to compare, and know it once they have asked each other; restored ones may be long about it.
+    for running in &nodes {
+        if !running.node.reasons().await.is_empty() {
+            running.compare().await;
+        }
+    }
     let neighbours = registrar::Neighbours {
         identity: outside.identity,
         face: outside.face,

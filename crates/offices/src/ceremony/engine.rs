@@ -4,11 +4,11 @@ use super::found::Found;
 use super::restore::Restore;
 use super::rotate::Rotate;
 use super::secrets::{Place, Secrets};
-use super::{CeremonyError, Outcome, Setup, Unheard, own_keys, parties};
+use super::{CeremonyError, Outcome, Setup, Unheard, due, own_keys, parties};
 use crate::{hpke, sign};
 use hufu_kernel::{Octets, Timestamp, framed};
 use hufu_wire::api::ceremony::{Delivery, Message, Open, Said, SealedPart, Spoken, Transcript, heard};
-use hufu_wire::api::order::{Here, Kind};
+use hufu_wire::api::order::{Here, Kind, Operator};
 use hufu_wire::api::roster::{Identity, Roster};
 use hufu_wire::api::trust::verify_ed25519;
 use sha2::{Digest, Sha256};
@@ -91,6 +91,8 @@ impl Protocol {
             Kind::Rotate => Rotate::may_open(setup, now).map(|_| ()),
             Kind::Replace | Kind::Repair => Restore::may_open(setup),
             Kind::Retire => Err(CeremonyError::Standing("to retire old keys is no ceremony".to_owned())),
+            Kind::Settle => Err(CeremonyError::Standing("to settle nodes is no ceremony".to_owned())),
+            Kind::Abandon => Err(CeremonyError::Standing("to give a ceremony up is none".to_owned())),
         }
     }
 
@@ -100,6 +102,8 @@ impl Protocol {
             Kind::Rotate => Rotate::open(cx, now),
             Kind::Replace | Kind::Repair => Restore::open(cx),
             Kind::Retire => Err(CeremonyError::Standing("to retire old keys is no ceremony".to_owned())),
+            Kind::Settle => Err(CeremonyError::Standing("to settle nodes is no ceremony".to_owned())),
+            Kind::Abandon => Err(CeremonyError::Standing("to give a ceremony up is none".to_owned())),
         }
     }
 
@@ -146,7 +150,8 @@ impl Context {
     pub fn same_premises(&self, opens: &BTreeMap<&'static str, Open>) -> Result<(), CeremonyError> {
         let apart = opens.iter().filter(|(_, open)| open.premises != self.premises).map(|(office, _)| *office);
         let offices: Vec<&'static str> = apart.collect();
-        let what = "the plan's public names, or the present trust root".to_owned();
+        let what = "the plan (its names, operators and addresses: compare its fingerprint and each operator's), or the present trust root"
+            .to_owned();
         if offices.is_empty() { Ok(()) } else { Err(CeremonyError::Apart { offices, what }) }
     }
 }
@@ -154,12 +159,18 @@ impl Context {
 fn premises(setup: &Setup) -> Octets<32> {
     let trust = setup.trust.as_ref().and_then(|trust| serde_json::to_vec(trust).ok()).unwrap_or_default();
     let names = &setup.names;
+    // Whoever is an operator at one office alone would order things there that nobody else knows of.
+    let mut operators: Vec<&Operator> = setup.operators.iter().collect();
+    operators.sort_by(|one, other| one.name.cmp(&other.name));
+    let operators: Vec<&[u8]> = operators.iter().flat_map(|who| [who.name.as_bytes(), who.key.as_slice()]).collect();
     let bytes = framed(&[
         b"hufu-v1-premises",
         names.issuer.as_bytes(),
         names.wallet_origin.as_bytes(),
         names.rp_id.as_bytes(),
         &trust,
+        &framed(&operators),
+        setup.plan.as_slice(),
     ]);
     Octets(Sha256::digest(bytes).into())
 }
@@ -432,6 +443,7 @@ impl Ceremony {
             if spoken.message.heard != before {
                 apart.push(*office);
             }
+            due::check(&self.cx.setup.order, self.cx.setup.roster.root(), &self.transcript.messages, &spoken)?;
             let part = matching(&spoken, part, own)?;
             if let Some(part) = part {
                 let place = Place { ceremony: &self.cx.id, round: number, from: office, to: own };

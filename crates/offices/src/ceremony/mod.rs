@@ -11,18 +11,23 @@
 //!
 //! [`Ceremony`] is the machine, [`post`] carries what it says, [`transcript`] is what remains of it.
 
+mod due;
+mod ends;
 mod engine;
 mod found;
 mod joint;
 mod own_keys;
 pub mod post;
+mod printed;
 mod restore;
 mod rotate;
 mod secrets;
 pub mod transcript;
 
+pub use ends::{lacking, newest, take_back};
 pub use engine::{Ceremony, Deliveries, Done, Step};
-pub use own_keys::{CONFIRMED, abandon, confirmed, identity_keys};
+pub use own_keys::{CONFIRMED, abandon, confirmed, identity_keys, pending_keys};
+pub use printed::printed;
 
 use hufu_kernel::{KeyError, KeyKeeper, NodeIndex, Octets, Refusal, Rng, Timestamp, framed};
 use hufu_pairwise::{JointError, JointFault};
@@ -47,6 +52,8 @@ pub struct Setup {
     pub before: Option<Roster>,
     /// The names under which the service is known.
     pub names: PublicNames,
+    /// The fingerprint of the whole plan: it must be the same at all.
+    pub plan: Octets<32>,
     /// The trust root's public half; none before it is founded.
     pub trust: Option<Trust>,
     /// The office's keys.
@@ -249,5 +256,7 @@ pub fn parties(order: &SignedOrder) -> Result<Vec<&'static str>, CeremonyError> 
             None => Err(CeremonyError::NoParty(subject.to_owned())),
         },
         Kind::Retire => Err(CeremonyError::Standing("to retire old keys is no ceremony".to_owned())),
+        Kind::Settle => Err(CeremonyError::Standing("to settle nodes is no ceremony".to_owned())),
+        Kind::Abandon => Err(CeremonyError::Standing("to give a ceremony up is none".to_owned())),
     }
 }

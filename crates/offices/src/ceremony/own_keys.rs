@@ -2,6 +2,7 @@
 
 use super::engine::Context;
 use super::{CeremonyError, Role, Setup};
+use crate::front::{RESPONSE_KEYS, TRANSACTION_KEY};
 use hufu_kernel::{KeyError, KeyKeeper, KeyUse, Octets, PENDING, Root};
 use hufu_wire::api::ceremony::Open;
 use hufu_wire::jose::{Alg, Jwk, PublicKey, RsaKey};
@@ -18,10 +19,14 @@ pub fn identity_keys(office: &str) -> Vec<(&'static str, KeyUse)> {
 }
 
 /// The keys an office draws by itself in a ceremony.
-fn alone(office: &str) -> &'static [(&'static str, KeyUse)] {
+pub(super) fn alone(office: &str) -> &'static [(&'static str, KeyUse)] {
     match Role::of(office) {
         Role::Node(_) => &[("rows", KeyUse::Seal), ("index", KeyUse::Hmac), ("es256", KeyUse::Es256)],
-        Role::Other if office == "front" => &[(crate::front::TRANSACTION_KEY, KeyUse::Ed25519)],
+        Role::Other if office == "front" => &[
+            (TRANSACTION_KEY, KeyUse::Ed25519),
+            (RESPONSE_KEYS[0].0, KeyUse::Es256),
+            (RESPONSE_KEYS[1].0, KeyUse::Ed25519),
+        ],
         Role::Other if office == "post" => &[("contacts", KeyUse::Seal)],
         Role::Tagger(_) | Role::Other => &[],
     }
@@ -35,6 +40,16 @@ pub(super) fn pending(name: &str) -> String {
 /// What stands among an office's pending keys from before it confirms until the end, and holds the ceremony's name: those keys may
 /// count at others already, and be the only copies here.
 pub const CONFIRMED: &str = "confirmed";
+
+/// The keys that wait for a ceremony's end, without what marks them; the mark of a confirmed one is none of them.
+///
+/// # Errors
+/// [`CeremonyError::Keys`].
+pub fn pending_keys(keys: &dyn KeyKeeper) -> Result<Vec<String>, CeremonyError> {
+    let names = keys.names()?.into_iter();
+    let names = names.filter_map(|name| name.strip_prefix(PENDING).map(str::to_owned));
+    Ok(names.filter(|name| name != CONFIRMED).collect())
+}
 
 /// The ceremony that this office has confirmed and whose end it has not heard.
 ///
@@ -59,8 +74,8 @@ pub(super) fn nothing_confirmed(keys: &dyn KeyKeeper) -> Result<(), CeremonyErro
     let Some(ceremony) = confirmed(keys)? else { return Ok(()) };
     let told = format!(
         "this office has confirmed ceremony {} and has not heard its end: its pending keys may count at others. End it with \
-         `hufu keys finish` and the transcript of an office where it ended; if it ended nowhere, give it up everywhere with \
-         `hufu keys finish --abandon`",
+         `hufu keys finish` and the transcript of an office where it ended; if it ended nowhere, two operators order that it is given \
+         up everywhere (`hufu keys finish --abandon`)",
         hufu_kernel::hex(&ceremony.as_slice()[..8])
     );
     Err(CeremonyError::Standing(told))
@@ -135,7 +150,7 @@ pub(super) fn draw(cx: &Context, open: &mut Open) -> Result<(), CeremonyError> {
             }
         }
         _ if cx.setup.office == "front" => {
-            let public = keys.public(&pending(crate::front::TRANSACTION_KEY))?;
+            let public = keys.public(&pending(TRANSACTION_KEY))?;
             let public = Octets::try_from(public.0.as_slice());
             open.transactions = Some(public.map_err(|_| CeremonyError::Own("an Ed25519 key of 32 bytes".to_owned()))?);
         }

@@ -155,6 +155,9 @@ async fn farewell(
 /// How many ceremonies of one sender a mailbox keeps.
 const CEREMONIES: usize = 2;
 
+/// The longest word that is kept, its part for this office included, in bytes.
+const LONGEST: usize = 32 * 1024;
+
 /// Keeps what came for an office: in the memory of whichever of the office's processes listens. Each sender has room of its own, so
 /// that nobody pushes out what another said.
 #[derive(Debug, Default)]
@@ -173,8 +176,11 @@ impl Mailbox {
     /// Keeps a delivery that `from` brought: the first of each round, since who says two things is not heard twice.
     ///
     /// # Errors
-    /// A sentence for one that is no ceremony's message, or another office's.
+    /// A sentence for one that is no ceremony's message, another office's, or longer than any office's word is.
     pub fn put(&self, from: &str, delivery: Delivery) -> Result<(), &'static str> {
+        if serde_json::to_vec(&delivery).map_or(usize::MAX, |text| text.len()) > LONGEST {
+            return Err("longer than a word in a ceremony is");
+        }
         let message: Result<hufu_wire::api::ceremony::Message, _> = serde_json::from_slice(&delivery.message.payload.0);
         let message = message.map_err(|_| "not a ceremony's message")?;
         if delivery.message.office != from || message.round > super::engine::ROUNDS {
@@ -193,12 +199,12 @@ impl Mailbox {
         Ok(())
     }
 
-    /// What has come in a ceremony from its round `round` on. It stays: an answer that is lost is asked for again.
+    /// What has come from `parties` in a ceremony from its round `round` on. It stays: an answer that is lost is asked for again.
     #[must_use]
-    pub fn since(&self, ceremony: &Octets<32>, round: u8) -> Vec<Arrived> {
+    pub fn since(&self, ceremony: &Octets<32>, round: u8, parties: &[&str]) -> Vec<Arrived> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let mut found = Vec::new();
-        for (from, of_sender) in kept.iter() {
+        for (from, of_sender) in kept.iter().filter(|(from, _)| parties.contains(&from.as_str())) {
             for kept in of_sender.iter().filter(|kept| kept.ceremony == *ceremony) {
                 let deliveries = kept.deliveries.range(round..).map(|(_, delivery)| delivery.clone());
                 found.extend(deliveries.map(|delivery| Arrived { from: from.clone(), delivery }));
@@ -227,6 +233,8 @@ mod tests {
         Delivery { message, part: None }
     }
 
+    const BOTH: [&str; 2] = ["node-1", "node-2"];
+
     #[test]
     fn what_came_is_told_again_from_a_round_on_and_nobody_pushes_out_another() {
         let mailbox = Mailbox::default();
@@ -236,17 +244,39 @@ mod tests {
         for ceremony in 0..50 {
             mailbox.put("node-2", delivery("node-2", 100 + ceremony, 1, 0)).unwrap();
         }
-        let told = mailbox.since(&Octets([7; 32]), 2);
-        assert_eq!((told.len(), mailbox.since(&Octets([7; 32]), 1).len()), (2, 3));
-        assert_eq!(mailbox.since(&Octets([7; 32]), 2), told);
+        let told = mailbox.since(&Octets([7; 32]), 2, &BOTH);
+        assert_eq!((told.len(), mailbox.since(&Octets([7; 32]), 1, &BOTH).len()), (2, 3));
+        assert_eq!(mailbox.since(&Octets([7; 32]), 2, &BOTH), told);
         // The first word counts.
         mailbox.put("node-1", delivery("node-1", 7, 2, 1)).unwrap();
-        assert_eq!(mailbox.since(&Octets([7; 32]), 2), told);
-        assert_eq!(mailbox.since(&Octets([100; 32]), 1).len(), 0, "a sender has room for two ceremonies");
+        assert_eq!(mailbox.since(&Octets([7; 32]), 2, &BOTH), told);
+        assert_eq!(mailbox.since(&Octets([100; 32]), 1, &BOTH).len(), 0, "a sender has room for two ceremonies");
         assert!(mailbox.put("node-2", delivery("node-1", 7, 1, 0)).is_err());
         assert!(mailbox.put("node-1", delivery("node-1", 7, 200, 0)).is_err());
         let mut none = delivery("node-1", 7, 1, 0);
         none.message.payload = Bytes(b"{}".to_vec());
         assert!(mailbox.put("node-1", none).is_err());
+    }
+
+    #[test]
+    fn strangers_words_are_left_out_and_nobodys_is_longer_than_a_word_is() {
+        let mailbox = Mailbox::default();
+        mailbox.put("node-1", delivery("node-1", 7, 1, 0)).unwrap();
+        let long = |from: &str, round, bytes: usize| {
+            let mut delivery = delivery(from, 7, round, 0);
+            // As JSON may have it at its end.
+            delivery.message.payload.0.extend(vec![b' '; bytes]);
+            delivery
+        };
+        for stranger in ["post", "front"] {
+            for round in 1..=super::super::engine::ROUNDS {
+                mailbox.put(stranger, long(stranger, round, 16 * 1024)).unwrap();
+                assert!(mailbox.put(stranger, long(stranger, round, 256 * 1024)).is_err());
+            }
+        }
+        let told = mailbox.since(&Octets([7; 32]), 1, &BOTH);
+        assert_eq!(told.iter().map(|told| told.from.as_str()).collect::<Vec<_>>(), ["node-1"]);
+        // The control: they are there for who takes them for parties.
+        assert_eq!(mailbox.since(&Octets([7; 32]), 1, &["post", "front"]).len(), 16);
     }
 }

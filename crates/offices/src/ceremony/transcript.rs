@@ -2,13 +2,14 @@
 
 use super::found;
 use super::joint::{Coin, same_keys, same_shared};
-use super::{CeremonyError, Outcome, PublicNames, parties, rotate};
-use hufu_kernel::{Bytes, Element, NodeIndex, Octets};
+use super::{CeremonyError, Outcome, PublicNames, due, parties, printed, rotate};
+use hufu_kernel::{Bytes, Element, NodeIndex, Octets, framed};
 use hufu_pairwise::{GroupShares, TagShares};
 use hufu_wire::api::ceremony::{Check, Open, Said, Spoken, Transcript, heard};
 use hufu_wire::api::order::{Kind, Operator};
 use hufu_wire::api::roster::{Roster, fingerprint, tagger_name};
 use hufu_wire::api::trust::{NodeTrust, OfficeKeys, Trust, node_name, verify_ed25519};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -148,6 +149,12 @@ pub fn verify(transcript: &Transcript, known: &Known<'_>) -> Result<Outcome, Cer
         Said::Open(open) => Some((**open).clone()),
         _ => None,
     })?;
+    let first = opens.values().next().map(|open| open.premises);
+    let apart = opens.iter().filter(|(_, open)| Some(open.premises) != first).map(|(office, _)| *office);
+    let offices: Vec<&'static str> = apart.collect();
+    if !offices.is_empty() {
+        return Err(CeremonyError::Apart { offices, what: "the plan, or the trust root of before".to_owned() });
+    }
     let outcome = match order.order.kind {
         Kind::Found => {
             let checks = said(&rounds, 2, checked)?;
@@ -160,7 +167,7 @@ pub fn verify(transcript: &Transcript, known: &Known<'_>) -> Result<Outcome, Cer
             let since = order.order.effective.unwrap_or_default();
             Outcome::Generation { generation, since }
         }
-        Kind::Replace | Kind::Repair | Kind::Retire => {
+        Kind::Replace | Kind::Repair | Kind::Retire | Kind::Settle | Kind::Abandon => {
             let trust = known.trust.ok_or_else(|| CeremonyError::Standing("there is no trust root".to_owned()))?;
             let subject = order.order.subject.as_deref().unwrap_or_default();
             let replaced = (order.order.kind == Kind::Replace)
@@ -193,7 +200,7 @@ fn rounds<'a>(transcript: &'a Transcript, known: &Known<'_>) -> Result<Rounds<'a
     let parties = parties(&transcript.order)?;
     let count = match transcript.order.order.kind {
         Kind::Found | Kind::Rotate => 4,
-        Kind::Replace | Kind::Repair | Kind::Retire => 5,
+        Kind::Replace | Kind::Repair | Kind::Retire | Kind::Settle | Kind::Abandon => 5,
     };
     if transcript.messages.len() != count * parties.len() {
         return Err(CeremonyError::Standing("the transcript is not whole".to_owned()));
@@ -221,6 +228,7 @@ fn rounds<'a>(transcript: &'a Transcript, known: &Known<'_>) -> Result<Rounds<'a
             if spoken.signed().and_then(|signed| signed.open(verify)).is_err() {
                 return wrong("its word is not signed as it must be");
             }
+            due::check(&transcript.order, known.roster.root(), &transcript.messages[..at * parties.len()], spoken)?;
             round.push((*office, spoken));
         }
         rounds.push(round);
@@ -244,13 +252,33 @@ fn said<T>(
         .collect()
 }
 
-/// The transcript's hash: what people compare.
+/// The transcript's hash, which people compare: `"hufu-v1-transcript" ‖ heard ‖ outcomes`, of everything that was said before the last
+/// round, and of the outcome that each office confirms in it. Nobody speaks after the last words, so that nobody finds out who signed
+/// them twice, differently for different hearers; those signatures are left out, and whoever ended has the same hash.
 ///
 /// # Errors
 /// [`CeremonyError::Own`] if it does not encode.
 pub fn hash(transcript: &Transcript) -> Result<Octets<32>, CeremonyError> {
-    heard(&transcript.order.order.ceremony(), &transcript.messages)
-        .map_err(|error| CeremonyError::Own(error.to_string()))
+    let last = transcript.messages.last().map_or(0, |spoken| spoken.message.round);
+    let (before, last): (Vec<&Spoken>, Vec<&Spoken>) =
+        transcript.messages.iter().partition(|spoken| spoken.message.round != last);
+    let before: Vec<Spoken> = before.into_iter().cloned().collect();
+    let own = |error: &dyn std::fmt::Display| CeremonyError::Own(error.to_string());
+    let before = heard(&transcript.order.order.ceremony(), &before).map_err(|error| own(&error))?;
+    let mut parts: Vec<Vec<u8>> = Vec::new();
+    for spoken in last {
+        let said = serde_json::to_vec(&spoken.message).map_err(|error| own(&error))?;
+        parts.push(framed(&[spoken.office.as_bytes(), &said]));
+    }
+    let last = framed(&parts.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    Ok(Octets(Sha256::digest(framed(&[b"hufu-v1-transcript", before.as_slice(), &last])).into()))
+}
+
+/// The offices whose last words are signed otherwise in one of two transcripts than in the other.
+#[must_use]
+pub fn signed_twice(one: &Transcript, other: &Transcript) -> Vec<String> {
+    let differs = one.messages.iter().zip(&other.messages).filter(|(one, other)| one != other);
+    differs.map(|(one, _)| one.office.clone()).collect()
 }
 
 /// For people: who ordered what, who said what in which round, and the hash.
@@ -259,15 +287,14 @@ pub fn hash(transcript: &Transcript) -> Result<Octets<32>, CeremonyError> {
 /// As [`hash`].
 pub fn text(transcript: &Transcript) -> Result<String, CeremonyError> {
     let order = &transcript.order.order;
-    let signers: Vec<&str> = transcript.order.signatures.keys().map(String::as_str).collect();
-    let subject = order.subject.as_ref().map(|office| format!(" {office}")).unwrap_or_default();
+    let subject = order.subject.as_ref().map(|office| format!(" {}", printed::printed(office))).unwrap_or_default();
     let mut text = format!(
         "ceremony     {}{subject}\ndigest       {}\ntrust root   {} ({})\nordered by   {}\n",
         order.kind.name(),
         hufu_kernel::hex(order.ceremony().as_slice()),
         hufu_kernel::hex(order.root_id.as_slice()),
         order.root.name(),
-        signers.join(", "),
+        printed::all(transcript.order.signatures.keys(), ", "),
     );
     let mut round = 0;
     for spoken in &transcript.messages {
@@ -276,7 +303,7 @@ pub fn text(transcript: &Transcript) -> Result<String, CeremonyError> {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "round {round}");
         }
-        let _ = writeln!(text, "  {:<11}{}", spoken.office, summary(spoken));
+        let _ = writeln!(text, "  {:<11}{}", printed::printed(&spoken.office), summary(spoken));
     }
     let _ = writeln!(text, "compare      {}", fingerprint(&hash(transcript)?.0));
     Ok(text)
@@ -284,14 +311,13 @@ pub fn text(transcript: &Transcript) -> Result<String, CeremonyError> {
 
 fn summary(spoken: &Spoken) -> String {
     let message = &spoken.message;
-    let sealed: Vec<&str> = message.sealed.keys().map(String::as_str).collect();
-    let to = if sealed.is_empty() { String::new() } else { format!(" (sealed for {})", sealed.join(", ")) };
+    let sealed = printed::all(message.sealed.keys(), ", ");
+    let to = if sealed.is_empty() { sealed } else { format!(" (sealed for {sealed})") };
     match &message.said {
         Said::Open(open) => {
-            let coins: Vec<&str> = open.coins.keys().map(String::as_str).collect();
             let mut told = vec!["opens".to_owned()];
-            if !coins.is_empty() {
-                told.push(format!("commits to {}", coins.join(" ")));
+            if !open.coins.is_empty() {
+                told.push(format!("commits to {}", printed::all(open.coins.keys(), " ")));
             }
             if open.package.is_some() {
                 told.push("begins a shared key".to_owned());
@@ -303,8 +329,8 @@ fn summary(spoken: &Spoken) -> String {
         }
         Said::Parts => format!("has its part said{to}"),
         Said::Check(check) => {
-            let keys: Vec<&str> = check.keys.keys().map(String::as_str).collect();
-            if keys.is_empty() { "checked".to_owned() } else { format!("shows check values of {}", keys.join(" ")) }
+            let keys = printed::all(check.keys.keys(), " ");
+            if keys.is_empty() { "checked".to_owned() } else { format!("shows check values of {keys}") }
         }
         Said::Confirm { outcome } => format!("confirms {}", hufu_kernel::hex(&outcome.as_slice()[..8])),
     }

@@ -6,13 +6,16 @@
 mod admission;
 mod completion;
 mod cookie;
+mod responses;
 mod sealer;
 mod sign_in;
+mod signed_out;
 mod transactions;
 
 pub use admission::{Admission, NotAdmitted};
 pub use cookie::COOKIE_SECONDS;
 pub use hufu_oidc::{OAuthError, Reply};
+pub use responses::{Posting, RESPONSE_KEYS};
 pub use sealer::Sealer;
 pub use sign_in::{Shown, TRANSACTION_KEY};
 pub use transactions::TRANSACTION_SECONDS;
@@ -20,15 +23,21 @@ pub use transactions::TRANSACTION_SECONDS;
 use cookie::Cookies;
 use hufu_kernel::{Clock, KeyStore, Octets, Refusal, Rng, Root, Timestamp};
 use hufu_oidc::provider::{
-    self, ACCESS_TOKEN_SECONDS, Call, Client, Clients, Environment, Fresh, OpenRequest, Provider, SealedKind,
+    self, ACCESS_TOKEN_SECONDS, AccessToken, Call, Client, Clients, Environment, Fresh, OpenRequest, Provider,
+    SealedKind, Told,
 };
 use hufu_oidc::{Challenge, Form};
 use hufu_store::Once;
 use hufu_wire::api::trust::Trust;
 use hufu_wire::jose::{Alg, Jwk, Jwks, KeyUse, PublicKey};
+use responses::ResponseKeys;
+use serde_json::json;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 use transactions::Transactions;
+
+/// RFC 9701 section 4.
+const INTROSPECTION_JWT: &str = "application/token-introspection+jwt";
 
 /// What a front is told when it starts.
 pub struct Config {
@@ -79,6 +88,9 @@ pub enum FrontError {
     /// Agents outside the sandbox.
     #[error("persona agents exist in the sandbox only")]
     Agents,
+    /// The keys of what the front signs are of the wrong kind, or do not open.
+    #[error("the front's own keys: {0}")]
+    Keys(String),
 }
 
 /// The front.
@@ -88,6 +100,7 @@ pub struct Front {
     admission: Admission,
     transaction_kid: String,
     keys: Jwks,
+    responses: ResponseKeys,
     agents: Vec<String>,
     cookies: Cookies,
     clients: RwLock<HashMap<String, Arc<Client>>>,
@@ -102,6 +115,20 @@ impl Clients for Admitted<'_> {
     fn client(&self, client_id: &str) -> Option<Arc<Client>> {
         let clients = self.0.clients.read().unwrap_or_else(PoisonError::into_inner);
         clients.get(client_id).filter(|client| self.1 < client.certificate.exp).cloned()
+    }
+}
+
+impl Admitted<'_> {
+    /// What the tables of checks may look at.
+    fn environment(&self) -> Environment<'_> {
+        let Self(front, now) = self;
+        Environment {
+            provider: &front.provider,
+            clients: self,
+            sealed: &front.ports.sealer,
+            keys: &front.keys,
+            now: *now,
+        }
     }
 }
 
@@ -123,14 +150,21 @@ impl Front {
         let keys = result_keys(&trust).ok_or(FrontError::Trust)?;
         let admission = Admission::of(&trust)?;
         let id_token_algs = admission.id_token_algs().to_vec();
+        let responses = ResponseKeys::read(ports.keys.as_ref())?;
         Ok(Self {
-            provider: Provider { issuer: trust.issuer.clone(), root: trust.root, id_token_algs },
+            provider: Provider {
+                issuer: trust.issuer.clone(),
+                root: trust.root,
+                id_token_algs,
+                response_algs: responses.algs(),
+            },
             cookies: Cookies::new(trust.issuer.starts_with("https://")),
             clients: RwLock::default(),
             transactions: Transactions::new(transactions),
             admission,
             transaction_kid: pinned(trust.offices.front)?.thumbprint(),
             keys,
+            responses,
             agents,
             trust,
             ports,
@@ -146,6 +180,10 @@ impl Front {
     pub fn admit(&self, jws: &str) -> Result<(), NotAdmitted> {
         let client = self.admission.read(jws, self.now())?;
         let certificate = &client.certificate;
+        if !certificate.registration.response_algs().all(|alg| self.provider.response_algs.contains(&alg)) {
+            let why = "asks for signed responses, and this front has no key of its own for them";
+            return Err(NotAdmitted::new(Refusal::PlatformRequest, why));
+        }
         let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);
         match clients.get(&certificate.client_id) {
             Some(known) if known.certificate.iat > certificate.iat => {
@@ -188,10 +226,12 @@ impl Front {
         public(&self.provider.discovery())
     }
 
-    /// The keys that ID tokens verify under: the nodes' group key and their one-key-mode keys; none of the front's.
+    /// The keys that ID tokens verify under, which are the nodes' group key and their one-key-mode keys; and those of what the front
+    /// signs itself.
     #[must_use]
     pub fn jwks(&self) -> Reply {
-        public(&self.keys)
+        let keys = self.keys.keys.iter().chain(self.responses.keys()).cloned().collect();
+        public(&Jwks { keys })
     }
 
     /// Pushed authorization requests.
@@ -228,13 +268,71 @@ impl Front {
         self.answer(request, async |env, call| {
             let told = provider::userinfo(env, call)?;
             self.use_once(&told.fresh, env.now).await.map_err(|error| (error, told.challenge))?;
-            match self.ports.once.seen(&told.token.code.tokens_key(), env.now).await {
-                Ok(false) => Ok(told.reply()),
-                Ok(true) => Err((OAuthError::TokenInvalid, told.challenge)),
-                Err(_) => Err((OAuthError::Unavailable, Challenge::None)),
+            match self.is_live(&told.token, env.now).await {
+                Ok(true) => self.told(env, &told),
+                Ok(false) => Err((OAuthError::TokenInvalid, told.challenge)),
+                Err(error) => Err((error, Challenge::None)),
             }
         })
         .await
+    }
+
+    /// As JSON, or signed for a platform that registered it so.
+    fn told(&self, env: &Environment<'_>, told: &Told) -> Result<Reply, (OAuthError, Challenge)> {
+        let client = env.clients.client(&told.token.client_id).ok_or((OAuthError::TokenInvalid, told.challenge))?;
+        if client.certificate.registration.userinfo_signed_response_alg.is_none() {
+            return Ok(told.reply());
+        }
+        let jwt = self.signed(&client, "userinfo+jwt", &told.claims(&self.provider.issuer));
+        Ok(Reply::jwt("application/jwt", jwt.map_err(|_| (OAuthError::Internal, Challenge::None))?))
+    }
+
+    /// What an access token is worth (RFC 7662): JSON, or a JWT for a platform that registered it so or whose `accept` asks for it
+    /// (RFC 9701 section 4).
+    pub async fn introspect(&self, request: &Incoming<'_>, accept: &[&str]) -> Reply {
+        self.answer(request, async |env, call| {
+            let about = provider::about_token(env, call)?;
+            self.use_once(&about.fresh, env.now).await.map_err(|error| (error, Challenge::None))?;
+            let live = match &about.token {
+                Some(token) => self.is_live(token, env.now).await.map_err(|error| (error, Challenge::None))?,
+                None => false,
+            };
+            let told = about.introspection(&self.provider.issuer, live);
+            let client = &about.client;
+            let registered = client.certificate.registration.introspection_signed_response_alg.is_some();
+            let asked = accept.iter().any(|accept| accept.to_ascii_lowercase().contains(INTROSPECTION_JWT));
+            if !registered && !(asked && !self.responses.keys().is_empty()) {
+                return Ok(Reply::json(200, &told));
+            }
+            let claims = json!({
+                "iss": self.provider.issuer,
+                "aud": client.certificate.client_id,
+                "iat": env.now,
+                "token_introspection": told,
+            });
+            let jwt = self.signed(client, "token-introspection+jwt", &claims);
+            Ok(Reply::jwt(INTROSPECTION_JWT, jwt.map_err(|_| (OAuthError::Internal, Challenge::None))?))
+        })
+        .await
+    }
+
+    /// Gives an access token up, and with it all tokens of the same code (RFC 7009).
+    pub async fn revoke(&self, request: &Incoming<'_>) -> Reply {
+        self.answer(request, async |env, call| {
+            let about = provider::about_token(env, call)?;
+            self.use_once(&about.fresh, env.now).await.map_err(|error| (error, Challenge::None))?;
+            if let Some(token) = &about.token {
+                let revoked = self.ports.once.revoke(&token.code.tokens_key(), token.exp, env.now).await;
+                revoked.map_err(|_| (OAuthError::Unavailable, Challenge::None))?;
+            }
+            Ok(provider::revoked())
+        })
+        .await
+    }
+
+    async fn is_live(&self, token: &AccessToken, now: Timestamp) -> Result<bool, OAuthError> {
+        let revoked = self.ports.once.seen(&token.code.tokens_key(), now).await;
+        revoked.map(|revoked| !revoked).map_err(|_| OAuthError::Unavailable)
     }
 
     async fn answer(
@@ -249,8 +347,8 @@ impl Front {
         let call =
             Call { method: request.method, authorization: request.authorization, dpop: request.dpop, form: &form };
         let now = self.now();
-        let env =
-            Environment { provider: &self.provider, clients: &Admitted(self, now), sealed: &self.ports.sealer, now };
+        let clients = Admitted(self, now);
+        let env = clients.environment();
         match decide(&env, &call).await {
             Ok(reply) => reply,
             Err((error, challenge)) => {

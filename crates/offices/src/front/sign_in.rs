@@ -3,7 +3,7 @@
 use super::transactions::{Pending, TRANSACTION_SECONDS, Tx};
 use super::{Admitted, Front, completion};
 use hufu_kernel::{Octets, Refusal, b64, framed, random};
-use hufu_oidc::provider::{self, Authorized, Code, CodeId, Environment, Rejection, SealedKind};
+use hufu_oidc::provider::{self, Authorized, Code, CodeId, Rejection, SealedKind};
 use hufu_oidc::{Form, OAuthError, Pairs, Reply, with_query};
 use hufu_wire::api::sign_in::{CompleteSignIn, Continue, RefuseSignIn, Transaction};
 use hufu_wire::jose::{self, Alg, Header};
@@ -28,8 +28,8 @@ impl Front {
     /// [`Shown`] as long as no redirect address of an admitted client has been checked; later errors redirect.
     pub async fn authorize(&self, form: &str, cookies: &[&str]) -> Result<Reply, Shown> {
         let now = self.now();
-        let env =
-            Environment { provider: &self.provider, clients: &Admitted(self, now), sealed: &self.ports.sealer, now };
+        let clients = Admitted(self, now);
+        let env = clients.environment();
         let rejected = |error: OAuthError| Rejection { error, redirect: None };
         let decided = match Form::parse(form) {
             Ok(form) => provider::authorize(&env, &form),
@@ -41,7 +41,12 @@ impl Front {
         };
         match begun {
             Ok(reply) => Ok(reply),
-            Err(Rejection { redirect: Some(to), error }) => Ok(Reply { refused: Some(error.code()), ..see_other(to) }),
+            Err(Rejection { redirect: Some(response), error }) => {
+                let to = env.clients.client(&response.client_id).ok_or(Refusal::PlatformUnknown);
+                let to = to.and_then(|client| self.deliver(&client, &response));
+                let to = to.map_err(|refusal| Shown { refusal, error })?;
+                Ok(Reply { refused: Some(error.code()), ..see_other(to) })
+            }
             Err(Rejection { error, redirect: None }) => Err(Shown { refusal: error.refusal(), error }),
         }
     }
@@ -125,7 +130,8 @@ impl Front {
         let id = CodeId(Octets(random(self.ports.rng.as_ref())));
         let code = Code::of(request, id, &answer.id_token, now);
         let sealed = self.seal(SealedKind::Code, &request.client_id, &code).map_err(|_| Refusal::Internal)?;
-        Ok(Continue { redirect_to: request.granted(&self.provider.issuer, &sealed) })
+        let response = request.granted(&self.provider.issuer, &sealed);
+        Ok(Continue { redirect_to: self.deliver(&pending.client, &response)? })
     }
 
     /// The person did not agree: `access_denied` to the platform, and the transaction is over.
@@ -139,7 +145,8 @@ impl Front {
             let now = self.now();
             self.ports.once.revoke(&pushed_key(name), (*expires).max(now), now).await.map_err(|_| Refusal::Busy)?;
         }
-        Ok(Continue { redirect_to: pending.request.refused(&self.provider.issuer, OAuthError::Denied) })
+        let response = pending.request.refused(&self.provider.issuer, OAuthError::Denied);
+        Ok(Continue { redirect_to: self.deliver(&pending.client, &response)? })
     }
 
     fn of_this_browser(&self, tx: &Tx, cookies: &[&str]) -> Result<std::sync::Arc<Pending>, Refusal> {

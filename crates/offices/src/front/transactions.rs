@@ -134,7 +134,7 @@ impl Transactions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hufu_wire::api::platform::{Bilingual, PlatformCertificate, Profile};
+    use hufu_wire::api::platform::{Bilingual, PlatformCertificate, Profile, Registration};
     use hufu_wire::jose::{Alg, Jwks};
 
     fn pending(pushed: Option<u8>, exp: i64) -> Pending {
@@ -154,6 +154,7 @@ mod tests {
             id_token_signed_response_alg: Alg::EdDSA,
             jwks: Jwks::default(),
             client_secret_sha256: None,
+            registration: Registration::default(),
             iat: Timestamp(0),
             exp: Timestamp(i64::MAX),
         };

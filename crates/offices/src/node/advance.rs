@@ -80,7 +80,6 @@ impl Node {
     /// # Errors
     /// The store's, or the key store's.
     pub(super) async fn advance(&self) -> Result<(), Refusal> {
-        self.look_for_keys()?;
         let now = self.clock.now();
         let Some((to, _)) = self.generations().due(now) else { return Ok(()) };
         let Some(paging) = self.advance.page(to, now) else { return Ok(()) };

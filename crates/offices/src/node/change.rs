@@ -118,7 +118,7 @@ impl Node {
             Effect::Epoch => {
                 let epoch = row.holder.epoch;
                 // The statement's own time: all nodes arrive at the same sub-keys, whenever they hear of it.
-                let born = self.generations().born(statement.t).ok_or(Refusal::NodesDisagree)?;
+                let born = self.born(statement.t)?;
                 let offsets = self.epoch_born(&private.root_u, &epoch, born, row.generation)?;
                 if offsets != std::mem::replace(&mut private.epoch_offsets, offsets.clone()) {
                     row.private = self.seal(&row.handle, &private)?;

@@ -99,7 +99,7 @@ impl Node {
         // Not this node's clock: the first head covers it, and all three must arrive at the same one.
         let start = new.expires - self.rules.enrolment.lapses_after_s;
         // Of a time whose keys are destroyed there is no new row; one that the peers have comes whole from them.
-        let generation = self.generations().born(start).ok_or(Refusal::NodesDisagree)?;
+        let generation = self.born(start)?;
         let device = Device {
             credential: credential_hash(&new.credential_id.0),
             key: new.device_key.clone(),
@@ -294,11 +294,15 @@ impl Node {
         self.activate_row(found, enrolment_id, &[]).await
     }
 
-    /// Deletes pending rows that lapsed, unless uniqueness says confirmed; those it turns active.
+    /// Deletes pending rows that lapsed, unless uniqueness says confirmed; those it turns active. Nothing while this node may be wrong
+    /// about rows or keys: what it would turn active, its peers have.
     ///
     /// # Errors
     /// The store's, or uniqueness's if it does not answer: nothing is deleted then.
     pub async fn sweep_pending(&self) -> Result<u32, Refusal> {
+        if !self.is_settled().await? {
+            return Ok(0);
+        }
         let before = self.clock.now() - GRACE;
         let select = Select::Range { from: Vec::new(), until: Some(before.to_be_bytes().to_vec()) };
         let mut gone = 0;

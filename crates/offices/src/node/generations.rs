@@ -7,7 +7,9 @@
 use super::{Commitments, Node, Private, Row};
 use crate::key_names;
 use hufu_kernel::{Bytes, Element, Epoch, KeyError, KeyStore, NodeIndex, Octets, Refusal, Subset, Timestamp, framed};
-use hufu_pairwise::{Group, Intl, epoch_message, moved_commitment, moved_offset, way_back, zero_message, zero_sum};
+use hufu_pairwise::{
+    Group, Intl, commitment, epoch_message, moved_commitment, moved_offset, way_back, zero_message, zero_sum,
+};
 use hufu_wire::api::enrolment::Commitments as Reported;
 use std::sync::{Arc, PoisonError};
 
@@ -33,9 +35,14 @@ impl std::fmt::Debug for Generation {
     }
 }
 
-/// The generations that this node has the keys of, oldest first and without a gap. Never empty.
+/// The generations that this node has the keys of.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Generations(Vec<Generation>);
+pub(super) struct Generations {
+    /// Oldest first and without a gap. Never empty.
+    held: Vec<Generation>,
+    /// From when the next one counts, if that is known here and its keys are not whole.
+    missed: Option<Timestamp>,
+}
 
 /// Whether a key is there.
 fn has(keys: &dyn KeyStore, name: &str) -> Result<bool, Refusal> {
@@ -65,6 +72,7 @@ impl Generations {
     /// [`Refusal::Internal`] if it fails, or has no K_A of this node.
     pub(super) fn look(keys: &dyn KeyStore, index: NodeIndex, first: u32) -> Result<Self, Refusal> {
         let mut found: Vec<Generation> = Vec::new();
+        let mut missed = None;
         for number in (first..).take(MOST as usize) {
             let mut whole = true;
             for subset in Subset::of(index) {
@@ -74,7 +82,10 @@ impl Generations {
             match (whole, found.is_empty(), began) {
                 // Destroyed, or never had.
                 (false, true, _) => {}
-                (false, false, _) => break,
+                (false, false, began) => {
+                    missed = began;
+                    break;
+                }
                 // Generation 0 counts from the beginning.
                 (true, true, began) => {
                     found.push(Generation { number, since: began.unwrap_or(Timestamp(i64::MIN)) });
@@ -82,42 +93,60 @@ impl Generations {
                 (true, false, Some(since)) if has(keys, &key_names::zero(number))? => {
                     found.push(Generation { number, since });
                 }
-                (true, false, _) => {
+                (true, false, began) => {
                     tracing::warn!(generation = number, "new K_A without their Z or their time: they are not used");
+                    missed = began;
                     break;
                 }
             }
         }
-        if found.is_empty() { Err(crate::broken(&"this node has no K_A")) } else { Ok(Self(found)) }
+        if found.is_empty() {
+            return Err(crate::broken(&"this node has no K_A"));
+        }
+        Ok(Self { held: found, missed })
     }
 
     fn oldest(&self) -> u32 {
-        self.0.first().map_or(0, |first| first.number)
+        self.held.first().map_or(0, |first| first.number)
     }
 
-    /// The newest, whether or not it counts already.
+    /// The newest that the keys of are here, whether it counts yet or not.
     pub(super) fn newest(&self) -> u32 {
-        self.0.last().map_or(0, |last| last.number)
+        self.held.last().map_or(0, |last| last.number)
     }
 
-    /// The generation that counts at `t`; the oldest there is for a time before it.
+    /// Whether one counts at `t` whose keys are not here.
+    pub(super) fn is_missed_at(&self, t: Timestamp) -> bool {
+        self.missed.is_some_and(|since| since <= t)
+    }
+
+    /// The generation that counts at `t`, of those here; the oldest there is for a time before it.
     pub(super) fn at(&self, t: Timestamp) -> u32 {
-        self.born(t).unwrap_or_else(|| self.oldest())
+        let counts = self.held.iter().rfind(|generation| generation.since <= t);
+        counts.map_or_else(|| self.oldest(), |generation| generation.number)
     }
 
-    /// The same; none if it was one whose keys are destroyed.
-    pub(super) fn born(&self, t: Timestamp) -> Option<u32> {
-        self.0.iter().rfind(|generation| generation.since <= t).map(|generation| generation.number)
+    /// The generation that counts at `t`; none if it was one whose keys are destroyed, or never came here.
+    fn born(&self, t: Timestamp) -> Option<u32> {
+        if self.is_missed_at(t) {
+            return None;
+        }
+        self.held.iter().rfind(|generation| generation.since <= t).map(|generation| generation.number)
+    }
+
+    /// Those before and at `at`.
+    pub(super) fn until(&self, at: u32) -> impl Iterator<Item = u32> {
+        self.held.iter().map(|generation| generation.number).filter(move |number| *number <= at)
     }
 
     /// Whether the keys are there.
     pub(super) fn has(&self, number: u32) -> bool {
-        self.0.iter().any(|generation| generation.number == number)
+        self.held.iter().any(|generation| generation.number == number)
     }
 
     /// Where rows have to move to at `now`, if any may be somewhere else, and since when.
     pub(super) fn due(&self, now: Timestamp) -> Option<(u32, Timestamp)> {
-        let counts = self.0.iter().rfind(|generation| generation.since <= now)?;
+        let counts = self.held.iter().rfind(|generation| generation.since <= now)?;
         (counts.number != self.oldest()).then_some((counts.number, counts.since))
     }
 }
@@ -141,10 +170,31 @@ impl Moving<'_> {
     }
 }
 
+/// What is known of a sub-key whose offset is to be found.
+pub(super) struct Began<'a> {
+    /// Of an epoch, or of the pseudonym.
+    pub epoch: Option<&'a Epoch>,
+    /// The offsets in this node's own row, and at which generation they are.
+    pub held: Option<(u32, &'a [(Subset, Bytes)])>,
+    /// What its other holder committed to, at the generation that is asked about.
+    pub told: Option<&'a Element>,
+}
+
 impl Node {
     /// The generations this node has the keys of.
     pub(super) fn generations(&self) -> Arc<Generations> {
         Arc::clone(&self.generations.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// At which generation sub-keys begin at `t`: what others compute must be the same.
+    ///
+    /// # Errors
+    /// [`Refusal::NodesDisagree`] where it was one whose keys this node has destroyed, or never got.
+    pub(super) fn born(&self, t: Timestamp) -> Result<u32, Refusal> {
+        if !self.has_keys_that_count() {
+            return Err(Refusal::NodesDisagree);
+        }
+        self.generations().born(t).ok_or(Refusal::NodesDisagree)
     }
 
     /// Asks the key store again: a ceremony may have added a generation, or retired one, while this process runs.
@@ -152,7 +202,7 @@ impl Node {
         let known = self.generations();
         let found = Generations::look(self.keys.as_ref(), self.index, known.oldest())?;
         if found != *known {
-            tracing::info!(generations = ?found.0, "the generations of K_A that this node has are others now");
+            tracing::info!(generations = ?found, "the generations of K_A that this node has are others now");
             *self.generations.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(found);
         }
         Ok(())
@@ -254,6 +304,34 @@ impl Node {
         }
         let sum = sum.ok_or(Refusal::Internal)?;
         Ok(if moving.to > moving.from { sum } else { way_back::<Intl>(&sum) })
+    }
+
+    /// The offset of a sub-key at generation `at` that fits what was committed to: this node's own, or zero at the generation at which the
+    /// sub-key began. Nothing if none fits.
+    ///
+    /// # Errors
+    /// The key store's.
+    pub(super) fn offset_that_fits(
+        &self,
+        root_u: &Octets<32>,
+        subset: Subset,
+        at: u32,
+        began: &Began<'_>,
+    ) -> Result<Option<Option<Bytes>>, Refusal> {
+        let zero: &[(Subset, Bytes)] = &[];
+        let begun = self.generations().until(at).map(|born| (born, zero)).collect::<Vec<_>>();
+        for (from, offsets) in began.held.into_iter().chain(begun) {
+            if !self.generations().has(from) {
+                continue;
+            }
+            let moving = Moving { root_u, epoch: began.epoch, from, to: at };
+            let offsets = if from == at { offsets.to_vec() } else { self.moved_offsets(moving, offsets.to_vec())? };
+            let e = self.sub_key_of(&offsets, at, subset, &moving.message())?;
+            if began.told.is_none_or(|told| *told == commitment::<Intl>(&e)) {
+                return Ok(Some(offsets.into_iter().find(|(of, _)| *of == subset).map(|(_, offset)| offset)));
+            }
+        }
+        Ok(None)
     }
 
     fn moved_offsets(&self, moving: Moving<'_>, held: Vec<(Subset, Bytes)>) -> Result<Vec<(Subset, Bytes)>, Refusal> {

@@ -16,7 +16,7 @@ mod sub_keys;
 
 pub use enrol::sealing_aad;
 pub use paper::{PASS_TYP, VCT};
-pub use peer::{Beside, Compared, Standing, mark_restored, unmark};
+pub use peer::{Beside, Compared, Settling, Standing, mark_restored, settle_by_order, unmark};
 pub use row::{Commitments, HeldStatement, Issued, OpenVote, Private, Remembered, Row};
 
 use crate::ports;
@@ -192,7 +192,8 @@ impl Node {
     }
 
     /// This node's (version, status, epoch), salted, with a code only the peer can check (flows 6). Where sub-keys are used, their
-    /// generation too; the first one says nothing, as before there were others.
+    /// generation too; the first one says nothing, as before there were others. The salt must be new for each signing: who keeps a peer's
+    /// word could else bring it when the peer's row has changed.
     fn state(&self, holder: &Holder, generation: u32, pair: Pair, salt: &[u8]) -> Result<RowState, Refusal> {
         let (version, counts) = (holder.version.to_be_bytes(), generation.to_be_bytes());
         let mut parts: Vec<&[u8]> = vec![

@@ -5,7 +5,7 @@ use super::sub_keys::{RowKeys, assigned_commitments};
 use super::{Node, Row};
 use hufu_domain::consent;
 use hufu_domain::holder::credential_hash;
-use hufu_kernel::{Bytes, Label, Level, Octets, Pair, Refusal, Strength};
+use hufu_kernel::{Bytes, Label, Level, Octets, Pair, Refusal, Strength, framed};
 use hufu_pairwise::{
     Context, Group, Intl, Nonces, OwnKeys, challenge, combine, ep, evaluate_both_keeping, oprf_evaluate,
     request_direct, sub, verify_both, verify_password,
@@ -124,7 +124,9 @@ impl Node {
             _ => (None, Bytes::default()),
         };
         let generation = row.generation;
-        let state = self.state(&row.holder, generation, request.pair, request.consent.s.as_slice())?;
+        // Bound to the moment too: `s` is the device's to choose, and it may choose it twice.
+        let salt = framed(&[checked.chal.as_slice(), request.consent.iat.to_be_bytes().as_slice()]);
+        let state = self.state(&row.holder, generation, request.pair, &salt)?;
         let offer = SignInOffer { session: Octets::default(), evaluation, commitments, state, generation };
         let begun = Begun {
             pair: request.pair,

@@ -21,6 +21,7 @@ use hufu_wire::api::enrolment::{
 use hufu_wire::documents::DocumentNumber;
 use hufu_wire::network_number::NetworkNumber;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use zeroize::Zeroizing;
 
 /// Numbers drawn before giving up: one in 10^13 is taken.
@@ -58,6 +59,12 @@ impl Tagged {
 pub(super) struct Root {
     pub root_u: Octets<32>,
     loc_u: Locator,
+}
+
+/// The generation that two nodes or more share.
+fn shared_generation(mut told: impl Iterator<Item = u32>) -> Option<u32> {
+    let mut seen = BTreeSet::new();
+    told.find(|generation| !seen.insert(*generation))
 }
 
 impl Registrar {
@@ -195,16 +202,14 @@ impl Registrar {
     /// Tells the nodes; `None` if one of them says that the number is taken.
     async fn deliver(&self, found: &Versioned<Enrolment>) -> Result<Option<Enrolment>, Refusal> {
         let mut enrolment = found.record.clone();
-        for outgoing in &mut enrolment.outbox {
+        let mut told = Vec::new();
+        for outgoing in &enrolment.outbox {
             match self.node(outgoing.node).new_holder(&outgoing.message).await {
-                Ok(HolderReply::Pending(report)) if self.is_of(&report, outgoing.node, enrolment.id) => {
-                    outgoing.delivered = true;
-                    enrolment.reports.push(report);
-                }
-                // Its word would spoil the enrolment for the two that are honest.
-                Ok(HolderReply::Pending(_)) => {
-                    tracing::error!(node = outgoing.node.get(), "a node's report does not verify");
-                }
+                Ok(HolderReply::Pending(report)) => match self.generation_of(&report, outgoing.node, enrolment.id) {
+                    Some(generation) => told.push((outgoing.node, generation, report)),
+                    // Its word would spoil the enrolment for the two that are honest.
+                    None => tracing::error!(node = outgoing.node.get(), "a node's report does not verify"),
+                },
                 Ok(HolderReply::NumberTaken) => return Ok(None),
                 Err(Refusal::AlreadyEnrolled) => return Err(Refusal::AlreadyEnrolled),
                 Err(refusal) => {
@@ -212,18 +217,39 @@ impl Registrar {
                 }
             }
         }
-        if enrolment.outbox.iter().filter(|outgoing| outgoing.delivered).count() < 2 {
-            return Err(Refusal::NodesUnavailable);
+        // One that missed a rotation is as one that is away: its word would spoil the enrolment, too.
+        let shared = shared_generation(told.iter().map(|(_, generation, _)| *generation));
+        let shared = shared.ok_or(Refusal::NodesUnavailable)?;
+        for (node, generation, report) in told {
+            if generation == shared {
+                enrolment.outbox.iter_mut().filter(|outgoing| outgoing.node == node).for_each(|to| to.delivered = true);
+                enrolment.reports.push(report);
+            } else {
+                tracing::error!(
+                    node = node.get(),
+                    generation,
+                    "a node reports keys of another generation than two others"
+                );
+            }
         }
         enrolment.step = Step::Delivered;
         self.put(&enrolment, Some(found)).await?;
         Ok(Some(enrolment))
     }
 
-    fn is_of(&self, report: &Signed<Report>, node: NodeIndex, id: EnrolmentId) -> bool {
+    /// The generation of the keys in a report, if it is this node's on this enrolment.
+    fn generation_of(&self, report: &Signed<Report>, node: NodeIndex, id: EnrolmentId) -> Option<u32> {
         let name = hufu_wire::api::trust::node_name(node);
-        let opened = open_signed(&self.parts.trust, name, report);
-        report.office == name && opened.is_ok_and(|opened| opened.node == node && opened.enrolment_id == id)
+        let opened: Report = open_signed(&self.parts.trust, name, report).ok()?;
+        let own = report.office == name && opened.node == node && opened.enrolment_id == id;
+        own.then_some(opened.generation)
+    }
+
+    /// The generation of those that were kept, which two nodes share.
+    fn kept_generation(&self, enrolment: &Enrolment) -> Option<u32> {
+        let report = enrolment.reports.first()?;
+        let node = NodeIndex::ALL.into_iter().find(|node| hufu_wire::api::trust::node_name(*node) == report.office)?;
+        self.generation_of(report, node, enrolment.id)
     }
 
     /// Step 6: two nodes are ready, uniqueness confirms, the nodes activate.
@@ -262,14 +288,19 @@ impl Registrar {
         let confirmation = enrolment.confirmation.clone().ok_or(Refusal::EnrolmentOrder)?;
         let (reports, ready) = (enrolment.reports.clone(), enrolment.ready.clone());
         let activate = Activate { confirmation, reports, ready };
+        let generation = self.kept_generation(&enrolment);
         for outgoing in &mut enrolment.outbox {
             if enrolment.active.contains(&outgoing.node) {
                 continue;
             }
             if !outgoing.delivered
                 && let Ok(HolderReply::Pending(report)) = self.node(outgoing.node).new_holder(&outgoing.message).await
-                && self.is_of(&report, outgoing.node, id)
+                && let Some(told) = self.generation_of(&report, outgoing.node, id)
             {
+                // What it made without the keys that count it does not turn active; its peers' row takes that one's place.
+                if Some(told) != generation {
+                    continue;
+                }
                 outgoing.delivered = true;
                 enrolment.reports.push(report);
             }

@@ -1,8 +1,8 @@
 //! The authorization endpoint (RFC 6749 section 4.1.1, RFC 9126 section 4).
 
 use super::request::{self, Asked};
-use super::{AuthorizationRequest, Call, Client, Environment, REQUEST_URI_PREFIX, SealedKind, Step, run};
-use crate::{Form, OAuthError, Pairs, with_query};
+use super::{AuthorizationRequest, Call, Client, Environment, REQUEST_URI_PREFIX, Response, SealedKind, Step, run};
+use crate::{Form, OAuthError, Pairs};
 use hufu_kernel::{Octets, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -42,7 +42,7 @@ pub struct Rejection {
     /// Why.
     pub error: OAuthError,
     /// Where the browser goes. `None`: the answer is a page, since no address of this client has been checked.
-    pub redirect: Option<String>,
+    pub redirect: Option<Response>,
 }
 
 #[derive(Default)]
@@ -73,18 +73,22 @@ pub fn authorize(env: &Environment<'_>, form: &Form) -> Result<Authorized, Rejec
 }
 
 impl AuthorizationRequest {
-    /// The client's address with an error (RFC 6749 section 4.1.2.1), and `iss` against mix-up (RFC 9207).
+    /// The response with an error (RFC 6749 section 4.1.2.1), and `iss` against mix-up (RFC 9207).
     #[must_use]
-    pub fn refused(&self, issuer: &str, error: OAuthError) -> String {
+    pub fn refused(&self, issuer: &str, error: OAuthError) -> Response {
         let pairs = Pairs::default().with("error", error.code()).with("error_description", error.description());
-        with_query(&self.redirect_uri, &pairs.with_some("state", self.state.as_deref()).with("iss", issuer))
+        self.response(pairs.with_some("state", self.state.as_deref()).with("iss", issuer))
     }
 
-    /// The client's address with a code (RFC 6749 section 4.1.2), and `iss` against mix-up (RFC 9207).
+    /// The response with a code (RFC 6749 section 4.1.2), and `iss` against mix-up (RFC 9207).
     #[must_use]
-    pub fn granted(&self, issuer: &str, code: &str) -> String {
-        let pairs = Pairs::default().with("code", code).with_some("state", self.state.as_deref()).with("iss", issuer);
-        with_query(&self.redirect_uri, &pairs)
+    pub fn granted(&self, issuer: &str, code: &str) -> Response {
+        let pairs = Pairs::default().with("code", code).with_some("state", self.state.as_deref());
+        self.response(pairs.with("iss", issuer))
+    }
+
+    fn response(&self, pairs: Pairs) -> Response {
+        Response::new(&self.redirect_uri, self.response_mode, &self.client_id, pairs)
     }
 }
 
@@ -124,7 +128,7 @@ fn plain(env: &Environment<'_>, call: &Call<'_>, opening: &mut Opening) -> Resul
         return Ok(());
     }
     let mut asked = Asked::of(opening.client.clone().ok_or(OAuthError::ClientMissing)?);
-    let checked = run(request::CHECKS, env, call, &mut asked);
+    let checked = request::check(env, call, &mut asked);
     opening.request = Some(asked.request);
     checked
 }

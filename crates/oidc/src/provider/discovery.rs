@@ -1,5 +1,6 @@
 //! The server's configuration and how it is published (OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2).
 
+use super::ResponseMode;
 use hufu_kernel::{Answer, Lang, Root, Strength};
 use hufu_wire::api::sign_in::acr;
 use hufu_wire::jose::Alg;
@@ -17,6 +18,8 @@ pub struct Provider {
     pub root: Root,
     /// The algorithms that ID tokens are signed with here: EdDSA by two nodes, others by one.
     pub id_token_algs: Vec<Alg>,
+    /// The algorithms of what the front signs itself: authorization responses, introspection, userinfo. Never ID tokens.
+    pub response_algs: Vec<Alg>,
 }
 
 impl Provider {
@@ -30,6 +33,12 @@ impl Provider {
     #[must_use]
     pub fn discovery(&self) -> Value {
         let algs: Vec<_> = self.id_token_algs.iter().map(|alg| alg.name()).collect();
+        let signed: Vec<_> = self.response_algs.iter().map(|alg| alg.name()).collect();
+        let modes = ResponseMode::ALL.into_iter().filter(|mode| !mode.is_signed() || !signed.is_empty());
+        let mut modes: Vec<_> = modes.map(ResponseMode::as_str).collect();
+        if !signed.is_empty() {
+            modes.push("jwt");
+        }
         let proofs: Vec<_> = ASSERTION_ALGS.iter().map(|alg| alg.name()).collect();
         let scopes =
             ["openid"].into_iter().map(str::to_owned).chain(Answer::ALL.iter().map(|a| format!("hufu:{}", a.as_str())));
@@ -47,9 +56,20 @@ impl Provider {
             "token_endpoint": self.endpoint("/token"),
             "userinfo_endpoint": self.endpoint("/userinfo"),
             "jwks_uri": self.endpoint("/jwks.json"),
+            "end_session_endpoint": self.endpoint("/logout"),
+            "introspection_endpoint": self.endpoint("/introspect"),
+            "introspection_endpoint_auth_methods_supported": methods,
+            "introspection_endpoint_auth_signing_alg_values_supported": proofs,
+            "introspection_signing_alg_values_supported": signed,
+            "revocation_endpoint": self.endpoint("/revoke"),
+            "revocation_endpoint_auth_methods_supported": methods,
+            "revocation_endpoint_auth_signing_alg_values_supported": proofs,
+            "authorization_signing_alg_values_supported": signed,
+            "userinfo_signing_alg_values_supported": signed,
+            "request_object_signing_alg_values_supported": proofs,
             "scopes_supported": scopes.collect::<Vec<_>>(),
             "response_types_supported": ["code"],
-            "response_modes_supported": ["query"],
+            "response_modes_supported": modes,
             "grant_types_supported": ["authorization_code"],
             "subject_types_supported": ["pairwise"],
             "id_token_signing_alg_values_supported": algs,
@@ -62,7 +82,7 @@ impl Provider {
             "claim_types_supported": ["normal"],
             "claims_supported": ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "hufu"],
             "claims_parameter_supported": false,
-            "request_parameter_supported": false,
+            "request_parameter_supported": true,
             "request_uri_parameter_supported": false,
             "authorization_response_iss_parameter_supported": true,
             "ui_locales_supported": Lang::ALL.map(Lang::tag),
@@ -75,7 +95,12 @@ mod tests {
     use super::*;
 
     fn provider(root: Root) -> Provider {
-        Provider { issuer: "https://id.example".into(), root, id_token_algs: vec![Alg::EdDSA, Alg::ES256] }
+        Provider {
+            issuer: "https://id.example".into(),
+            root,
+            id_token_algs: vec![Alg::EdDSA, Alg::ES256],
+            response_algs: vec![Alg::ES256, Alg::EdDSA],
+        }
     }
 
     #[test]

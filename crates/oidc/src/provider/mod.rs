@@ -4,24 +4,32 @@
 mod authorize;
 mod client_auth;
 mod discovery;
+mod introspect;
+mod logout;
 mod par;
 mod proof;
 mod registration;
 mod request;
+mod request_object;
+mod response;
 mod token;
 mod userinfo;
 
 pub use authorize::{Authorized, OpenRequest, Rejection, authorize};
 pub(crate) use client_auth::ASSERTION_TYPE;
 pub use discovery::Provider;
+pub use introspect::{AboutToken, about_token, revoked};
+pub use logout::logout;
 pub use par::{Pushed, par};
-pub use registration::{Client, ClientError, Clients};
+pub use registration::{Client, ClientError, Clients, response_alg};
 pub use request::{AuthorizationRequest, answers_scope};
+pub use response::{RESPONSE_SECONDS, Response, ResponseMode};
 pub use token::{Code, Redeemed, token};
 pub use userinfo::{AccessToken, Told, userinfo};
 
 use crate::{Form, OAuthError};
 use hufu_kernel::Timestamp;
+use hufu_wire::jose::Jwks;
 use serde::{Deserialize, Serialize};
 
 /// Seconds a `request_uri` lives (RFC 9126 section 2.2; FAPI 2.0: below 600).
@@ -55,6 +63,8 @@ pub struct Environment<'a> {
     pub clients: &'a dyn Clients,
     /// Opens what was sealed for this client; the caller holds the key.
     pub sealed: &'a dyn Opener,
+    /// What results are signed with: the nodes' keys, none of the front's.
+    pub keys: &'a Jwks,
     /// The present.
     pub now: Timestamp,
 }
@@ -66,6 +76,8 @@ pub enum SealedKind {
     Request,
     /// An authorization code.
     Code,
+    /// A response on its way to be posted, with where it goes; not bound to a `client_id`.
+    Response,
     /// An access token; not bound to a `client_id`, which userinfo does not know beforehand.
     AccessToken,
 }
@@ -77,6 +89,7 @@ impl SealedKind {
         match self {
             Self::Request => "hufu-v1-request-uri",
             Self::Code => "hufu-v1-code",
+            Self::Response => "hufu-v1-response",
             Self::AccessToken => "hufu-v1-access-token",
         }
     }
@@ -140,6 +153,8 @@ pub fn tables() -> Vec<(&'static str, &'static str, &'static str)> {
         named("authorize", authorize::CHECKS),
         named("token", token::CHECKS),
         named("userinfo", userinfo::CHECKS),
+        named("logout", logout::CHECKS),
+        request_object::named().collect(),
     ]
     .concat()
 }

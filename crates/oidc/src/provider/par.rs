@@ -60,7 +60,7 @@ fn no_request_uri(_: &Environment<'_>, call: &Call<'_>, _: &mut Pushing) -> Resu
 }
 
 fn the_request(env: &Environment<'_>, call: &Call<'_>, pushing: &mut Pushing) -> Result<(), OAuthError> {
-    run(request::CHECKS, env, call, &mut pushing.asked)
+    request::check(env, call, &mut pushing.asked)
 }
 
 fn proof_key(env: &Environment<'_>, call: &Call<'_>, pushing: &mut Pushing) -> Result<(), OAuthError> {

@@ -51,6 +51,9 @@ pub enum ClientError {
     /// A purpose asks for what the platform is not entitled to, or there is none, or two have one id.
     #[error("a purpose asks for an answer that is not in `entitled`, or there is none, or two have one id")]
     Purposes,
+    /// Something the front cannot do for this platform is registered.
+    #[error("what the certificate registers beyond the profile cannot be met")]
+    Registration,
 }
 
 type Check = (&'static str, fn(&PlatformCertificate, Root, Timestamp) -> Result<(), ClientError>);
@@ -61,6 +64,7 @@ const CHECKS: &[Check] = &[
     ("credentials fit the profile", profile),
     ("redirect addresses", redirects),
     ("purposes within the entitlement", purposes),
+    ("signed responses and sign-out", registration),
 ];
 
 impl Client {
@@ -87,6 +91,12 @@ impl Client {
         CHECKS.iter().try_for_each(|(_, check)| check(certificate, root, now))
     }
 
+    /// The algorithm of what the front signs for it.
+    #[must_use]
+    pub fn response_alg(&self) -> Alg {
+        response_alg(self.certificate.id_token_signed_response_alg)
+    }
+
     /// Whether it follows FAPI 2.0.
     #[must_use]
     pub fn is_fapi(&self) -> bool {
@@ -110,6 +120,23 @@ fn profile(certificate: &PlatformCertificate, root: Root, _: Timestamp) -> Resul
         Profile::Basic => root == Root::Sandbox && (keys || secret),
     };
     if fits && !certificate.client_id.is_empty() { Ok(()) } else { Err(ClientError::Profile) }
+}
+
+/// What the front signs is never of the algorithm of this platform's ID tokens: a client that holds the service to what it registered
+/// cannot be made to take the one for the other (decision 0021).
+fn registration(certificate: &PlatformCertificate, root: Root, _: Timestamp) -> Result<(), ClientError> {
+    let registered = &certificate.registration;
+    let offered = response_alg(certificate.id_token_signed_response_alg);
+    let signed = registered.response_algs().all(|alg| alg == offered);
+    let addresses = registered.post_logout_redirect_uris.iter().all(|uri| acceptable_redirect(uri, root));
+    let request_objects = !registered.require_signed_request_object || !certificate.jwks.keys.is_empty();
+    if signed && addresses && request_objects { Ok(()) } else { Err(ClientError::Registration) }
+}
+
+/// The algorithm of what the front signs for a platform whose ID tokens are of `id_token`.
+#[must_use]
+pub fn response_alg(id_token: Alg) -> Alg {
+    if id_token == Alg::ES256 { Alg::EdDSA } else { Alg::ES256 }
 }
 
 fn redirects(certificate: &PlatformCertificate, root: Root, _: Timestamp) -> Result<(), ClientError> {

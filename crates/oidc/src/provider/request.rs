@@ -1,7 +1,7 @@
 //! What a platform asks for: one table for pushed and for plain requests (RFC 6749 section 4.1.1, OpenID Connect Core
 //! section 3.1.2.1, RFC 7636, FAPI 2.0 section 5.3.2.2).
 
-use super::{Call, Client, Environment, Step};
+use super::{Call, Client, Environment, ResponseMode, Step, request_object, run};
 use crate::OAuthError;
 use hufu_kernel::{Answer, Lang, Strength, unb64};
 use hufu_wire::api::sign_in::acr;
@@ -12,9 +12,9 @@ pub(super) const CHECKS: &[Step<Asked>] = &[
     ("client_id", "RFC 9126 section 2.1", client_id),
     ("state", "RFC 6749 section 4.1.1", state),
     ("redirect_uri, exactly", "FAPI 2.0 section 5.3.2.2; RFC 9700 section 2.1", redirect_uri),
+    ("response_mode", "OAuth 2.0 Multiple Response Types section 2.1; JARM section 2.3", response_mode),
     ("no request object", "OpenID Connect Core section 6", request_object),
     ("response_type", "FAPI 2.0 section 5.3.2.2", response_type),
-    ("response_mode", "OAuth 2.0 Multiple Response Types section 2.1", response_mode),
     ("PKCE", "RFC 7636 section 4.3; FAPI 2.0 section 5.3.2.2", pkce),
     ("scope", "OpenID Connect Core section 3.1.2.1", scope),
     ("purpose", "the platform certificate", purpose),
@@ -34,6 +34,9 @@ pub struct AuthorizationRequest {
     pub client_id: String,
     /// One of the certificate's.
     pub redirect_uri: String,
+    /// How the answer gets there.
+    #[serde(default)]
+    pub response_mode: ResponseMode,
     /// `state`, returned as it came.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub state: Option<String>,
@@ -80,6 +83,14 @@ impl Asked {
     }
 }
 
+/// Checks the request: its parameters, or those of its request object.
+pub(super) fn check(env: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthError> {
+    match request_object::unpack(env, call.form, &asked.client)? {
+        Some(form) => run(CHECKS, env, &Call { form: &form, ..*call }, asked),
+        None => run(CHECKS, env, call, asked),
+    }
+}
+
 /// The scope value of an answer.
 #[must_use]
 pub fn answers_scope(answers: &[Answer]) -> String {
@@ -122,8 +133,17 @@ fn response_type(_: &Env<'_>, call: &Call<'_>, _: &mut Asked) -> Result<(), OAut
     if call.form.get("response_type") == Some("code") { Ok(()) } else { Err(OAuthError::ResponseType) }
 }
 
-fn response_mode(_: &Env<'_>, call: &Call<'_>, _: &mut Asked) -> Result<(), OAuthError> {
-    if matches!(call.form.get("response_mode"), None | Some("query")) { Ok(()) } else { Err(OAuthError::ResponseMode) }
+/// A platform that registered signed responses gets no others, errors included.
+fn response_mode(env: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthError> {
+    let registered = asked.client.certificate.registration.authorization_signed_response_alg.is_some();
+    let fitting = |mode: ResponseMode| if registered { mode.signed() } else { mode };
+    asked.request.response_mode = fitting(ResponseMode::default());
+    let mode = ResponseMode::read(call.form.get("response_mode")).map(fitting).ok_or(OAuthError::ResponseMode)?;
+    if mode.is_signed() && env.provider.response_algs.is_empty() {
+        return Err(OAuthError::ResponseMode);
+    }
+    asked.request.response_mode = mode;
+    Ok(())
 }
 
 fn pkce(_: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthError> {

@@ -45,6 +45,10 @@ pub struct Told {
 
 #[derive(Serialize)]
 struct Body<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iss: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aud: Option<&'a str>,
     sub: &'a str,
     hufu: &'a VerificationResult,
 }
@@ -53,7 +57,14 @@ impl Told {
     /// The answer.
     #[must_use]
     pub fn reply(&self) -> Reply {
-        Reply::json(200, &Body { sub: &self.token.sub, hufu: &self.token.hufu })
+        Reply::json(200, &Body { iss: None, aud: None, sub: &self.token.sub, hufu: &self.token.hufu })
+    }
+
+    /// The answer as claims to be signed (OpenID Connect Core section 5.3.2).
+    #[must_use]
+    pub fn claims<'a>(&'a self, issuer: &'a str) -> impl Serialize + 'a {
+        let AccessToken { client_id, sub, hufu, .. } = &self.token;
+        Body { iss: Some(issuer), aud: Some(client_id), sub, hufu }
     }
 }
 

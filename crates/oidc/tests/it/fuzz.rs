@@ -2,9 +2,9 @@
 
 use crate::provider_fixture::*;
 use hufu_oidc::client::verify_id_token;
-use hufu_oidc::provider::{Call, Client, authorize, par, token, userinfo};
+use hufu_oidc::provider::{Call, Client, authorize, logout, par, token, userinfo};
 use hufu_oidc::{Form, client};
-use hufu_wire::jose::{Alg, Jwks};
+use hufu_wire::jose::{Alg, Header, Jwks, sign};
 
 #[test]
 fn no_request_makes_an_endpoint_fall_over_or_succeed() {
@@ -24,8 +24,19 @@ fn no_request_makes_an_endpoint_fall_over_or_succeed() {
                 assert!(userinfo(&world.env(), &call).is_err());
             }
             if let Err(rejection) = authorize(&world.env(), &form) {
-                let to = rejection.redirect.unwrap_or_default();
-                assert!(to.is_empty() || to.starts_with("https://judge.example/cb?"));
+                let to = rejection.redirect.map(|response| response.redirect_uri);
+                assert!(to.is_none_or(|to| to == "https://judge.example/cb"));
+            }
+            // Nobody here has an ID token of the service's, so no way leads anywhere.
+            assert!(!matches!(logout(&world.env(), &form), Ok(Some(_))));
+            // A request object of the shop's own with a strange claim in it.
+            let mut claims = world.request_claims();
+            claims[&*header] = serde_json::Value::from(&*text);
+            let object = sign(world.assertions(), Header::new(Alg::ES256), &claims).unwrap();
+            let pushed = Form::parse(&world.signed_push(&object)).unwrap();
+            let call = Call { method: "POST", authorization: &[], dpop: &[], form: &pushed };
+            if let Ok(pushed) = par(&world.env(), &call) {
+                assert_eq!(pushed.request.redirect_uri, "https://shop.example/cb");
             }
         }
     });

@@ -6,12 +6,13 @@ use hufu_oidc::provider::{
     AccessToken, AuthorizationRequest, Call, Client, Clients, Code, CodeId, Environment, OpenRequest, Opener, Provider,
     REQUEST_URI_PREFIX, SealedKind,
 };
-use hufu_oidc::{Form, OAuthError};
-use hufu_wire::api::platform::{Bilingual, PlatformCertificate, Profile, Purpose};
+use hufu_oidc::{Form, OAuthError, Pairs};
+use hufu_wire::api::platform::{Bilingual, PlatformCertificate, Profile, Purpose, Registration};
 use hufu_wire::api::sign_in::{Answers, VerificationResult};
 use hufu_wire::dpop::{Expected, make_proof};
-use hufu_wire::jose::{Alg, Jwks, SoftKey};
+use hufu_wire::jose::{Alg, Header, Jwks, SoftKey, sign};
 use serde::Serialize;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
@@ -37,6 +38,9 @@ pub struct World {
     pub provider: Provider,
     pub shop: RelyingParty,
     pub rng: SeededRng,
+    /// The key of ID tokens.
+    pub node: SoftKey,
+    results: Jwks,
     clients: Vec<Arc<Client>>,
 }
 
@@ -60,6 +64,10 @@ fn client(client_id: &str, keys: &[&SoftKey]) -> Arc<Client> {
         id_token_signed_response_alg: Alg::EdDSA,
         jwks: Jwks { keys: keys.iter().map(|key| key.public().clone()).collect() },
         client_secret_sha256: keys.is_empty().then(|| Octets(Sha256::digest(SECRET).into())),
+        registration: Registration {
+            post_logout_redirect_uris: vec![format!("https://{client_id}.example/bye")],
+            ..Registration::default()
+        },
         iat: NOW,
         exp: NOW + 1,
     };
@@ -67,6 +75,42 @@ fn client(client_id: &str, keys: &[&SoftKey]) -> Arc<Client> {
 }
 
 impl World {
+    /// The shop registered that it signs its requests.
+    pub fn signing() -> Self {
+        let mut world = Self::new();
+        let mut shop = Client::clone(&world.clients[0]);
+        shop.certificate.registration.require_signed_request_object = true;
+        world.clients[0] = Arc::new(shop);
+        world
+    }
+
+    /// The claims of a request object of the shop's.
+    pub fn request_claims(&self) -> Value {
+        let pending = self.pending();
+        let parameters = Form::parse(&pending.query).unwrap();
+        let mut claims = json!({ "iss": "shop", "aud": ISSUER, "nbf": NOW, "exp": NOW + 300 });
+        for name in ["client_id", "response_type", "redirect_uri", "scope", "state", "nonce", "code_challenge"] {
+            claims[name] = json!(parameters.get(name).unwrap());
+        }
+        claims["code_challenge_method"] = json!("S256");
+        claims
+    }
+
+    /// A request object with changed claims. `typ` is compared without case.
+    pub fn request_object(&self, key: &SoftKey, change: impl FnOnce(&mut Value)) -> String {
+        let mut claims = self.request_claims();
+        change(&mut claims);
+        sign(key, Header::new(Alg::ES256).typ("OautH-auThZ-REQ+jWt"), &claims).unwrap()
+    }
+
+    /// A push that carries the object and the client's authentication alone.
+    pub fn signed_push(&self, object: &str) -> String {
+        let body = self.shop.push(&self.pending(), NOW, &self.rng).unwrap().body;
+        let own = body.split('&').filter(|pair| pair.starts_with("client_"));
+        let request = Pairs::default().with("request", object).encode();
+        own.map(str::to_owned).chain([request]).collect::<Vec<_>>().join("&")
+    }
+
     pub fn new() -> Self {
         let rng = SeededRng::new(1);
         let key = |alg| SoftKey::generate(alg, &rng).unwrap();
@@ -81,12 +125,19 @@ impl World {
             keys: Jwks::default(),
             alg: Alg::EdDSA,
         };
-        let provider = Provider { issuer: ISSUER.into(), root: Root::Sandbox, id_token_algs: vec![Alg::EdDSA] };
-        Self { provider, shop, rng, clients }
+        let provider = Provider {
+            issuer: ISSUER.into(),
+            root: Root::Sandbox,
+            id_token_algs: vec![Alg::EdDSA],
+            response_algs: vec![Alg::ES256, Alg::EdDSA],
+        };
+        let node = key(Alg::EdDSA);
+        let results = Jwks { keys: vec![node.public().clone()] };
+        Self { provider, shop, rng, node, results, clients }
     }
 
     pub fn env(&self) -> Environment<'_> {
-        Environment { provider: &self.provider, clients: self, sealed: &Glass, now: NOW }
+        Environment { provider: &self.provider, clients: self, sealed: &Glass, keys: &self.results, now: NOW }
     }
 
     pub fn pending(&self) -> Pending {

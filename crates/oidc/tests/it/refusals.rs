@@ -2,7 +2,7 @@
 
 use crate::provider_fixture::*;
 use hufu_kernel::{b64, random};
-use hufu_oidc::provider::{SealedKind, authorize, par, token, userinfo};
+use hufu_oidc::provider::{SealedKind, about_token, authorize, logout, par, token, userinfo};
 use hufu_oidc::{Form, OAuthError, Pairs};
 use hufu_wire::jose::{Alg, Header, SoftKey, sign};
 use serde_json::{Value, json};
@@ -44,10 +44,10 @@ fn request_mistakes(world: &World, seen: &mut Seen) {
         ("redirect_uri", Some("https://evil.example/cb"), E::RedirectMismatch),
         ("client_id", Some("nobody"), E::ClientUnknown),
         ("request_uri", Some("x"), E::RequestUriInPush),
-        ("request", Some("x"), E::RequestObject),
+        ("request", Some("x"), E::RequestObjectSignature),
         ("registration", Some("x"), E::Registration),
         ("response_type", Some("token"), E::ResponseType),
-        ("response_mode", Some("form_post"), E::ResponseMode),
+        ("response_mode", Some("fragment"), E::ResponseMode),
         ("scope", Some("profile"), E::ScopeOpenid),
         ("scope", Some("openid hufu:photo"), E::ScopeUnknown),
         ("scope", Some("openid hufu:age_over_18"), E::OverAsking),
@@ -139,9 +139,118 @@ fn authorize_mistakes(world: &World, seen: &mut Seen) {
     assert_eq!(said(&plain), None);
     let rejection = said(&with(&plain, "prompt", Some("none"))).unwrap();
     seen.expect(Some(rejection.error), E::LoginRequired, "prompt=none");
-    let to = rejection.redirect.unwrap();
+    let response = rejection.redirect.unwrap();
+    let to = response.by_query(&response.parameters(None));
     assert!(to.starts_with("https://judge.example/cb?error=login_required&"), "{to}");
     assert!(to.ends_with("&state=s+t&iss=https%3A%2F%2Fid.example"), "{to}");
+}
+
+/// A request object of the shop's, with what it may not be.
+fn object_mistakes(world: &World, seen: &mut Seen) {
+    use OAuthError as E;
+    let object = |change: &dyn Fn(&mut Value)| world.request_object(world.assertions(), |claims| change(claims));
+    let pushed = |object: &str| refused(par, world, (&[], &[]), &world.signed_push(object));
+    assert_eq!(pushed(&object(&|_| {})), None);
+    type Change = fn(&mut Value);
+    let accepted: [(&str, Change); 4] = [
+        ("several audiences", |c| c["aud"] = json!([ISSUER, "https://other.example"])),
+        ("clocks ahead", |c| c["nbf"] = json!(NOW + 8)),
+        ("max_age is a number", |c| c["max_age"] = json!(60)),
+        ("claims are an object", |c| c["claims"] = json!({ "id_token": { "acr": null } })),
+    ];
+    for (why, change) in accepted {
+        assert_eq!(pushed(&object(&change)), None, "{why}");
+    }
+    let changed: [(&str, Change, E); 17] = [
+        ("no iss", |c| c["iss"] = Value::Null, E::RequestObjectIssuer),
+        ("another iss", |c| c["iss"] = json!("judge"), E::RequestObjectIssuer),
+        ("another client_id", |c| c["client_id"] = json!("judge"), E::RequestObjectIssuer),
+        ("no aud", |c| drop(c.as_object_mut().unwrap().remove("aud")), E::RequestObjectAudience),
+        ("another aud", |c| c["aud"] = json!("https://other.example"), E::RequestObjectAudience),
+        ("no exp", |c| drop(c.as_object_mut().unwrap().remove("exp")), E::RequestObjectTime),
+        ("no nbf", |c| drop(c.as_object_mut().unwrap().remove("nbf")), E::RequestObjectTime),
+        ("expired", |c| c["exp"] = json!(NOW), E::RequestObjectTime),
+        ("lives 70 minutes", |c| c["exp"] = json!(NOW + 4200), E::RequestObjectTime),
+        ("begun 70 minutes ago", |c| c["nbf"] = json!(NOW - 4200), E::RequestObjectTime),
+        ("from the future", |c| c["nbf"] = json!(NOW + 62), E::RequestObjectTime),
+        ("request within", |c| c["request"] = json!("x"), E::RequestObjectParameter),
+        ("request_uri within", |c| c["request_uri"] = json!("x"), E::RequestObjectParameter),
+        ("null", |c| c["state"] = Value::Null, E::RequestObjectParameter),
+        ("a control character", |c| c["state"] = json!("a\u{0}b"), E::RequestObjectParameter),
+        // A mistake in a parameter keeps its own code.
+        ("a stranger's address", |c| c["redirect_uri"] = json!("https://evil.example/cb"), E::RedirectMismatch),
+        ("no PKCE", |c| drop(c.as_object_mut().unwrap().remove("code_challenge")), E::PkceMissing),
+    ];
+    for (why, change, wanted) in changed {
+        seen.expect(pushed(&object(&change)), wanted, why);
+    }
+    let stranger = SoftKey::generate(Alg::ES256, &world.rng).unwrap();
+    let forged = world.request_object(&stranger, |_| {});
+    seen.expect(pushed(&forged), E::RequestObjectSignature, "a stranger's key");
+    let claims = object(&|_| {}).split('.').nth(1).unwrap().to_owned();
+    let unsigned = format!("{}.{claims}.", b64(br#"{"alg":"none"}"#));
+    seen.expect(pushed(&unsigned), E::RequestObjectSignature, "alg none");
+    let as_logout =
+        sign(world.assertions(), Header::new(Alg::ES256).typ("logout+jwt"), &world.request_claims()).unwrap();
+    seen.expect(pushed(&as_logout), E::RequestObjectSignature, "another type");
+    // The parameters beside the object are not looked at, but for whose it is.
+    let beside = |name, value| with(&world.signed_push(&object(&|_| {})), name, Some(value));
+    assert_eq!(refused(par, world, (&[], &[]), &beside("scope", "openid hufu:photo")), None);
+    assert_eq!(refused(par, world, (&[], &[]), &beside("response_mode", "fragment")), None);
+    seen.expect(refused(par, world, (&[], &[]), &beside("request_uri", "x")), E::RequestUriInPush, "both");
+    // A client without keys has nothing to sign with; one that registered it must.
+    let query = Pairs::default()
+        .with("client_id", "judge")
+        .with("redirect_uri", "https://judge.example/cb")
+        .with("request", &object(&|_| {}));
+    let rejection = authorize(&world.env(), &Form::parse(&query.encode()).unwrap()).err().unwrap();
+    assert!(rejection.redirect.is_some());
+    seen.expect(Some(rejection.error), E::RequestObject, "a client without keys");
+    let signing = World::signing();
+    seen.expect(refused(par, &signing, (&[], &[]), &push_body(&signing)), E::RequestObjectMissing, "unsigned");
+    let object = signing.request_object(signing.assertions(), |_| {});
+    assert_eq!(refused(par, &signing, (&[], &[]), &signing.signed_push(&object)), None);
+}
+
+fn logout_mistakes(world: &World, seen: &mut Seen) {
+    use OAuthError as E;
+    const BACK: &str = "https://shop.example/bye";
+    let token = |key: &SoftKey, alg, typ: &str, claims: Value| sign(key, Header::new(alg).typ(typ), &claims).unwrap();
+    let old = json!({ "iss": ISSUER, "aud": "shop", "sub": "s", "exp": NOW - 86_400 });
+    let hint = token(&world.node, Alg::EdDSA, "JWT", old.clone());
+    let said = |pairs: Pairs| logout(&world.env(), &Form::parse(&pairs.encode()).unwrap());
+    let with_hint = |hint: &str| Pairs::default().with("id_token_hint", hint).with("post_logout_redirect_uri", BACK);
+    assert_eq!(said(with_hint(&hint)), Ok(Some(BACK.to_owned())));
+    assert_eq!(said(with_hint(&hint).with("state", "s t")), Ok(Some(format!("{BACK}?state=s+t"))));
+    assert_eq!(said(with_hint(&hint).with("client_id", "shop")), Ok(Some(BACK.to_owned())));
+    for pairs in [Pairs::default(), Pairs::default().with("state", "x"), Pairs::default().with("id_token_hint", &hint)]
+    {
+        assert_eq!(said(pairs), Ok(None), "a page");
+    }
+    let stranger = SoftKey::generate(Alg::EdDSA, &world.rng).unwrap();
+    let mut other_issuer = old.clone();
+    other_issuer["iss"] = json!("https://evil.example");
+    let mut nobody = old.clone();
+    nobody["aud"] = json!("nobody");
+    let unsigned = format!("{}.{}.", b64(br#"{"alg":"none"}"#), b64(old.to_string().as_bytes()));
+    for (why, hint) in [
+        ("a stranger's", token(&stranger, Alg::EdDSA, "JWT", old.clone())),
+        ("another issuer's", token(&world.node, Alg::EdDSA, "JWT", other_issuer)),
+        ("nobody's", token(&world.node, Alg::EdDSA, "JWT", nobody)),
+        ("a certificate", token(&world.node, Alg::EdDSA, "dc+sd-jwt", old.clone())),
+        ("of the client's own key", token(world.assertions(), Alg::ES256, "JWT", old.clone())),
+        ("unsigned", unsigned),
+    ] {
+        seen.expect(said(with_hint(&hint)).err(), E::Hint, why);
+    }
+    seen.expect(said(with_hint(&hint).with("client_id", "judge")).err(), E::Hint, "another client");
+    let to = |uri: &str| Pairs::default().with("id_token_hint", &hint).with("post_logout_redirect_uri", uri);
+    for uri in ["https://evil.example/", "https://shop.example/bye?foo=bar", "https://shop.example/cb"] {
+        seen.expect(said(to(uri)).err(), E::LogoutRedirect, uri);
+    }
+    let alone = Pairs::default().with("post_logout_redirect_uri", BACK);
+    seen.expect(said(alone.clone()).err(), E::LogoutRedirect, "no hint");
+    seen.expect(said(alone.with("client_id", "shop")).err(), E::LogoutRedirect, "a client_id is no proof");
 }
 
 fn token_mistakes(world: &World, seen: &mut Seen) {
@@ -204,6 +313,10 @@ fn every_refusal_is_reached_by_the_mistake_it_names() {
     authorize_mistakes(&world, &mut seen);
     token_mistakes(&world, &mut seen);
     userinfo_mistakes(&world, &mut seen);
+    object_mistakes(&world, &mut seen);
+    logout_mistakes(&world, &mut seen);
+    let bare = with(&with(&push_body(&world), "scope", None), "token", None);
+    seen.expect(refused(about_token, &world, (&[], &[]), &bare), OAuthError::TokenParameter, "no token");
     // Those that need a memory or a person are the front's to give; its tests reach them.
     let of_the_front = [
         OAuthError::AssertionReplayed,

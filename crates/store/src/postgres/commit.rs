@@ -3,7 +3,7 @@
 use super::column;
 use super::statements::{KindStatements, Statements};
 use crate::prepared::Prepared;
-use crate::{Change, Committed, Expect, RawOp, StoreError, Version, migration, values};
+use crate::{Change, Committed, Expect, RawOp, StoreError, Version, values};
 use deadpool_postgres::{Object, Transaction};
 use hufu_kernel::{Key, Timestamp};
 use std::collections::BTreeMap;
@@ -61,7 +61,7 @@ pub(super) async fn attempt(
         return match transaction.query_opt(&remembered, &[&id]).await? {
             Some(row) => Ok(batch.again(&column::<Vec<u8>>(&row, 0)?)?),
             None if !column::<bool>(&transaction.query_one(&statements.current, &[]).await?, 0)? => {
-                Err(migration::overtaken().into())
+                Err(StoreError::Overtaken.into())
             }
             // Swept between the two statements.
             None => Err(Failure::Collision),
@@ -195,6 +195,11 @@ pub(super) async fn sweep(
     statements: &Statements,
 ) -> Result<u32, Failure> {
     let transaction = begin(client).await?;
+    // Rows that were put back since are not this process's to delete, however long ago they expired.
+    let current = transaction.prepare_cached(&statements.current).await?;
+    if !column::<bool>(&transaction.query_one(&current, &[]).await?, 0)? {
+        return Err(StoreError::Overtaken.into());
+    }
     let forget = transaction.prepare_cached(&statements.forget).await?;
     let mut left = i64::from(limit);
     for kind in statements.kinds() {

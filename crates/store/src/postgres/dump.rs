@@ -5,7 +5,7 @@ use super::commit;
 use super::schema::{self, Opened};
 use super::statements::Statements;
 use crate::catalogue::check_name;
-use crate::dump::{Dumped, Imposed, Incoming, Item, Progress, Reader, Writer, header};
+use crate::dump::{Dumped, Incoming, Item, Progress, Reader, Terms, Writer, header};
 use crate::{Catalogue, RawRow, StoreError, Version};
 use deadpool_postgres::{Object, Transaction};
 use hufu_kernel::{Key, Timestamp};
@@ -89,12 +89,12 @@ pub(super) async fn import(
     catalogue: &Catalogue,
     input: &mut (dyn BufRead + Send),
     progress: Progress<'_>,
-    imposed: &[Imposed],
+    terms: Terms<'_>,
 ) -> Result<Dumped, StoreError> {
     let Opened { statements, .. } = schema::open(client, schema, catalogue).await?;
     let transaction = client.build_transaction().start().await?;
     transaction.batch_execute(&format!("SET LOCAL search_path TO \"{schema}\"")).await?;
-    // A process that has the store open, on whatever machine, writes nothing more to it.
+    // A process that has the store open, on whatever machine, reads and writes nothing more in it.
     schema::shut_out(&transaction).await?;
     for kind in catalogue.kinds.values() {
         let sides = kind.indexes.iter().map(|index| format!("{}__{}", kind.name, index.name));
@@ -104,7 +104,7 @@ pub(super) async fn import(
     }
     transaction.batch_execute(&format!("DELETE FROM \"{schema}\".store__commit")).await?;
     let remember = format!("INSERT INTO \"{schema}\".store__commit (id, fingerprint, expires_at) VALUES ($1, $2, $3)");
-    let mut reader = Reader::new(input, progress, catalogue, imposed)?;
+    let mut reader = Reader::new(input, progress, catalogue, terms)?;
     while let Some(item) = reader.next()? {
         match item {
             Item::Row(incoming) => row(&transaction, &incoming, &statements).await?,

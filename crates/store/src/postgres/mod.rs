@@ -19,8 +19,8 @@ mod statements;
 use crate::health::Health;
 use crate::prepared::Prepared;
 use crate::{
-    Catalogue, Committed, Dumped, Engine, IdempotencyKey, Identity, Imposed, Progress, RawBatch, RawPage, RawRow, Scan,
-    StoreError, Version,
+    Catalogue, Committed, Dumped, Engine, IdempotencyKey, Identity, Progress, RawBatch, RawPage, RawRow, Scan,
+    StoreError, Terms, Version,
 };
 use async_trait::async_trait;
 use deadpool_postgres::{Object, PoolError};
@@ -123,8 +123,8 @@ impl Postgres {
         dump::holds_rows(&mut client, &schema, catalogue).await
     }
 
-    /// Puts rows that an engine exported in place of all that are there, with `imposed` in place of what these have there. A process
-    /// that has the store open can write nothing to it afterwards.
+    /// Puts rows that an engine exported in place of all that are there, on these terms. A process
+    /// that has the store open, on whatever machine, reads and writes nothing in it afterwards.
     ///
     /// # Errors
     /// As [`Postgres::export`]; [`StoreError::Corrupt`] if the rows are not all there, or not as they were written. What was there
@@ -135,7 +135,7 @@ impl Postgres {
         tls: T,
         input: &mut (dyn std::io::BufRead + Send),
         progress: Progress<'_>,
-        imposed: &[Imposed],
+        terms: Terms<'_>,
     ) -> Result<Dumped, StoreError>
     where
         T: MakeTlsConnect<Socket> + Clone + Sync + Send + 'static,
@@ -145,11 +145,11 @@ impl Postgres {
     {
         let schema = options.schema.clone();
         let mut client = Hosts::new(options.config, options.connections, tls)?.leader().await?;
-        dump::import(&mut client, &schema, catalogue, input, progress, imposed).await
+        dump::import(&mut client, &schema, catalogue, input, progress, terms).await
     }
 
     /// Removes what the catalogue no longer declares: tables of dropped indexes, kinds that are gone. Returns the tables'
-    /// names. A process that has the store open can write nothing to it afterwards.
+    /// names. A process that has the store open reads and writes nothing in it afterwards.
     ///
     /// # Errors
     /// As [`Postgres::open`].
@@ -236,8 +236,10 @@ impl Postgres {
     async fn get_at(&self, host: Host, sql: &str, key: &Key) -> Result<Option<RawRow>, StoreError> {
         let read = async |client: &Object| {
             let query = client.prepare_cached(sql).await?;
-            let found = client.query_opt(&query, &[&key.partition, &key.id]).await?;
-            found.map(|row| raw_row(&row, key.clone(), 0)).transpose()
+            let row = client.query_one(&query, &[&key.partition, &key.id]).await?;
+            self.statements.check_generation(column(&row, 0)?)?;
+            let is_there = column::<Option<i64>>(&row, 1)?.is_some();
+            is_there.then(|| raw_row(&row, key.clone(), 1)).transpose()
         };
         self.hosts.read(host, read).await
     }
@@ -248,6 +250,14 @@ impl Postgres {
             let query = client.prepare_cached(&sql).await?;
             let values: Vec<&(dyn ToSql + Sync)> = bytes.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
             let rows = client.query(&query, &values).await?;
+            match rows.first() {
+                Some(row) => self.statements.check_generation(column(row, 7)?)?,
+                // Asked afterwards: a page that is empty because the rows are others now is noticed.
+                None => {
+                    let now = client.prepare_cached(&self.statements.generation_now).await?;
+                    self.statements.check_generation(column(&client.query_one(&now, &[]).await?, 0)?)?;
+                }
+            }
             let entries = rows.iter().map(|row| {
                 let key = Key { partition: column(row, 1)?, id: column(row, 2)? };
                 Ok((column(row, 0)?, raw_row(row, key, 3)?))
@@ -266,24 +276,31 @@ impl Engine for Postgres {
 
     async fn get(&self, kind: &'static str, key: &Key) -> Result<Option<RawRow>, StoreError> {
         let sql = &self.statements.kind(kind)?.get;
+        self.health.sound()?;
         let (first, second) = self.hosts.order();
-        match (self.get_at(first, sql, key).await, second) {
+        let answer = match (self.get_at(first, sql, key).await, second) {
             (Err(StoreError::Unavailable { .. }), Some(second)) => self.get_at(second, sql, key).await,
             (answer, _) => answer,
-        }
+        };
+        self.health.note_read(&answer);
+        answer
     }
 
     async fn scan(&self, scan: &Scan) -> Result<RawPage, StoreError> {
         self.catalogue.kind(scan.kind)?.index(scan.index)?;
+        self.health.sound()?;
         let (first, second) = self.hosts.order();
-        match (self.scan_at(first, scan).await, second) {
+        let answer = match (self.scan_at(first, scan).await, second) {
             (Err(StoreError::Unavailable { .. }), Some(second)) => self.scan_at(second, scan).await,
             (answer, _) => answer,
-        }
+        };
+        self.health.note_read(&answer);
+        answer
     }
 
     async fn commit(&self, batch: RawBatch, key: IdempotencyKey) -> Result<Committed, StoreError> {
         let batch = Prepared::new(batch, &key, &self.catalogue)?;
+        self.health.sound()?;
         let mut client = self.leader().await?;
         // A commit that was on its way when the time was over may stand: its idempotency key tells when it is asked again.
         let answer = tokio::time::timeout(failover::WRITE_WITHIN, self.commit_at(&mut client, &batch)).await;
@@ -293,6 +310,7 @@ impl Engine for Postgres {
     }
 
     async fn sweep(&self, expired_before: Timestamp, limit: u32) -> Result<u32, StoreError> {
+        self.health.sound()?;
         let mut client = self.leader().await?;
         let answer = self.sweep_at(&mut client, expired_before, limit).await;
         self.written(answer, client)

@@ -200,7 +200,7 @@ async fn head(transaction: &Transaction<'_>, catalogue: &Catalogue) -> Result<()
     Ok(catalogue.identity.check_header(value)?)
 }
 
-/// From here on nobody who has the store open writes to it.
+/// From here on nobody who has the store open reads or writes in it.
 pub(super) async fn shut_out(transaction: &Transaction<'_>) -> Result<(), StoreError> {
     match next_generation(transaction).await {
         Ok(()) => Ok(()),

@@ -59,7 +59,7 @@ async fn step(client: &mut Object, rows: &mut Unsettled, statements: &Statements
     let transaction = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await?;
     let kind = statements.kind(rows.kind.name)?;
     if !transaction.query_one(&statements.current, &[]).await?.try_get::<_, bool>(0)? {
-        return Err(crate::migration::overtaken().into());
+        return Err(StoreError::Overtaken.into());
     }
     let limit = i64::from(limit);
     let found = match &rows.after {

@@ -7,11 +7,16 @@ use std::collections::BTreeMap;
 /// All kinds of one office's schema.
 pub(super) struct Statements {
     schema: String,
+    /// How often the schema had changed when the store was opened.
+    generation: String,
     kinds: BTreeMap<&'static str, KindStatements>,
     pub remember: String,
     pub remembered: String,
-    /// Whether the schema is as it was when the store was opened.
+    /// Whether the store is as it was when it was opened, and stays so until the transaction ends: whoever changes it waits for all
+    /// that have looked at `store__commit`, as this does.
     pub current: String,
+    /// The generation that the store has now.
+    pub generation_now: String,
     /// No row of a kind has an older form.
     pub settled: String,
     pub forget: String,
@@ -63,15 +68,18 @@ impl Statements {
         let current = format!(
             "EXISTS (SELECT 1 FROM \"{schema}\".store__meta WHERE name = '{GENERATION}' AND value = '{generation}')"
         );
+        let now = format!("SELECT value FROM \"{schema}\".store__meta WHERE name = '{GENERATION}'");
         let kinds = catalogue.kinds.values();
         Self {
             schema: schema.to_owned(),
+            generation: generation.to_owned(),
             kinds: kinds.map(|kind| (kind.name, KindStatements::of(schema, kind, &retired(kind.name)))).collect(),
             remember: format!(
                 "INSERT INTO {commits} (id, fingerprint, expires_at) \
                  SELECT $1::bytea, $2::bytea, $3::bigint WHERE {current} ON CONFLICT DO NOTHING"
             ),
-            current: format!("SELECT {current}"),
+            current: format!("SELECT {current}, EXISTS (SELECT 1 FROM {commits})"),
+            generation_now: now,
             probe: format!("UPDATE \"{schema}\".store__meta SET value = value WHERE name = '{GENERATION}'"),
             settled: format!("UPDATE \"{schema}\".store__kind SET settled = $1 WHERE name = $2"),
             remembered: format!("SELECT fingerprint FROM {commits} WHERE id = $1"),
@@ -97,7 +105,23 @@ impl Statements {
             "\"{schema}\".\"{kind}__{index}\" AS i JOIN \"{schema}\".\"{kind}\" AS r \
              ON r.\"partition\" = i.\"partition\" AND r.id = i.id"
         );
-        scan_sql::page(scan, &from, '$')
+        scan_sql::page(scan, &from, &format!(", ({})", self.generation_now), '$')
+    }
+
+    /// Whether what was read is of the store that was opened.
+    ///
+    /// # Errors
+    /// [`StoreError::Overtaken`]; [`StoreError::Unavailable`] for a standby that has not heard yet of what was there at the opening.
+    pub fn check_generation(&self, found: &str) -> Result<(), StoreError> {
+        if found == self.generation {
+            return Ok(());
+        }
+        match (found.parse::<u64>(), self.generation.parse::<u64>()) {
+            (Ok(found), Ok(opened)) if found < opened => {
+                Err(StoreError::unavailable("the server that answered is behind the one that takes writes"))
+            }
+            _ => Err(StoreError::Overtaken),
+        }
     }
 }
 
@@ -110,7 +134,11 @@ impl KindStatements {
         let order = "ORDER BY \"partition\", id LIMIT $1 FOR UPDATE";
         let declared = kind.indexes.iter().map(|index| index.name);
         Self {
-            get: format!("SELECT version, expires_at, form, body FROM {table} {AT}"),
+            // One row at all times: that there is none is said of a store that is the one that was opened, too.
+            get: format!(
+                "SELECT g.value, r.version, r.expires_at, r.form, r.body FROM \"{schema}\".store__meta AS g \
+                 LEFT JOIN {table} AS r ON r.\"partition\" = $1 AND r.id = $2 WHERE g.name = '{GENERATION}'"
+            ),
             lock: format!("SELECT version, index_values FROM {table} {AT} FOR UPDATE"),
             share: format!("SELECT version, index_values FROM {table} {AT} FOR SHARE"),
             insert: format!(

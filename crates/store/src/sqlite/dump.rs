@@ -3,7 +3,7 @@
 use super::statements::{BUCKET, Statements, home};
 use super::{SqliteOptions, is_duplicate, prepare_connection, schema, writer};
 use crate::catalogue::check_name;
-use crate::dump::{Dumped, Imposed, Incoming, Item, Progress, Reader, Writer, header};
+use crate::dump::{Dumped, Incoming, Item, Progress, Reader, Terms, Writer, header};
 use crate::{Catalogue, RawRow, StoreError, Version};
 use hufu_kernel::{Key, Timestamp};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
@@ -70,14 +70,14 @@ pub(super) fn import(
     catalogue: &Catalogue,
     input: &mut dyn BufRead,
     progress: Progress<'_>,
-    imposed: &[Imposed],
+    terms: Terms<'_>,
 ) -> Result<Dumped, StoreError> {
     if path.exists() {
         return Err(StoreError::misuse(format!("{} is there already", path.display())));
     }
     let schema::Opened { mut connection, statements, .. } = schema::open(path, catalogue, SqliteOptions::default())?;
     let transaction = connection.transaction()?;
-    let mut reader = Reader::new(input, progress, catalogue, imposed)?;
+    let mut reader = Reader::new(input, progress, catalogue, terms)?;
     while let Some(item) = reader.next()? {
         match item {
             Item::Row(incoming) => row(&transaction, &incoming, &statements)?,

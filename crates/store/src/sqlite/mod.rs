@@ -19,8 +19,8 @@ mod writer;
 use crate::health::Health;
 use crate::prepared::Prepared;
 use crate::{
-    Catalogue, Committed, Dumped, Engine, IdempotencyKey, Identity, Imposed, Progress, RawBatch, RawPage, RawRow, Scan,
-    StoreError,
+    Catalogue, Committed, Dumped, Engine, IdempotencyKey, Identity, Progress, RawBatch, RawPage, RawRow, Scan,
+    StoreError, Terms,
 };
 use async_trait::async_trait;
 use hufu_kernel::{Key, Timestamp};
@@ -117,7 +117,7 @@ impl Sqlite {
         dump::export(path, catalogue, out, progress)
     }
 
-    /// Makes a new store at `path` of rows that an engine exported, with `imposed` in place of what these have there. Blocks.
+    /// Makes a new store at `path` of rows that an engine exported, on these terms. Blocks.
     ///
     /// # Errors
     /// As [`Sqlite::export`]; [`StoreError::Corrupt`] if the rows are not all there, or not as they were written. What stands at
@@ -127,9 +127,9 @@ impl Sqlite {
         catalogue: &Catalogue,
         input: &mut dyn std::io::BufRead,
         progress: Progress<'_>,
-        imposed: &[Imposed],
+        terms: Terms<'_>,
     ) -> Result<Dumped, StoreError> {
-        dump::import(path, catalogue, input, progress, imposed)
+        dump::import(path, catalogue, input, progress, terms)
     }
 
     /// Removes what the catalogue no longer declares: tables of dropped indexes, kinds that are gone. Returns the tables'

@@ -124,6 +124,7 @@ pub(super) fn scan(scan: &Scan) -> (String, Vec<Vec<u8>>) {
     scan_sql::page(
         scan,
         &format!("\"{0}__{1}\" AS i JOIN \"{0}\" AS r ON r.place = i.place", scan.kind, scan.index),
+        "",
         '?',
     )
 }

@@ -5,7 +5,7 @@ use super::statements::{BUCKET, IndexStatements, KindStatements, Statements, hom
 use super::{gone, is_duplicate, schema};
 use crate::health::Health;
 use crate::prepared::Prepared;
-use crate::{Change, Committed, Expect, RawOp, StoreError, Version, migration, values};
+use crate::{Change, Committed, Expect, RawOp, StoreError, Version, values};
 use hufu_kernel::{Key, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeSet;
@@ -152,7 +152,7 @@ fn commit(desk: &Desk) -> Result<(), StoreError> {
 fn begin(desk: &Desk) -> Result<(), StoreError> {
     desk.health.sound()?;
     desk.connection.execute_batch("BEGIN IMMEDIATE")?;
-    if schema::generation(&desk.connection)? == desk.generation { Ok(()) } else { Err(migration::overtaken()) }
+    if schema::generation(&desk.connection)? == desk.generation { Ok(()) } else { Err(StoreError::Overtaken) }
 }
 
 /// Runs one job inside the transaction, unless the transaction has failed already.

@@ -6,7 +6,7 @@ use crate::postgres::OnServer;
 use crate::rows::*;
 use crate::sqlite::InFile;
 use hufu_kernel::Record as _;
-use hufu_store::{Dumped, Expect, Imposed, Root, Select, StoreError};
+use hufu_store::{Dumped, Expect, Imposed, Root, Select, StoreError, Terms};
 
 async fn filled(place: &impl Place) -> Vec<u8> {
     let store = place.open(&schema()).await.unwrap();
@@ -45,7 +45,7 @@ async fn imposes(from: &impl Place, to: &impl Place) {
     let old = Account { amount: -7, names: vec!["n3".into()], ..account("3") };
     let new = Account { names: vec!["of nobody before".into()], ..account("31") };
     let imposed = [Imposed::of(&old).unwrap(), Imposed::of(&new).unwrap()];
-    to.import_with(&schema(), &lines, &imposed).await.unwrap();
+    to.import_with(&schema(), &lines, Terms { imposed: &imposed, digest: None }).await.unwrap();
     let store = to.open(&schema()).await.unwrap();
     assert_eq!(load(&store, "3").await, Some(old.clone()));
     assert_eq!(store.find::<Account>("name", b"of nobody before").await.unwrap().unwrap().record, new);
@@ -60,8 +60,36 @@ async fn imposed_rows_are_there_whatever_the_lines_say() {
     imposes(&InFile::new(), &InFile::new()).await;
 }
 
+/// Another whole dump of the same office, and the one whose digest was noted.
+async fn only_what_was_noted(to: &impl Place) {
+    let from = InFile::new();
+    let (forged, noted) = (filled(&InFile::new()).await, filled(&from).await);
+    let digest = hufu_store::digest(&mut noted.as_slice()).unwrap();
+    let terms = Terms { digest: Some(&digest), ..Terms::default() };
+    let refused = to.import_with(&schema(), &forged, terms).await.unwrap_err();
+    assert!(refused.to_string().contains("not the rows of the digest"), "{refused}");
+    assert_eq!(to.import_with(&schema(), &noted, terms).await.unwrap().digest, digest, "the control");
+}
+
+#[tokio::test]
+async fn only_the_rows_whose_digest_was_noted_are_put_back() {
+    only_what_was_noted(&InFile::new()).await;
+}
+
 mod postgres {
     use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn only_the_rows_whose_digest_was_noted_are_put_back_and_others_change_nothing() {
+        let place = OnServer::new().await;
+        add(&place.node().await, &account("of before")).await;
+        let forged = filled(&InFile::new()).await;
+        let terms = Terms { digest: Some("another"), ..Terms::default() };
+        place.import_with(&schema(), &forged, terms).await.unwrap_err();
+        assert!(load(&place.node().await, "of before").await.is_some());
+        only_what_was_noted(&place).await;
+        assert_eq!(load(&place.node().await, "of before").await, None, "the control");
+    }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn imposed_rows_are_there_whatever_the_lines_say() {
@@ -69,15 +97,31 @@ mod postgres {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn who_has_the_store_open_writes_nothing_more_to_what_was_put_back() {
+    async fn who_has_the_store_open_neither_reads_nor_writes_in_what_was_put_back() {
         let place = OnServer::new().await;
         let lines = filled(&InFile::new()).await;
-        let open = place.node().await;
-        add(&open, &account("of before")).await;
+        let [reads, finds, misses, sweeps, writes] = [(); 5].map(|()| place.node());
+        let open = [reads.await, finds.await, misses.await, sweeps.await, writes.await];
+        let [reads, finds, misses, sweeps, writes] = &open;
+        add(writes, &account("of before")).await;
+        // The controls: until then each may.
+        assert!(load(reads, "of before").await.is_some());
+        assert_eq!(finds.find::<Account>("name", b"n3").await.unwrap(), None);
+        assert_eq!(sweeps.sweep(NOW + 1_000, 100).await.unwrap(), 0);
         place.import(&schema(), &lines).await.unwrap();
-        let refused = commit(&open, |batch| batch.put(&account("late"), Expect::Absent)).await.unwrap_err();
-        assert!(refused.to_string().contains("restarted"), "{refused}");
+        // Rows that are there now, rows that are not, one at a time and by an index, and rows that have expired since.
+        assert_eq!(reads.get::<Account>(&key("p", "3")).await.unwrap_err(), StoreError::Overtaken);
+        assert_eq!(finds.find::<Account>("name", b"n3").await.unwrap_err(), StoreError::Overtaken);
+        assert_eq!(misses.find::<Account>("name", b"nobody's").await.unwrap_err(), StoreError::Overtaken);
+        assert_eq!(sweeps.sweep(NOW + 1_000, 100).await.unwrap_err(), StoreError::Overtaken);
+        let refused = commit(writes, |batch| batch.put(&account("late"), Expect::Absent)).await.unwrap_err();
+        assert_eq!(refused, StoreError::Overtaken);
+        for store in &open {
+            assert_eq!(store.ailing(), Some(StoreError::Overtaken), "operators are told");
+            assert_eq!(store.get::<Account>(&key("p", "of before")).await.unwrap_err(), StoreError::Overtaken);
+        }
         let store = place.node().await;
+        assert_eq!(store.scan_up_to::<Account>("group_by", Select::all(), 100).await.unwrap().len(), 30);
         assert_eq!(load(&store, "of before").await, None);
         add(&store, &account("late")).await;
     }

@@ -4,7 +4,7 @@ use crate::contract;
 use crate::rows::Place;
 use async_trait::async_trait;
 use hufu_kernel::Office;
-use hufu_store::{Dumped, Engine, Imposed, Memory, Schema, Store, StoreError};
+use hufu_store::{Dumped, Engine, Memory, Schema, Store, StoreError, Terms};
 use std::sync::{Arc, Mutex};
 
 #[derive(Default)]
@@ -27,7 +27,7 @@ impl Place for InMemory {
         Ok(Dumped::default())
     }
 
-    async fn import_with<O: Office>(&self, _: &Schema<O>, _: &[u8], _: &[Imposed]) -> Result<Dumped, StoreError> {
+    async fn import_with<O: Office>(&self, _: &Schema<O>, _: &[u8], _: Terms<'_>) -> Result<Dumped, StoreError> {
         Ok(Dumped::default())
     }
 }

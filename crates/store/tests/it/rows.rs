@@ -3,9 +3,7 @@
 use async_trait::async_trait;
 use hufu_kernel::offices::Node;
 use hufu_kernel::{Index, Key, Octets, Office, Record, Timestamp};
-use hufu_store::{
-    Batch, Committed, Dumped, Expect, IdempotencyKey, Imposed, Root, Schema, Store, StoreError, TrustRoot,
-};
+use hufu_store::{Batch, Committed, Dumped, Expect, IdempotencyKey, Root, Schema, Store, StoreError, Terms, TrustRoot};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -118,15 +116,15 @@ pub trait Place: Send + Sync {
 
     /// The reverse.
     async fn import<O: Office>(&self, schema: &Schema<O>, lines: &[u8]) -> Result<Dumped, StoreError> {
-        self.import_with(schema, lines, &[]).await
+        self.import_with(schema, lines, Terms::default()).await
     }
 
-    /// The reverse, with rows that are there whatever the lines say.
+    /// The reverse, on these terms.
     async fn import_with<O: Office>(
         &self,
         schema: &Schema<O>,
         lines: &[u8],
-        imposed: &[Imposed],
+        terms: Terms<'_>,
     ) -> Result<Dumped, StoreError>;
 
     async fn node(&self) -> Store<Node> {

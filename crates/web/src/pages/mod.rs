@@ -18,7 +18,7 @@ mod verify;
 mod tests;
 
 pub(crate) use assets::style;
-pub(crate) use at_front::FrontRefusal;
+pub(crate) use at_front::{FrontRefusal, FrontResponse, FrontSignedOut};
 pub use page::Page;
 pub use table::{FieldError, Row, Sentence, routes};
 

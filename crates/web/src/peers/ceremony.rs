@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 const MESSAGE: &str = "/office/v1/ceremony/message";
 const INBOX: &str = "/office/v1/ceremony/inbox";
-/// The longest answer of an inbox: everybody's words of all rounds.
+/// The longest answer of an inbox: the words of eleven parties in eight rounds, each as long as a mailbox takes.
 const MAX_INBOX: usize = 4 * 1024 * 1024;
 
 /// The letter box of an office.
@@ -75,7 +75,8 @@ pub fn ceremony() -> &'static [PeerRoute<Post>] {
                     if caller.name() != post.own {
                         return Err(Refusal::OfficeRefused);
                     }
-                    let arrived = post.mailbox.since(&asked.ceremony, asked.round);
+                    let parties: Vec<&str> = asked.parties.iter().map(String::as_str).collect();
+                    let arrived = post.mailbox.since(&asked.ceremony, asked.round, &parties);
                     Ok(Inboxed { arrived, roster: Some(post.roster) })
                 })
             },
@@ -129,7 +130,8 @@ impl PeerCourier {
     /// A sentence.
     pub async fn same_roster(&self, ceremony: &Octets<32>, roster: &Octets<32>) -> Result<(), String> {
         let Kept::Serving(peer) = &self.own else { return Ok(()) };
-        let asked = Inbox { ceremony: *ceremony, round: 1 };
+        // What others have said is of no interest here.
+        let asked = Inbox { ceremony: *ceremony, round: 1, parties: Vec::new() };
         match peer.call::<_, Inboxed>(INBOX, &asked).await {
             Ok(Inboxed { roster: Some(served), .. }) if served != *roster => Err(format!(
                 "the process that serves {} was started with another roster than the one that stands here now, and turns away whoever \
@@ -178,10 +180,13 @@ impl Courier for PeerCourier {
     }
 
     async fn collect(&self, ceremony: &Octets<32>, round: u8) -> Result<Vec<Arrived>, String> {
+        // What others say, who take no part, leaves the parties their room in the answer.
+        let parties: Vec<&str> = self.others.keys().copied().collect();
         match &self.own {
-            Kept::Here(mailbox) => Ok(mailbox.since(ceremony, round)),
+            Kept::Here(mailbox) => Ok(mailbox.since(ceremony, round, &parties)),
             Kept::Serving(peer) => {
-                let asked = Inbox { ceremony: *ceremony, round };
+                let parties = parties.iter().map(|party| (*party).to_owned()).collect();
+                let asked = Inbox { ceremony: *ceremony, round, parties };
                 let inboxed: Inboxed = peer.call(INBOX, &asked).await.map_err(|refusal| told(peer, refusal))?;
                 Ok(inboxed.arrived)
             }

@@ -13,6 +13,7 @@ mod look;
 mod node_peer;
 mod peer;
 mod ports;
+mod shares;
 mod table;
 
 pub use anchor::{Doors, PeerOffice};
@@ -22,6 +23,7 @@ pub use peer::{Peer, PeerConfig, Peers};
 pub use ports::{
     HttpNode, HttpPost, HttpRegistry, HttpTagger, HttpUniqueness, node, post, registry, tagger, uniqueness,
 };
+pub(crate) use shares::Shares;
 pub use table::{Callers, PeerRoute, router};
 
 /// Why an office cannot meet the others.

@@ -1,6 +1,6 @@
 //! Who may ask an office what: the tables of the ports, and the one path that every request between offices takes.
 
-use super::PeerOffice;
+use super::{PeerOffice, Shares};
 use crate::reply::{Edge, is_json, limited_body};
 use crate::routes::Answer;
 use axum::Router;
@@ -12,6 +12,10 @@ use std::sync::Arc;
 
 /// The longest request between offices.
 pub const MAX_REQUEST: usize = 256 * 1024;
+
+/// Questions of one office that one route answers at once; more of that office wait, and nobody else does. By route, so that who is
+/// asked while it asks in turn never waits for itself.
+const AT_ONCE: usize = 16;
 
 /// Who may call a route.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,18 +65,19 @@ impl<O: ?Sized> std::fmt::Debug for PeerRoute<O> {
     }
 }
 
-/// The routes of one port as a router. It answers only requests that carry a [`PeerOffice`] which the row admits.
+/// The routes of one port as a router. It answers only requests that carry a [`PeerOffice`] which the row admits, and a few of each
+/// office at once.
 pub fn router<O: Send + Sync + ?Sized + 'static>(
     edge: &Edge,
     office: &Arc<O>,
     routes: &'static [PeerRoute<O>],
 ) -> Router {
     routes.iter().fold(Router::new(), |router, route| {
-        let (edge, office) = (edge.clone(), Arc::clone(office));
+        let (edge, office, shares) = (edge.clone(), Arc::clone(office), Shares::of(AT_ONCE));
         let handle = move |request: Request<Body>| {
-            let (edge, office) = (edge.clone(), Arc::clone(&office));
+            let (edge, office, shares) = (edge.clone(), Arc::clone(&office), Arc::clone(&shares));
             async move {
-                match answer(&edge, office, route, request).await {
+                match answer(&edge, office, (route, &shares), request).await {
                     Ok(response) => response,
                     Err(refusal) => edge.refused(refusal),
                 }
@@ -85,7 +90,7 @@ pub fn router<O: Send + Sync + ?Sized + 'static>(
 async fn answer<O: ?Sized>(
     edge: &Edge,
     office: Arc<O>,
-    route: &PeerRoute<O>,
+    (route, shares): (&PeerRoute<O>, &Shares),
     mut request: Request<Body>,
 ) -> Result<axum::http::Response<Body>, Refusal> {
     let caller = request.extensions_mut().remove::<PeerOffice>();
@@ -99,6 +104,8 @@ async fn answer<O: ?Sized>(
     if !is_json(request.headers()) {
         return Err(Refusal::Malformed);
     }
+    // Before the body is read: neither memory nor the store is taken up by more.
+    let _place = shares.wait(&caller).await;
     let bytes = limited_body(request, MAX_REQUEST).await?;
     (route.handler)(office, caller, bytes).await
 }

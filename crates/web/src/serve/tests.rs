@@ -188,7 +188,8 @@ async fn over_http2(idle: Duration) -> (tokio::task::JoinHandle<()>, tokio::io::
     let (stopper, stop) = Stopper::new();
     let patience = Patience { idle, ..HASTY };
     let (open, _) = mpsc::channel(1);
-    let server = Server { http: Http::new(patience), speaks: Speaks::Plain, app: app(), patience, open };
+    let shares = Shares::of_connections(1);
+    let server = Server { http: Http::new(patience), speaks: Speaks::Plain, app: app(), patience, shares, open };
     (tokio::spawn(server.answer(far, true, None, stop)), near, stopper)
 }
 

@@ -53,7 +53,8 @@ pub enum Said {
 pub struct Open {
     /// X25519, for this ceremony alone: what is sealed to the office here is sealed to it, and nobody can open it afterwards.
     pub sealing: Octets<32>,
-    /// Hash of what must be the same at all from the start: the public names, and the trust root's public half if there is one.
+    /// Hash of what must be the same at all from the start: the public names, the operators, the whole plan, and the trust root's public
+    /// half if there is one.
     pub premises: Octets<32>,
     /// The generation of K_A in use.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -216,6 +217,8 @@ pub struct Inbox {
     pub ceremony: Octets<32>,
     /// From which round on.
     pub round: u8,
+    /// Of these offices alone: what others brought is left out.
+    pub parties: Vec<String>,
 }
 
 /// What has come for an office in a ceremony.

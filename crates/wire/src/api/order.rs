@@ -1,6 +1,6 @@
 //! Orders: what two operators have to sign before an office takes part in a ceremony over keys (flows 2; docs/decisions/0016).
 
-use super::roster::OFFICES;
+use super::roster::{OFFICES, fingerprint};
 use super::trust::verify_ed25519;
 use crate::jose::strict_json;
 use hufu_kernel::{Octets, Root, Timestamp, framed};
@@ -22,6 +22,10 @@ pub enum Kind {
     Repair,
     /// The keys of before a rotation are destroyed.
     Retire,
+    /// One node's rows count, where nodes that come from backups cannot settle by comparing.
+    Settle,
+    /// A ceremony is given up wherever it stands: what is pending of it is destroyed.
+    Abandon,
 }
 
 impl Kind {
@@ -34,13 +38,20 @@ impl Kind {
             Self::Replace => "replace",
             Self::Repair => "repair",
             Self::Retire => "retire",
+            Self::Settle => "settle",
+            Self::Abandon => "abandon",
         }
     }
 
     /// Whether it concerns one office by name.
     #[must_use]
     pub fn has_subject(self) -> bool {
-        matches!(self, Self::Replace | Self::Repair)
+        matches!(self, Self::Replace | Self::Repair | Self::Settle)
+    }
+
+    /// Whether it may concern this office.
+    fn may_name(self, office: &str) -> bool {
+        OFFICES.contains(&office) && (self != Self::Settle || office.starts_with("node-"))
     }
 }
 
@@ -59,6 +70,9 @@ pub enum OrderError {
     /// A rotation without the time from which it counts, or such a time in another order.
     #[error("an order to rotate has a time from which the new keys count, and no other order has one")]
     Effective,
+    /// An order to give something up that does not say what, or another one that does.
+    #[error("an order to abandon names the ceremony that is given up, and no other order names one")]
+    GivesUp,
     /// A rotation that would count before its nodes have the new keys in memory.
     #[error(
         "the new keys would count from {0} on; nodes are restarted before that, so it must be {min} minutes or more after the time \
@@ -95,6 +109,14 @@ pub struct Operator {
     pub key: Octets<32>,
 }
 
+impl Operator {
+    /// What people compare: ten groups of four hexadecimal digits over name and key.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        fingerprint(&Sha256::digest(framed(&[b"hufu-v1-operator", self.name.as_bytes(), self.key.as_slice()])).into())
+    }
+}
+
 /// What is ordered, of whom, until when.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -107,12 +129,15 @@ pub struct Order {
     pub root_id: Octets<16>,
     /// The hash of the roster that all parties must have pinned.
     pub roster: Octets<32>,
-    /// The office that is replaced or repaired.
+    /// The office that is replaced or repaired, or whose rows count.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub subject: Option<String>,
     /// From when rows move to the new keys of a rotation.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub effective: Option<Timestamp>,
+    /// The ceremony that is given up.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub gives_up: Option<Octets<32>>,
     /// Random: two orders alike are two ceremonies.
     pub nonce: Octets<16>,
     /// Nobody follows it afterwards.
@@ -123,14 +148,17 @@ impl Order {
     /// Whether it is an order at all.
     ///
     /// # Errors
-    /// [`OrderError::Subject`], [`OrderError::Effective`], [`OrderError::Soon`].
+    /// [`OrderError::Subject`], [`OrderError::Effective`], [`OrderError::GivesUp`], [`OrderError::Soon`].
     pub fn check(&self) -> Result<(), OrderError> {
-        let named = self.subject.as_deref().map(|office| OFFICES.contains(&office));
+        let named = self.subject.as_deref().map(|office| self.kind.may_name(office));
         if named != self.kind.has_subject().then_some(true) {
             return Err(OrderError::Subject(self.kind.name()));
         }
         if self.effective.is_some() != (self.kind == Kind::Rotate) {
             return Err(OrderError::Effective);
+        }
+        if self.gives_up.is_some() != (self.kind == Kind::Abandon) {
+            return Err(OrderError::GivesUp);
         }
         // Whoever signs a time that passes while nodes are without the new keys would stop every sign-in.
         match self.effective {
@@ -141,16 +169,19 @@ impl Order {
 
     fn framed(&self) -> Vec<u8> {
         let effective = self.effective.map(Timestamp::to_be_bytes);
-        framed(&[
+        let (nonce, not_after) = (self.nonce.as_slice(), self.not_after.to_be_bytes());
+        let mut parts: Vec<&[u8]> = vec![
             self.kind.name().as_bytes(),
             self.root.name().as_bytes(),
             self.root_id.as_slice(),
             self.roster.as_slice(),
             self.subject.as_deref().unwrap_or_default().as_bytes(),
             effective.as_ref().map_or(&[], <[u8; 8]>::as_slice),
-            self.nonce.as_slice(),
-            &self.not_after.to_be_bytes(),
-        ])
+            nonce,
+            &not_after,
+        ];
+        parts.extend(self.gives_up.as_ref().map(Octets::as_slice));
+        framed(&parts)
     }
 
     /// The ceremony's name: SHA-256 of `"hufu-v1-ceremony" ‖ order`, the order framed field by field as they stand above.
@@ -283,6 +314,7 @@ mod tests {
             roster: Octets([2; 32]),
             subject: None,
             effective: Some(NOW + 3600),
+            gives_up: None,
             nonce: Octets([3; 16]),
             not_after: NOW + 60,
         }
@@ -345,14 +377,24 @@ mod tests {
             (Order { effective: Some(NOW + 60 + RESTART - 1), ..order() }, OrderError::Soon(NOW + 60 + RESTART - 1)),
             (Order { not_after: Timestamp(i64::MAX), ..order() }, OrderError::Soon(NOW + 3600)),
             (Order { kind: Kind::Retire, ..order() }, OrderError::Effective),
+            (Order { kind: Kind::Abandon, effective: None, ..order() }, OrderError::GivesUp),
+            (Order { gives_up: Some(Octets([4; 32])), ..order() }, OrderError::GivesUp),
             (Order { kind: Kind::Repair, ..order() }, OrderError::Subject("repair")),
+            (Order { kind: Kind::Settle, ..order() }, OrderError::Subject("settle")),
             (Order { subject: Some("node-1".into()), ..order() }, OrderError::Subject("rotate")),
         ] {
             assert_eq!(followed(&signers.sign(&order, &[0, 1]), &signers.operators(), NOW), Err(refused));
         }
         assert_eq!(Order { effective: Some(NOW + 60 + RESTART), ..order() }.check(), Ok(()));
+        let given_up = |of| Order { kind: Kind::Abandon, effective: None, gives_up: Some(Octets([of; 32])), ..order() };
+        assert_eq!(given_up(4).check(), Ok(()));
+        assert_ne!(given_up(4).signing_bytes("north"), given_up(5).signing_bytes("north"));
         let nobody = Order { kind: Kind::Repair, subject: Some("node-4".into()), effective: None, ..order() };
         assert_eq!(nobody.check(), Err(OrderError::Subject("repair")));
+        let settle =
+            |office: &str| Order { kind: Kind::Settle, subject: Some(office.into()), effective: None, ..order() };
+        assert_eq!(settle("node-3").check(), Ok(()));
+        assert_eq!(settle("uniqueness").check(), Err(OrderError::Subject("settle")));
     }
 
     proptest! {

@@ -75,10 +75,54 @@ pub struct PlatformCertificate {
     /// `basic` only: SHA-256 of the client secret.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub client_secret_sha256: Option<Octets<32>>,
+    /// What it registered beyond that.
+    #[serde(skip_serializing_if = "Registration::is_empty", default)]
+    pub registration: Registration,
     /// Issued.
     pub iat: Timestamp,
     /// Ends.
     pub exp: Timestamp,
+}
+
+/// What a platform registered beyond what every one has. Members are named and meant as in RFC 7591 and the specifications that extend
+/// it; what is absent is not used.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Registration {
+    /// Exact addresses a browser may be sent to after a sign-out (OpenID Connect RP-Initiated Logout 1.0 section 3.1).
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub post_logout_redirect_uris: Vec<String>,
+    /// A request is taken from a signed request object only (RFC 9101 section 10.5).
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub require_signed_request_object: bool,
+    /// The authorization response is a JWT of this algorithm, whatever `response_mode` says of its way (JARM section 3).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub authorization_signed_response_alg: Option<Alg>,
+    /// Introspection is answered with a JWT of this algorithm (RFC 9701 section 6).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub introspection_signed_response_alg: Option<Alg>,
+    /// Userinfo is answered with a JWT of this algorithm (OpenID Connect Dynamic Client Registration 1.0 section 2).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub userinfo_signed_response_alg: Option<Alg>,
+}
+
+impl Registration {
+    /// Whether nothing was registered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The algorithms of what the front signs for this platform.
+    pub fn response_algs(&self) -> impl Iterator<Item = Alg> {
+        [
+            self.authorization_signed_response_alg,
+            self.introspection_signed_response_alg,
+            self.userinfo_signed_response_alg,
+        ]
+        .into_iter()
+        .flatten()
+    }
 }
 
 impl PlatformCertificate {

@@ -233,6 +233,8 @@ impl Roster {
     }
 }
 
+/// What people compare of a hash: ten groups of four hexadecimal digits.
+///
 /// 160 bits: whoever wants another roster under the same words has to find it among 2^160, or 2^80 if both are theirs.
 #[must_use]
 pub fn fingerprint(hash: &[u8; 32]) -> String {

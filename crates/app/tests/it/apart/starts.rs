@@ -1,13 +1,19 @@
 //! What an office refuses before it serves anything, and that all go by one clock and stop together.
 
-use super::{Deployment, hufu, init, place};
+use super::{Deployment, hufu, init, place, program};
 use crate::linking::platform;
 use hufu_app::deployment::clock::FileClock;
 use hufu_app::deployment::plan::Plan;
+use hufu_app::deployment::users::FIRST;
 use hufu_kernel::Pair;
 use hufu_sandbox::robot::{Visit, wish};
-use std::path::Path;
+use std::io::{ErrorKind, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Starts an office that must refuse, and gives its words.
 fn refused(arguments: &[&str]) -> String {
@@ -131,9 +137,15 @@ fn what_the_front_would_refuse_is_not_admitted_and_the_reason_is_said() {
     assert!(refused(&admit).contains("another key than this registry has"));
 }
 
-/// What a process has in its environment.
-fn environment(process: i32) -> String {
-    String::from_utf8_lossy(&std::fs::read(format!("/proc/{process}/environ")).unwrap()).replace('\0', "\n")
+/// What a process has in its environment. Only root may look, and who else does so is refused.
+fn environment(process: i32) -> Option<String> {
+    match std::fs::read(format!("/proc/{process}/environ")) {
+        Ok(bytes) => Some(String::from_utf8_lossy(&bytes).replace('\0', "\n")),
+        Err(error) => {
+            assert!(!rustix::process::geteuid().is_root() && error.kind() == ErrorKind::PermissionDenied, "{error}");
+            None
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,14 +160,145 @@ async fn no_office_has_anothers_secret_in_its_environment_or_the_terminals_signa
     let processes = deployment.processes();
     assert_eq!(processes.len(), 12);
     for (process, told) in processes {
-        let text = environment(process);
-        assert!(!text.contains("correct horse") && !text.contains("battery staple"), "{told}: {text}");
-        // The controls: what is meant for all is there, and the supervisor has what its offices have not.
-        assert!(text.contains("HUFU_FOR_ALL=yes"), "{told}: {text}");
+        if let Some(text) = environment(process) {
+            assert!(!text.contains("correct horse") && !text.contains("battery staple"), "{told}: {text}");
+            // The controls: what is meant for all is there, and the supervisor has what its offices have not.
+            assert!(text.contains("HUFU_FOR_ALL=yes"), "{told}: {text}");
+        }
         let process = rustix::process::Pid::from_raw(process).unwrap();
         assert_ne!(rustix::process::getpgid(Some(process)).unwrap(), group, "{told}");
     }
-    assert!(environment(up.as_raw_nonzero().get()).contains("correct horse"));
+    let own = environment(up.as_raw_nonzero().get());
+    assert!(own.is_none_or(|text| text.contains("correct horse")));
     // They end with it all the same.
     drop(deployment.keep_place());
+}
+
+/// A pipe at `path` into which nobody writes.
+fn pipe(path: &Path) {
+    let _ = std::fs::remove_file(path);
+    assert!(Command::new("mkfifo").args(["-m", "666"]).arg(path).status().unwrap().success());
+}
+
+/// A process of a user who is not root.
+fn as_somebody(mut command: Command) -> Child {
+    if rustix::process::geteuid().is_root() {
+        command.uid(FIRST).gid(FIRST);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Whether the system keeps the process's memory from its own user, and what it says of core dumps.
+fn kept(process: i32) -> (bool, String) {
+    let user = |file: &str| std::fs::metadata(format!("/proc/{process}/{file}")).unwrap().uid();
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let own = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap().split_whitespace().next().unwrap();
+    assert_ne!(own, "0", "of root's everything is root's");
+    let limits = std::fs::read_to_string(format!("/proc/{process}/limits")).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    (user("mem") == 0, core.split_whitespace().skip(4).collect::<Vec<_>>().join(" "))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_image_of_the_memory_of_a_process_with_keys_is_written_and_its_own_user_cannot_look() {
+    let users: &[&str] = if rustix::process::geteuid().is_root() { &["--users"] } else { &[] };
+    let deployment = Deployment::start(users).await;
+    for office in ["node-1", "tagger-2", "registrar"] {
+        let process = deployment.process(office).unwrap().as_raw_nonzero().get();
+        assert_eq!(kept(process), (true, "0 0 bytes".to_owned()), "{office}");
+    }
+    // A ceremony that waits: any command does so before it reads anything.
+    let place = place();
+    let config = place.path().join("office.toml");
+    pipe(&config);
+    let mut ceremony = Command::new(program(place.path()));
+    ceremony.args(["keys", "ceremony", "--order"]).arg(&config).arg("--config").arg(&config);
+    let mut ceremony = as_somebody(ceremony);
+    let process = i32::try_from(ceremony.id()).unwrap();
+    for _ in 0..500 {
+        if kept(process).0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(kept(process), (true, "0 0 bytes".to_owned()));
+    ceremony.kill().unwrap();
+    ceremony.wait().unwrap();
+    // The control: of another program of the same user its user has the memory.
+    let mut sleep = Command::new("sleep");
+    sleep.arg("60");
+    let mut sleep = as_somebody(sleep);
+    assert!(!kept(i32::try_from(sleep.id()).unwrap()).0);
+    sleep.kill().unwrap();
+    sleep.wait().unwrap();
+    deployment.stop().await;
+}
+
+/// What `hufu sandbox up` says when it refuses, which it must do by itself.
+fn refused_up(folder: &Path) -> String {
+    let mut up = Command::new(env!("CARGO_BIN_EXE_hufu"));
+    up.args(["sandbox", "up"]).arg(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut up = up.spawn().unwrap();
+    for _ in 0..400 {
+        if let Some(status) = up.try_wait().unwrap() {
+            assert!(!status.success());
+            let mut told = String::new();
+            up.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+            return told;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    up.kill().unwrap();
+    up.wait().unwrap();
+    panic!("it neither refuses nor ends");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_started_if_an_office_asks_for_anothers_address_a_port_of_roots_or_waiting() {
+    let place = place();
+    let folder = init(place.path());
+    let config = |office: &str| -> PathBuf { folder.join(office).join("office.toml") };
+    let listens = |office: &str, table: &str| {
+        let text: toml::Table = std::fs::read_to_string(config(office)).unwrap().parse().unwrap();
+        text[table]["listen"].as_str().unwrap().to_owned()
+    };
+    let store = folder.join("node-1").join(hufu_app::root::STORE);
+    let refused = |office: &str, change: &dyn Fn(&str) -> String, told: &[&str]| {
+        let good = std::fs::read_to_string(config(office)).unwrap();
+        let changed = change(&good);
+        assert_ne!(changed, good);
+        std::fs::write(config(office), changed).unwrap();
+        let words = refused_up(&folder);
+        assert!(told.iter().all(|told| words.contains(told)), "{words}");
+        std::fs::write(config(office), good).unwrap();
+        assert!(!store.exists(), "a node was started");
+    };
+    let of_node = listens("node-2", "public");
+    let of_registrar = [listens("registrar", "internal"), listens("registrar", "public")];
+    let of_post = listens("post", "internal");
+    refused("registrar", &|text: &str| text.replace(&of_registrar[1], &of_node), &["node-2", "registrar", "already"]);
+    refused(
+        "registrar",
+        &|text: &str| text.replace(&of_registrar[0], &of_node),
+        &["registrar/office.toml", "the plan has"],
+    );
+    refused("post", &|text: &str| text.replace(&of_post, "127.0.0.1:443"), &["post/office.toml", "below 1024"]);
+    let other = std::fs::read_to_string(config("node-1")).unwrap();
+    refused("post", &|_: &str| other.clone(), &["post/office.toml", "the configuration of node-1, not of post"]);
+    // What waits for ever, and what is not the office's own.
+    let good = std::fs::read(config("post")).unwrap();
+    pipe(&config("post"));
+    let words = refused_up(&folder);
+    assert!(words.contains("post/office.toml") && words.contains("no plain file"), "{words}");
+    std::fs::remove_file(config("post")).unwrap();
+    std::os::unix::fs::symlink(config("node-1"), config("post")).unwrap();
+    let words = refused_up(&folder);
+    assert!(words.contains("post/office.toml"), "{words}");
+    // The control: as it was, everything starts, and a node makes its store.
+    std::fs::remove_file(config("post")).unwrap();
+    std::fs::write(config("post"), good).unwrap();
+    let deployment = Deployment::start_in(place, folder.clone(), &[]).await;
+    assert_eq!(deployment.processes().len(), 12);
+    assert!(store.exists());
+    deployment.stop().await;
 }

@@ -215,7 +215,7 @@ fn no_configuration_of_an_office_leads_root_elsewhere_or_to_anothers_socket() {
     let theirs = listen(&std::fs::read_to_string(folder.join("front/office.toml")).unwrap());
     std::fs::write(&config, text.replace(&listen(&text), &theirs)).unwrap();
     let (well, told) = up();
-    assert!(!well && told.contains("both listen at"), "{told}");
+    assert!(!well && told.contains(" already; nothing was started"), "{told}");
     // The control.
     std::fs::write(&config, text).unwrap();
     let (well, told) = up();

@@ -45,7 +45,8 @@ fn a_production_root_is_founded_by_two_operators_and_serves() {
     planned.identified();
     let order = planned.order(&["found"], 2);
     assert!(done(&["keys", "order", "show", &order]).contains("signed by    operator-1, operator-2"));
-    planned.ceremony(&["--order", &order]);
+    let told = planned.ceremony(&["--order", &order]);
+    assert_eq!(told.matches("signed this").count(), 2, "{told}");
     // Services of the world outside, which nobody asks in this test.
     for (office, tables) in [("registrar", &["register", "face"][..]), ("post", &["messages"])] {
         let config = planned.config(office);
@@ -81,9 +82,11 @@ fn a_production_root_is_founded_by_two_operators_and_serves() {
 fn an_operators_key_is_private_and_its_public_half_goes_into_a_plan() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().to_str().unwrap();
-    let mut plan = String::new();
+    let (mut plan, mut read_out) = (String::new(), Vec::new());
     for (name, offices) in [("north", &OFFICES[..5]), ("south", &OFFICES[5..])] {
-        done(&["operator", "new", name, "--dir", folder]);
+        let told = done(&["operator", "new", name, "--dir", folder]);
+        let fingerprint = told.lines().find_map(|line| line.strip_prefix("to be read out when plans are compared: "));
+        read_out.push(format!("{}   {name}", fingerprint.unwrap()));
         let key = place.path().join(format!("{name}.key.json"));
         assert_eq!(hufu_app::files::mode(&key).unwrap(), 0o600);
         let entry = std::fs::read_to_string(place.path().join(format!("{name}.operator.toml"))).unwrap();
@@ -96,6 +99,12 @@ fn an_operators_key_is_private_and_its_public_half_goes_into_a_plan() {
     std::fs::write(&operators, plan).unwrap();
     let root = place.path().join("root");
     done(&["init", root.to_str().unwrap(), "--port", "0", "--operators", operators.to_str().unwrap()]);
+    // Each office shows whose orders it will follow, as each operator reads it out; and nobody else's.
+    let config = root.join("node-1/office.toml");
+    let told = done(&["keys", "identity", "--config", config.to_str().unwrap()]);
+    assert!(read_out.iter().all(|who| told.contains(who)), "{told}");
+    assert_eq!(told.lines().filter(|line| line.starts_with("operator ")).count(), 2, "{told}");
+    assert_eq!(told.lines().filter(|line| line.starts_with("plan ")).count(), 1, "{told}");
     // Without the operators' keys in the folder nobody orders anything.
     let told = refused(&["keys", "ceremony", "--all", root.to_str().unwrap()]);
     assert!(told.contains("two operators"), "{told}");

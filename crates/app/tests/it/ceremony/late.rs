@@ -24,7 +24,7 @@ fn ahead(planned: &Planned, minutes: i64) {
     hufu_app::files::replace(&planned.folder.join("clock/clock.json"), shift.as_bytes(), 0o644).unwrap();
 }
 
-fn transcript(planned: &Planned, office: &str) -> PathBuf {
+pub(super) fn transcript(planned: &Planned, office: &str) -> PathBuf {
     let kept = files(&planned.folder.join(office), ".json");
     kept.into_iter().find(|path| path.to_string_lossy().contains("/rotate-")).unwrap()
 }
@@ -34,7 +34,7 @@ fn ceremony_of(path: &str) -> Octets<32> {
 }
 
 /// A rotation whose end a node missed: all is on its disk, marked as confirmed, and nothing counts.
-fn missed(planned: &Planned, office: &str, order: &str) {
+pub(super) fn missed(planned: &Planned, office: &str, order: &str) {
     let keys = keeper(planned, office);
     let new = keys.names().unwrap().into_iter().filter(|name| name.contains('.'));
     keys.rename(&new.map(|name| (name.clone(), format!("{PENDING}{name}"))).collect::<Vec<_>>()).unwrap();
@@ -44,7 +44,7 @@ fn missed(planned: &Planned, office: &str, order: &str) {
 }
 
 #[test]
-fn a_late_end_counts_after_its_orders_time_but_not_once_the_new_keys_do_and_what_is_given_up_is_repaired() {
+fn a_late_end_counts_after_its_orders_time_and_also_once_the_new_keys_do() {
     let planned = Planned::founded(true);
     let order = planned.order(&["rotate", "--valid", "30m", "--effective", "+1h"], 2);
     planned.ceremony(&["--order", &order]);
@@ -70,20 +70,55 @@ fn a_late_end_counts_after_its_orders_time_but_not_once_the_new_keys_do_and_what
     assert!(told.contains("generation 1 of K_A"), "{told}");
     assert!(planned.names("node-3").1.is_empty() && planned.names("node-3").0.contains(&"k-13.1".to_owned()));
 
-    // The new keys count: rows move without this node.
+    // The new keys count: it is not too late, and nobody is told to destroy what may be the only copies.
     ahead(&planned, 61);
-    let told = refused(&["keys", "finish", "--config", &config("node-1"), theirs]);
-    assert!(told.contains("the new keys count since") && told.contains("repair --subject node-1"), "{told}");
     let pending = planned.names("node-1").1;
     assert!(pending.contains(&"k-12.1".to_owned()), "{pending:?}");
-    // Until it is given up nothing else begins here.
+    let told = refused(&["keys", "finish", "--config", &config("node-1"), "--abandon"]);
+    assert!(told.contains("only copies") && told.contains("node-2 cannot be asked"), "{told}");
+    assert_eq!(planned.names("node-1").1, pending);
+    // Until it is ended nothing else begins here.
     let repair = planned.order(&["repair", "--subject", "node-1"], 2);
     let told = refused(&["keys", "ceremony", "--config", &config("node-1"), "--order", &repair, "--patience", "1s"]);
     assert!(told.contains("may count at others"), "{told}");
-    let told = done(&["keys", "finish", "--config", &config("node-1"), "--abandon"]);
+    let told = done(&["keys", "finish", "--config", &config("node-1"), theirs]);
+    assert!(told.contains("count already: restart this node now"), "{told}");
+    assert_eq!(planned.names("node-1"), (whole, Vec::new()));
+    assert_eq!(keeper(&planned, "node-1").hmac("k-12.1", b"m").unwrap(), new);
+}
+
+#[test]
+fn what_was_confirmed_is_given_up_by_an_order_about_it_alone_and_repaired_from_who_has_it() {
+    let planned = Planned::founded(true);
+    let order = planned.order(&["rotate", "--valid", "30m", "--effective", "+1h"], 2);
+    planned.ceremony(&["--order", &order]);
+    let whole = planned.names("node-1").0;
+    missed(&planned, "node-1", &order);
+    let pending = planned.names("node-1").1;
+    let config = planned.config("node-1");
+    let give_up =
+        |order: &str| ["keys", "finish", "--config", &config, "--abandon", "--order", order].map(str::to_owned);
+    let refuses = |order: &str| refused(&give_up(order).iter().map(String::as_str).collect::<Vec<_>>());
+    let told = refuses(&planned.order(&["abandon", "--of", &order], 1));
+    assert!(told.contains("two operators"), "{told}");
+    let other = planned.order(&["rotate", "--valid", "30m", "--effective", "+1h"], 2);
+    let told = refuses(&planned.order(&["abandon", "--of", &other], 2));
+    assert!(told.contains("another ceremony"), "{told}");
+    assert!(refuses(&other).contains("not to abandon"));
+    assert_eq!(planned.names("node-1").1, pending);
+    let by = planned.order(&["abandon", "--of", &order], 2);
+    // Where it ended, nothing is taken back while the others cannot be asked.
+    let told = refused(&["keys", "finish", "--config", &planned.config("node-2"), "--abandon", "--order", &by]);
+    assert!(told.contains("node-1 cannot be asked") && told.contains("Nothing was destroyed"), "{told}");
+    assert!(planned.names("node-2").0.contains(&"k-12.1".to_owned()));
+    let told = done(&give_up(&by).iter().map(String::as_str).collect::<Vec<_>>());
     assert!(told.starts_with("destroyed: ") && pending.iter().all(|name| told.contains(name)), "{told}");
-    let told = done(&["keys", "finish", "--config", &config("node-1"), "--abandon"]);
-    assert!(told.contains("nothing was pending"), "{told}");
+    // With another's transcript it did not end here: the keys are not here.
+    let theirs = transcript(&planned, "node-2");
+    let told = refused(&["keys", "finish", "--config", &config, theirs.to_str().unwrap()]);
+    assert!(told.contains("k-12.1") && told.contains("repair --subject node-1"), "{told}");
+    assert_eq!(planned.status("node-1")["begun"]["ended"], false);
+    let new = keeper(&planned, "node-2").hmac("k-12.1", b"m").unwrap();
     planned.ceremony(&["--order", &planned.order(&["repair", "--subject", "node-1"], 2)]);
     assert_eq!(planned.names("node-1"), (whole, Vec::new()));
     assert_eq!(keeper(&planned, "node-1").hmac("k-12.1", b"m").unwrap(), new);

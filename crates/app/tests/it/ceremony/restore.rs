@@ -1,5 +1,6 @@
 //! What is lost comes back from the other holders, keys are changed while people sign in, and nobody's pseudonym moves.
 
+use super::late::{missed, transcript};
 use super::{Planned, done, refused};
 use crate::apart::{Deployment, hufu};
 use crate::linking::platform;
@@ -263,6 +264,47 @@ async fn keys_are_changed_beside_a_service_that_goes_on_and_the_old_ones_go_when
     }
     for node in ["node-1", "node-2", "node-3"] {
         restarted(&deployment, node).await;
+    }
+    assert_eq!(subs(&world, &folder, &mut robot).await, known);
+    deployment.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_that_two_nodes_missed_is_ended_after_its_time_and_nobody_is_somebody_else() {
+    let Planned { folder, place } = Planned::founded(true);
+    let deployment = Deployment::start_in(place, folder.clone(), &[]).await;
+    let mut world = deployment.seen.world();
+    world.clock = Arc::new(FileClock::new(&folder.join("clock/clock.json")).unwrap());
+    let (_, mut robot) = Kept::enrolled(&world, &deployment.seen.persons()[83]).await;
+    let known = subs(&world, &folder, &mut robot).await;
+    let planned = Planned { folder: folder.clone(), place: tempfile::tempdir().unwrap() };
+    let order = planned.order(&["rotate", "--valid", "30m", "--effective", "+1h"], 2);
+    planned.ceremony(&["--order", &order]);
+    for node in ["node-2", "node-3"] {
+        missed(&planned, node, &order);
+    }
+    for node in ["node-1", "node-2", "node-3"] {
+        restarted(&deployment, node).await;
+    }
+    done(&["sandbox", "clock", "advance", "2h", "--data", folder.to_str().unwrap()]);
+    let theirs = transcript(&planned, "node-1");
+    for node in ["node-2", "node-3"] {
+        let mut told = String::new();
+        // The others have just been started again.
+        for _ in 0..40 {
+            told = refused(&["keys", "finish", "--config", &planned.config(node), "--abandon"]);
+            if !told.contains("cannot be asked") {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+        assert!(told.contains("only copies") && told.contains("goes by generation 0"), "{told}");
+    }
+    for node in ["node-2", "node-3"] {
+        let told = done(&["keys", "finish", "--config", &planned.config(node), theirs.to_str().unwrap()]);
+        assert!(told.contains("restart this node now"), "{told}");
+        restarted(&deployment, node).await;
+        assert!(planned.names(node).1.is_empty() && planned.names(node).0.contains(&"k-23.1".to_owned()));
     }
     assert_eq!(subs(&world, &folder, &mut robot).await, known);
     deployment.stop().await;

@@ -6,6 +6,7 @@ mod clocks;
 mod disks;
 mod engines;
 mod restored;
+mod settling;
 mod slow;
 mod without_peers;
 

@@ -1,5 +1,5 @@
 //! Whole rows, for a node that lost its own, never heard of a person, or missed more than a row remembers: taken when both peers say the
-//! same, and not on one's word.
+//! same, and not on one's word. Nor on two's where both come from backups: what they share may be what the third saw leave.
 
 use super::super::row::{Commitments, Issued, Private, Remembered};
 use super::super::sub_keys::RowKeys;
@@ -19,6 +19,20 @@ pub(super) struct Adopted {
     pub taken: usize,
     /// One peer's word against the other's: another time, when the one that is behind has caught up.
     pub waiting: usize,
+}
+
+impl Adopted {
+    pub(super) fn count(&mut self, taken: Result<(), Refusal>) {
+        match taken {
+            Ok(()) => self.taken += 1,
+            Err(refusal) => {
+                if refusal != Refusal::SignatureRefused {
+                    tracing::warn!(code = refusal.code(), "a whole row finds something of another row in its place");
+                }
+                self.waiting += 1;
+            }
+        }
+    }
 }
 
 impl Node {
@@ -57,7 +71,7 @@ impl Node {
         })
     }
 
-    fn shared_with(&self, other: NodeIndex) -> Result<Subset, Refusal> {
+    pub(super) fn shared_with(&self, other: NodeIndex) -> Result<Subset, Refusal> {
         super::shared(Pair::new(self.index, other).ok_or(Refusal::Malformed)?)
     }
 
@@ -68,17 +82,29 @@ impl Node {
     pub(super) async fn adopt(&self, peer: NodeIndex, names: &[RowName]) -> Result<Adopted, Refusal> {
         let mut adopted = Adopted::default();
         for names in names.chunks(AskRows::MOST) {
-            let sent = self.peer(peer).rows(self.index, &AskRows { rows: names.to_vec() }).await?;
-            let mut theirs = Vec::new();
-            for whole in sent.rows {
-                if !names.contains(&whole.row) || self.row_name(peer, &whole.common.root_u)? != whole.row {
-                    return Err(self.refuse(peer, "a whole row under another row's name"));
-                }
-                theirs.push(whole);
-            }
+            let theirs = self.whole_rows(peer, names).await?;
             self.adopt_some(peer, theirs, &mut adopted).await?;
         }
         Ok(adopted)
+    }
+
+    /// Rows under these names, as a peer has them.
+    pub(super) async fn whole_rows(&self, peer: NodeIndex, names: &[RowName]) -> Result<Vec<WholeRow>, Refusal> {
+        let sent = self.peer(peer).rows(self.index, &AskRows { rows: names.to_vec() }).await?;
+        let mut theirs = Vec::new();
+        for whole in sent.rows {
+            if !names.contains(&whole.row) || self.row_name(peer, &whole.common.root_u)? != whole.row {
+                return Err(self.refuse(peer, "a whole row under another row's name"));
+            }
+            theirs.push(whole);
+        }
+        Ok(theirs)
+    }
+
+    /// Whether a peer answers, and has compared its own rows.
+    pub(super) async fn is_settled_at(&self, peer: NodeIndex) -> bool {
+        let asked = self.peer(peer).entries(self.index, &AskEntries::Named(Vec::new())).await;
+        asked.is_ok_and(|told| told.settled)
     }
 
     async fn adopt_some(&self, peer: NodeIndex, theirs: Vec<WholeRow>, out: &mut Adopted) -> Result<(), Refusal> {
@@ -90,10 +116,13 @@ impl Node {
             return Ok(());
         };
         let known = self.peer(third).entries(self.index, &AskEntries::Named(names.clone())).await?;
+        let vouched = known.settled || self.is_settled_at(peer).await;
         for (one, name) in theirs.into_iter().zip(names) {
             let Some(other) = others.rows.iter().find(|other| other.row == name) else {
                 // The third may be catching up itself, or wait for a confirmation that the other has heard.
-                if known.settled && !known.rows.iter().any(|entry| entry.row == name) {
+                let lacked = known.settled && !known.rows.iter().any(|entry| entry.row == name);
+                // A node that has compared its own rows would have it too; one that has not cannot know who of the two is right.
+                if lacked && self.has_compared().await? {
                     self.refuse(peer, "a row that no other node has");
                 } else {
                     out.waiting += 1;
@@ -109,19 +138,17 @@ impl Node {
                 out.waiting += 1;
                 continue;
             }
-            match crate::retrying(|| self.take_whole(peer, &one, other)).await {
-                Ok(()) => out.taken += 1,
-                Err(Refusal::SignatureRefused) => out.waiting += 1,
-                Err(refusal) => {
-                    tracing::warn!(code = refusal.code(), "a whole row finds something of another row in its place");
-                    out.waiting += 1;
-                }
+            if !vouched {
+                out.waiting += 1;
+                continue;
             }
+            out.count(crate::retrying(|| self.take_whole(peer, &one, other)).await);
         }
         Ok(())
     }
 
-    async fn take_whole(&self, peer: NodeIndex, one: &WholeRow, other: &WholeRow) -> Result<(), Refusal> {
+    /// Puts a row in place that `peer` and the third node have, whose part of it is `other`.
+    pub(super) async fn take_whole(&self, peer: NodeIndex, one: &WholeRow, other: &WholeRow) -> Result<(), Refusal> {
         let common = &one.common;
         let holder = holder_of(one)?;
         if !matches!(holder.status, Status::Active | Status::Locked { .. }) {
@@ -241,7 +268,7 @@ impl Node {
     }
 }
 
-fn holder_of(whole: &WholeRow) -> Result<Holder, Refusal> {
+pub(super) fn holder_of(whole: &WholeRow) -> Result<Holder, Refusal> {
     serde_json::from_slice(&whole.common.holder.0).map_err(|_| Refusal::OfficeRefused)
 }
 

@@ -34,8 +34,21 @@ pub struct Compared {
     pub peers: usize,
 }
 
+impl Compared {
+    fn add(&mut self, against: &Against) {
+        self.peers += 1;
+        self.rows = self.rows.max(against.rows);
+        self.fetched += against.fetched;
+        self.adopted += against.adopted;
+        self.open += against.open;
+    }
+}
+
 /// One peer's answers to the end.
+#[derive(Default)]
 struct Against {
+    /// The peer's word is enough, by order.
+    alone: bool,
     rows: usize,
     fetched: usize,
     adopted: usize,
@@ -48,22 +61,33 @@ struct Against {
 
 impl Node {
     /// Compares every row with both peers, fetches what is newer there, and lets go of people who have left. Takes a restored node's
-    /// mark away if nothing is left open with either peer.
+    /// mark away if nothing is left open with either peer, or with the one that counts by order.
     ///
     /// # Errors
     /// The store's; a peer that does not answer is counted, not an error.
     pub async fn compare(&self) -> Result<Compared, Refusal> {
         self.take_stock().await?;
+        let follows = self.follows().await?;
+        let done = match follows {
+            Some(whose) => self.compare_alone(whose).await?,
+            None => self.compare_with_both().await?,
+        };
+        self.beyond.standing.compared(done, follows);
+        let asked = if follows.is_some() { 1 } else { 2 };
+        if done.peers == asked && done.open == 0 && !self.has_compared().await? {
+            tracing::info!(rows = done.rows, "all rows have been compared; this node signs again");
+            self.settle().await?;
+        }
+        Ok(done)
+    }
+
+    async fn compare_with_both(&self) -> Result<Compared, Refusal> {
         let mut total = Compared::default();
         let mut missing = Vec::new();
         for peer in self.others() {
-            match self.compare_with(peer).await {
+            match self.compare_with(peer, false).await {
                 Ok(against) => {
-                    total.peers += 1;
-                    total.rows = total.rows.max(against.rows);
-                    total.fetched += against.fetched;
-                    total.adopted += against.adopted;
-                    total.open += against.open;
+                    total.add(&against);
                     missing.extend(against.missing);
                     for handle in &against.lacking {
                         self.heal(handle).await;
@@ -75,16 +99,29 @@ impl Node {
             }
         }
         self.let_go(missing, &mut total).await?;
-        if total.peers == 2 && total.open == 0 && !self.is_settled().await? {
-            tracing::info!(rows = total.rows, "all rows have been compared with both peers; this node signs again");
-            self.settle().await?;
+        Ok(total)
+    }
+
+    /// What the node has whose rows count is taken, and what it lacks has left.
+    async fn compare_alone(&self, whose: NodeIndex) -> Result<Compared, Refusal> {
+        let mut total = Compared::default();
+        if !self.is_settled_at(whose).await {
+            return Ok(total);
+        }
+        match self.compare_with(whose, true).await {
+            Ok(against) => {
+                total.add(&against);
+                self.leave_all(against.missing, &mut total).await;
+            }
+            Err(refusal) => {
+                tracing::warn!(peer = whose.get(), code = refusal.code(), "the rows that count could not be compared");
+            }
         }
         Ok(total)
     }
 
-    async fn compare_with(&self, peer: NodeIndex) -> Result<Against, Refusal> {
-        let mut against =
-            Against { rows: 0, fetched: 0, adopted: 0, open: 0, missing: Vec::new(), lacking: BTreeSet::new() };
+    async fn compare_with(&self, peer: NodeIndex, alone: bool) -> Result<Against, Refusal> {
+        let mut against = Against { alone, ..Against::default() };
         let mut ahead = vec![Vec::new()];
         while let Some(prefix) = ahead.pop() {
             if prefix.len() == 2 {
@@ -183,7 +220,8 @@ impl Node {
             }
         }
         if !whole.is_empty() {
-            let adopted = self.adopt(peer, &whole).await?;
+            let adopted =
+                if out.alone { self.adopt_alone(peer, &whole).await? } else { self.adopt(peer, &whole).await? };
             out.adopted += adopted.taken;
             out.open += adopted.waiting;
         }
@@ -211,6 +249,7 @@ impl Node {
         if entry.at.version > ours.version {
             match self.catch_up(peer, &row.handle).await {
                 Ok(true) => out.fetched += 1,
+                Ok(false) | Err(_) if out.alone => whole.push(entry.row),
                 Ok(false) | Err(_) => out.open += 1,
             }
         } else if entry.at.version == ours.version && entry.at.head != ours.head {
@@ -223,10 +262,14 @@ impl Node {
         }
     }
 
-    /// Lets go of rows that neither peer has: the person left while this node was away, or came back with a backup.
+    /// Lets go of rows that neither peer has: the person left while this node was away, or came back with a backup. What one of them lacks,
+    /// settled, may have left too: the other may have it from a backup as this node does, and so a marked node does not sign by it.
     async fn let_go(&self, mut missing: Vec<Handle>, total: &mut Compared) -> Result<(), Refusal> {
         missing.sort_unstable();
         let left: Vec<Handle> = missing.windows(2).filter(|two| two[0] == two[1]).map(|two| two[0]).collect();
+        if !self.has_compared().await? {
+            total.open += missing.len() - 2 * left.len();
+        }
         if left.len() > LEFT_AT_ONCE && left.len() * 10 > total.rows {
             tracing::error!(
                 rows = left.len(),
@@ -235,6 +278,11 @@ impl Node {
             total.open += left.len();
             return Ok(());
         }
+        self.leave_all(left, total).await;
+        Ok(())
+    }
+
+    async fn leave_all(&self, left: Vec<Handle>, total: &mut Compared) {
         for handle in left {
             let gone = retrying(|| async {
                 let Ok(found) = self.row_at(&handle).await else { return Ok(()) };
@@ -248,7 +296,6 @@ impl Node {
                 }
             }
         }
-        Ok(())
     }
 }
 

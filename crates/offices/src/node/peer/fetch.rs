@@ -11,9 +11,19 @@ use hufu_kernel::{Handle, Head, NodeIndex, Octets, Refusal, Subset};
 use hufu_store::Versioned;
 use hufu_wire::api::Signed;
 use hufu_wire::api::holder::Change;
-use hufu_wire::api::peer::{AskStatements, Carried, Level, Levelled, RowReport};
+use hufu_wire::api::peer::{AskStatements, Carried, Level, Levelled, RowName, RowReport};
 use hufu_wire::api::trust::node_name;
 use std::collections::BTreeSet;
+
+/// What a peer's report on a row is to this node.
+enum Reported {
+    /// Of the keys that only the peers hold.
+    Fits(Commitments),
+    /// On another head, or of keys that are not here.
+    Elsewhere,
+    /// Other commitments to a shared key.
+    Contradicts,
+}
 
 impl Node {
     /// Two nodes of a pair, before they sign together: whichever is behind catches up from the other. The row as both have it now.
@@ -83,7 +93,7 @@ impl Node {
     /// An epoch that was drawn while keys counted that this node has destroyed since.
     fn is_of_older_keys(&self, said: &Carried) -> bool {
         parsed(&said.statement).is_ok_and(|statement| {
-            matches!(statement.change, Change::EndSessions { .. }) && self.generations().born(statement.t).is_none()
+            matches!(statement.change, Change::EndSessions { .. }) && self.born(statement.t).is_err()
         })
     }
 
@@ -134,11 +144,19 @@ impl Node {
         let private = self.private(&found.record)?;
         let root_u = private.root_u;
         let mut third: Option<Commitments> = None;
+        let mut contradict = Vec::new();
         for peer in self.others() {
             let ask = AskStatements { row: self.row_name(peer, &root_u)?, after: found.record.holder.version };
             let Ok(sent) = self.peer(peer).statements(self.index, &ask).await else { continue };
             // One that lies is named, and must not keep the other out.
-            let Ok(Some(told)) = self.foreign_keys(peer, &found.record, &sent.report) else { continue };
+            let told = match self.foreign_keys(peer, &found.record, &sent.report) {
+                Ok(Reported::Fits(told)) => told,
+                Ok(Reported::Contradicts) => {
+                    contradict.push((peer, ask.row));
+                    continue;
+                }
+                Ok(Reported::Elsewhere) | Err(_) => continue,
+            };
             match &third {
                 Some(held) if *held != told => {
                     tracing::error!("two peers report different keys of theirs; one of them is lying");
@@ -146,6 +164,9 @@ impl Node {
                 }
                 _ => third = Some(told),
             }
+        }
+        if self.adopt_against(&contradict).await? {
+            return self.row_at(handle).await;
         }
         let Some(third) = third else { return Err(Refusal::NodesDisagree) };
         let mut row = found.record.clone();
@@ -164,13 +185,25 @@ impl Node {
         Subset::ALL.into_iter().find(|subset| !subset.held_by(self.index)).unwrap_or(Subset::S12)
     }
 
-    /// What a peer commits to for the keys this node does not hold, at the generation of this node's row; nothing if its row is elsewhere.
-    fn foreign_keys(
-        &self,
-        peer: NodeIndex,
-        row: &Row,
-        report: &Signed<RowReport>,
-    ) -> Result<Option<Commitments>, Refusal> {
+    /// Peers contradict what this node computes for one and the same history of a row. Who does so alone is wrong; if both do, and agree
+    /// with each other, it is this node, which had not got the keys that counted when the row or its epoch was made. Whether their row has
+    /// taken its place.
+    async fn adopt_against(&self, contradict: &[(NodeIndex, RowName)]) -> Result<bool, Refusal> {
+        let Some((peer, row)) = contradict.first() else { return Ok(false) };
+        if contradict.len() == 2 && self.adopt(*peer, &[*row]).await?.taken > 0 {
+            tracing::warn!(
+                "a row's sub-keys were made without the keys that counted; the peers' have taken their place"
+            );
+            return Ok(true);
+        }
+        for (peer, _) in contradict {
+            self.refuse(*peer, "other commitments to a shared key");
+        }
+        Ok(false)
+    }
+
+    /// What a peer commits to for the keys this node does not hold, at the generation of this node's row.
+    fn foreign_keys(&self, peer: NodeIndex, row: &Row, report: &Signed<RowReport>) -> Result<Reported, Refusal> {
         let opened: RowReport = open_signed(&self.trust, node_name(peer), report)
             .map_err(|_| self.refuse(peer, "a report that is not its own"))?;
         if opened.node != peer {
@@ -178,7 +211,7 @@ impl Node {
         }
         let generations = self.generations();
         if opened.head != row.holder.head || !(generations.has(opened.generation) && generations.has(row.generation)) {
-            return Ok(None);
+            return Ok(Reported::Elsewhere);
         }
         let (mut own, mut private) = (row.clone(), self.private(row)?);
         let root_u: Octets<32> = private.root_u;
@@ -186,12 +219,12 @@ impl Node {
         let own = self.commitments(&RowKeys::of(&own, &private))?;
         for (subset, told) in &opened.commitments {
             if own.get(subset).is_some_and(|own| own != told) {
-                return Err(self.refuse(peer, "other commitments to a shared key"));
+                return Ok(Reported::Contradicts);
             }
         }
         let foreign = self.foreign();
-        let Some(told) = opened.commitments.get(&foreign) else { return Ok(None) };
+        let Some(told) = opened.commitments.get(&foreign) else { return Ok(Reported::Elsewhere) };
         let told = self.told_at(row, &root_u, Commitments::of(foreign, told), [opened.generation, row.generation]);
-        told.map(Some).map_err(|_| self.refuse(peer, "a commitment that is none"))
+        told.map(Reported::Fits).map_err(|_| self.refuse(peer, "a commitment that is none"))
     }
 }

@@ -2,10 +2,10 @@
 //! lost them, and a comparison of everything for who came back from a backup.
 
 mod adopt;
+mod alone;
 mod beside;
 mod compare;
 mod fetch;
-mod newer_keys;
 mod propose;
 mod serve;
 mod standing;
@@ -13,15 +13,15 @@ mod upkeep;
 
 pub use beside::Beside;
 pub use compare::Compared;
-pub use standing::{Standing, mark_restored, unmark};
+pub use standing::{Settling, Standing, mark_restored, settle_by_order, unmark};
 
 use super::{Node, Row};
 use crate::ports::NodePeer;
 use hufu_kernel::{Bytes, Handle, Key, NodeIndex, Octets, Pair, Refusal, Subset, framed};
 use hufu_store::Versioned;
 use hufu_wire::api::peer::RowName;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64};
-use std::sync::{Arc, Mutex};
 
 /// What a node keeps about its peers in memory.
 pub(super) struct Beyond {
@@ -32,7 +32,6 @@ pub(super) struct Beyond {
     refused: [AtomicU64; 3],
     standing: standing::Known,
     open: upkeep::Open,
-    newer: Mutex<newer_keys::Told>,
 }
 
 impl Beyond {
@@ -43,7 +42,6 @@ impl Beyond {
             refused: Default::default(),
             standing: standing::Known::default(),
             open: upkeep::Open::default(),
-            newer: Mutex::default(),
         }
     }
 }

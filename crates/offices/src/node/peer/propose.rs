@@ -96,7 +96,7 @@ impl Node {
     }
 
     /// The peers, the one that did not answer last.
-    fn in_order(&self, first: Option<NodeIndex>) -> [NodeIndex; 2] {
+    pub(super) fn in_order(&self, first: Option<NodeIndex>) -> [NodeIndex; 2] {
         let [a, b] = self.others();
         let second_first = match first {
             Some(first) => first == b,

@@ -1,9 +1,11 @@
-//! What a node does every few seconds beside what it is asked: votes that nobody came back for, and peers that missed a change.
+//! What a node does every few seconds beside what it is asked: votes that nobody came back for, peers that missed a change, and whether it
+//! missed a rotation itself.
 
 use super::super::{Node, Row};
 use super::serve::is_pending;
 use hufu_kernel::{Blame, Handle, NodeIndex, Refusal};
 use hufu_store::Select;
+use hufu_wire::api::peer::AskMoved;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
@@ -55,12 +57,15 @@ impl Node {
         }
     }
 
-    /// Ends votes that have been open for a whole turn, brings up peers that missed a change, moves some rows to new K_A while there are two
-    /// generations, and asks whether the peers have newer ones. Every few seconds.
+    /// Ends votes that have been open for a whole turn, brings up peers that missed a change, and moves some rows to new K_A while
+    /// there are two generations. Every few seconds.
     ///
     /// # Errors
     /// The store's.
     pub async fn upkeep(&self) -> Result<(), Refusal> {
+        self.look_at_standing().await?;
+        self.look_for_keys()?;
+        self.look_for_missed_keys().await?;
         if !self.is_settled().await? {
             return Ok(());
         }
@@ -68,8 +73,27 @@ impl Node {
         self.take_waiting().await;
         self.pay().await;
         self.advance().await?;
-        self.ask_for_newer_keys().await;
         ended
+    }
+
+    /// Who missed a rotation goes on with old keys by itself and would spoil what is made with the new ones: both peers know better.
+    async fn look_for_missed_keys(&self) -> Result<(), Refusal> {
+        let newest = self.generations().newest();
+        let mut counts = u32::MAX;
+        for peer in self.in_order(None) {
+            match self.peer(peer).moved(self.index, &AskMoved { generation: newest }).await {
+                Ok(moved) if moved.generation > newest => counts = counts.min(moved.generation),
+                _ => return Ok(()),
+            }
+        }
+        if self.has_keys_that_count() {
+            tracing::error!(
+                newest,
+                counts,
+                "both other nodes go by keys that this node never got: nothing is signed with the old ones"
+            );
+        }
+        self.lacks_keys_of(counts).await
     }
 
     async fn pay(&self) {

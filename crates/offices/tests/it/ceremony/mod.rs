@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod attacks;
+mod names;
 mod world;
 
 use hufu_kernel::{KeyKeeper, KeyStore, KeyUse, NodeIndex, Octets, Subset};

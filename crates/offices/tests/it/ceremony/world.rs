@@ -32,6 +32,10 @@ pub struct World {
     pub roster: Roster,
     names: PublicNames,
     operators: Vec<Operator>,
+    /// One more operator, whom one office's plan alone has.
+    pub joined: Option<(&'static str, Operator)>,
+    /// The fingerprint of the plan, at this office another one.
+    pub replanned: Option<&'static str>,
     operator_keys: Arc<Vec<(String, SoftKey)>>,
     keys: BTreeMap<&'static str, Arc<SoftwareKeeper>>,
     rng: Arc<dyn Rng>,
@@ -84,6 +88,8 @@ impl World {
             roster,
             names,
             operators,
+            joined: None,
+            replanned: None,
             operator_keys: Arc::new(operator_keys),
             keys,
             rng,
@@ -102,6 +108,7 @@ impl World {
             roster: self.roster.hash(),
             subject: subject.map(str::to_owned),
             effective: (kind == Kind::Rotate).then_some(NOW + 3600),
+            gives_up: None,
             nonce: Octets(random(self.rng.as_ref())),
             not_after: NOW + 600,
         };
@@ -113,13 +120,15 @@ impl World {
     }
 
     pub fn begin(&self, office: &'static str, order: &SignedOrder) -> Result<(Ceremony, Deliveries), CeremonyError> {
+        let joined = self.joined.iter().filter(|(at, _)| *at == office).map(|(_, operator)| operator.clone());
         let setup = Setup {
             office,
             order: order.clone(),
-            operators: self.operators.clone(),
+            operators: self.operators.iter().cloned().chain(joined).collect(),
             roster: self.roster.clone(),
             before: self.before.clone(),
             names: self.names.clone(),
+            plan: Octets([if self.replanned == Some(office) { 8 } else { 7 }; 32]),
             trust: self.trust.clone(),
             keys: Arc::clone(&self.keys[office]) as _,
             rng: Arc::clone(&self.rng),

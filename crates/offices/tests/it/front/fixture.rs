@@ -8,7 +8,7 @@ use hufu_offices::keys::{SoftwareKey, SoftwareKeys};
 use hufu_oidc::client::{ClientAuth, HttpRequest, Pending, RelyingParty, SignedIn, Wish};
 use hufu_pairwise::{Context, Intl, request_direct};
 use hufu_store::MemoryOnce;
-use hufu_wire::api::platform::{Bilingual, PlatformCertificate, Profile, Purpose};
+use hufu_wire::api::platform::{Bilingual, PlatformCertificate, Profile, Purpose, Registration};
 use hufu_wire::api::sign_in::{Answers, CompleteSignIn, Continue, IdToken, Transaction, VerificationResult, acr, amr};
 use hufu_wire::api::trust::{NodeTrust, OfficeKeys, Trust};
 use hufu_wire::jose::{Alg, Compact, Header, Jwk, Jwks, PublicKey, Signer, SoftKey, sign, verify};
@@ -72,6 +72,7 @@ pub fn certificate(client_id: &str, root: Root) -> PlatformCertificate {
         id_token_signed_response_alg: Alg::EdDSA,
         jwks: Jwks::default(),
         client_secret_sha256: None,
+        registration: Registration::default(),
         iat: NOW - 10,
         exp: NOW + 365 * 86_400,
     }

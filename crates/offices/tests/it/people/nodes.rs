@@ -34,7 +34,22 @@ impl Nodes {
             let node = Node::new(parts(index, nodes.wiring(index, faults))).unwrap();
             nodes.running.write().unwrap().push(Arc::new(node));
         }
+        nodes.found();
+        *faults.calls.lock().unwrap() = 0;
+        faults.heard.lock().unwrap().clear();
         nodes
+    }
+
+    /// Three nodes with nothing in their stores hear from each other that there is nothing, as when a deployment begins.
+    fn found(&self) {
+        let nodes = self.each();
+        let founding = async move {
+            for node in nodes {
+                assert_eq!(node.compare().await.unwrap(), node::Compared { peers: 2, ..node::Compared::default() });
+            }
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        std::thread::spawn(move || runtime.block_on(founding)).join().unwrap();
     }
 
     pub fn wiring(self: &Arc<Self>, from: NodeIndex, faults: &Arc<Faults>) -> Wiring {

@@ -4,7 +4,7 @@ use super::nodes::Nodes;
 use super::world::World;
 use hufu_domain::holder::Holder;
 use hufu_kernel::{NodeIndex, Pair};
-use hufu_offices::node::{Compared, Row, mark_restored};
+use hufu_offices::node::{Compared, Row, Settling, mark_restored, settle_by_order, unmark};
 use hufu_store::{Paging, Select};
 use hufu_wallet::SoftwareDevice;
 use hufu_wire::api::holder::{Authority, Change, Statement, SubmitStatement};
@@ -55,6 +55,21 @@ impl World {
     pub async fn restore_unmarked(&self, node: NodeIndex, backup: usize) {
         self.nodes.disk(node).restore(backup).await;
         self.restart_node(node);
+    }
+
+    /// The mark is taken away without a comparison.
+    pub async fn unmark(&self, node: NodeIndex) {
+        let now = hufu_kernel::Clock::now(self.clock.as_ref());
+        unmark(&self.node_stores[node.slot()], now, self.rng.as_ref()).await.unwrap();
+        self.restart_node(node);
+    }
+
+    /// What `hufu node settle` does at a node, and its next start.
+    pub async fn settle(&self, node: NodeIndex, whose: NodeIndex) -> Settling {
+        let now = hufu_kernel::Clock::now(self.clock.as_ref());
+        let done = settle_by_order(&self.node_stores[node.slot()], node, whose, now, self.rng.as_ref()).await.unwrap();
+        self.restart_node(node);
+        done
     }
 
     pub fn backup(&self, node: NodeIndex) -> usize {

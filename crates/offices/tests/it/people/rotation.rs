@@ -4,7 +4,7 @@
 use super::outages::pair;
 use super::world::{TestWallet, World};
 use super::{ONE, THREE, TWO};
-use hufu_kernel::{Clock as _, KeyKeeper, KeyUse, ManualClock, NodeIndex, Pair, Subset, Timestamp, random};
+use hufu_kernel::{Clock as _, KeyKeeper, KeyUse, ManualClock, NodeIndex, Pair, Subset, random};
 use hufu_offices::key_names;
 use hufu_offices::node::Row;
 use hufu_wallet::{Address, Wallet, WalletError};
@@ -18,39 +18,39 @@ const SECTORS: [&str; 3] = [SHOP, "https://bank.example", "https://library.examp
 /// What a platform sees.
 type Names = (String, String);
 
-/// New K_A and Z.
-struct NewKeys {
-    generation: u32,
-    since: Timestamp,
-    zero: [u8; 32],
-    keys: [(Subset, [u8; 32]); 3],
-}
+/// A key by its name.
+pub(super) type Key = (String, KeyUse, Vec<u8>);
 
 impl World {
     /// What a rotation leaves at every node: K_A and Z of a generation that counts in `seconds`.
-    fn rotate(&self, generation: u32, seconds: i64) {
-        let keys = self.new_keys(generation, seconds);
-        NodeIndex::ALL.into_iter().for_each(|node| self.take_keys(node, &keys));
-    }
-
-    /// What a ceremony makes for all.
-    fn new_keys(&self, generation: u32, seconds: i64) -> NewKeys {
-        let keys = Subset::ALL.map(|subset| (subset, random::<32>(self.rng.as_ref())));
-        NewKeys { generation, since: self.clock.now() + seconds, zero: random(self.rng.as_ref()), keys }
-    }
-
-    /// How it ends at one node.
-    fn take_keys(&self, node: NodeIndex, new: &NewKeys) {
-        let (keeper, generation) = (&self.node_keys[node.slot()], new.generation);
-        for (subset, key) in new.keys.iter().filter(|(subset, _)| subset.held_by(node)) {
-            keeper.import(&key_names::sub_key(*subset, generation), KeyUse::Hmac, key).unwrap();
+    pub(super) fn rotate(&self, generation: u32, seconds: i64) {
+        for (node, keys) in NodeIndex::ALL.into_iter().zip(self.new_keys(generation, seconds)) {
+            self.import(node, &keys);
         }
-        keeper.import(&key_names::zero(generation), KeyUse::Hmac, &new.zero).unwrap();
-        keeper.import(&key_names::since(generation), KeyUse::Share, &new.since.to_be_bytes()).unwrap();
+    }
+
+    /// The same before any node has it.
+    pub(super) fn new_keys(&self, generation: u32, seconds: i64) -> [Vec<Key>; 3] {
+        let since = self.clock.now() + seconds;
+        let zero: [u8; 32] = random(self.rng.as_ref());
+        let keys = Subset::ALL.map(|subset| (subset, random::<32>(self.rng.as_ref())));
+        NodeIndex::ALL.map(|node| {
+            let held = keys.iter().filter(|(subset, _)| subset.held_by(node));
+            let held = held.map(|(subset, key)| (key_names::sub_key(*subset, generation), KeyUse::Hmac, key.to_vec()));
+            let zero = (key_names::zero(generation), KeyUse::Hmac, zero.to_vec());
+            let since = (key_names::since(generation), KeyUse::Share, since.to_be_bytes().to_vec());
+            held.chain([zero, since]).collect()
+        })
+    }
+
+    pub(super) fn import(&self, node: NodeIndex, keys: &[Key]) {
+        for (name, usage, bytes) in keys {
+            self.node_keys[node.slot()].import(name, *usage, bytes).unwrap();
+        }
     }
 
     /// What `hufu keys retire` does at one node: K_A of the generation before this one, and Z between them.
-    fn retire(&self, node: NodeIndex, generation: u32) {
+    pub(super) fn retire(&self, node: NodeIndex, generation: u32) {
         let keeper = &self.node_keys[node.slot()];
         for subset in Subset::of(node) {
             keeper.destroy(&key_names::sub_key(subset, generation - 1)).unwrap();
@@ -58,7 +58,7 @@ impl World {
         keeper.destroy(&key_names::zero(generation)).unwrap();
     }
 
-    async fn retire_all(&self, generation: u32) {
+    pub(super) async fn retire_all(&self, generation: u32) {
         for node in NodeIndex::ALL {
             assert!(self.nodes.at(node).has_moved().is_over(generation), "node {node}");
         }
@@ -69,13 +69,13 @@ impl World {
     }
 
     /// Rows move, since the time has come and a minute has passed.
-    async fn moved(&self) {
+    pub(super) async fn moved(&self) {
         self.turns().await;
         self.clock.advance(120);
         self.turns().await;
     }
 
-    async fn names(&self, wallet: &mut TestWallet, pair: Pair) -> Vec<Names> {
+    pub(super) async fn names(&self, wallet: &mut TestWallet, pair: Pair) -> Vec<Names> {
         let mut names = Vec::new();
         for sector in SECTORS {
             let payload = self.sign_in(wallet, sector, pair).await.unwrap().payload;
@@ -85,7 +85,7 @@ impl World {
     }
 
     /// What platforms see, which must be the same from every pair.
-    async fn names_of(&self, wallet: &mut TestWallet) -> Vec<Names> {
+    pub(super) async fn names_of(&self, wallet: &mut TestWallet) -> Vec<Names> {
         let first = self.names(wallet, Pair::ALL[0]).await;
         for other in &Pair::ALL[1..] {
             assert_eq!(self.names(wallet, *other).await, first);
@@ -96,50 +96,6 @@ impl World {
     async fn generation_of(&self, node: NodeIndex) -> u32 {
         self.only_row(node).await.generation
     }
-}
-
-#[tokio::test]
-async fn a_node_without_the_new_keys_says_so_once_they_count_and_until_it_has_them() {
-    let world = World::new(206);
-    let mut wallet = world.enrolled(1).await;
-    let keys = world.new_keys(1, 100);
-    let upkeep = async || {
-        world.clock.advance(61);
-        world.turns().await;
-    };
-    let told = async |node| (world.nodes.at(node).reasons().await, world.nodes.at(node).notes());
-    let nothing: (Vec<String>, Vec<String>) = Default::default();
-    world.take_keys(ONE, &keys);
-    upkeep().await;
-    for node in NodeIndex::ALL {
-        assert_eq!(told(node).await, nothing, "node {node}: nothing counts yet");
-    }
-    // One node's word stops nobody.
-    upkeep().await;
-    assert_eq!(told(ONE).await, nothing);
-    let (reasons, notes) = told(THREE).await;
-    assert!(reasons.is_empty() && notes.len() == 1 && notes[0].starts_with("node-1 says"), "{notes:?}");
-
-    world.take_keys(TWO, &keys);
-    upkeep().await;
-    upkeep().await;
-    world.sign_in(&mut wallet, SHOP, pair(ONE, TWO)).await.unwrap();
-    assert!(world.sign_in(&mut wallet, SHOP, pair(ONE, THREE)).await.is_err(), "what it is about");
-    assert_eq!((told(ONE).await, told(TWO).await), (nothing.clone(), nothing.clone()));
-    let (reasons, notes) = told(THREE).await;
-    assert!(reasons.len() == 1 && notes.is_empty(), "{reasons:?} {notes:?}");
-    for said in ["generation 1 count at node-1 and node-2", "restart this node"] {
-        assert!(reasons[0].contains(said), "{reasons:?}");
-    }
-    // A start in the middle of it says so, too.
-    world.restart_node(THREE);
-    world.turns().await;
-    assert_eq!(told(THREE).await.0, reasons);
-
-    world.take_keys(THREE, &keys);
-    world.turns().await;
-    assert_eq!(told(THREE).await, nothing);
-    world.sign_in(&mut wallet, SHOP, pair(ONE, THREE)).await.unwrap();
 }
 
 /// A network that counts how often the person is asked for a signature: what a sign-in asks for at its begin, twice.

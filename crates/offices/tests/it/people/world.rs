@@ -23,7 +23,7 @@ use hufu_offices::{hpke, node, post, registrar, registry, uniqueness};
 use hufu_pairwise::{deal_group_key, deal_tag_key};
 use hufu_store::{Store, TrustRoot};
 use hufu_wallet::{Address, Asked, Details, Reply, SignedIn, SoftwareDevice, State, Transport, Wallet, WalletError};
-use hufu_wire::api::platform::{Bilingual, PlatformCertificate, Profile, Purpose};
+use hufu_wire::api::platform::{Bilingual, PlatformCertificate, Profile, Purpose, Registration};
 use hufu_wire::api::sign_in::Transaction;
 use hufu_wire::api::trust::{NodeTrust, OfficeKeys, Trust};
 use hufu_wire::documents::{DocumentNumber, DocumentType, Sex};
@@ -400,6 +400,7 @@ impl World {
             id_token_signed_response_alg: Alg::EdDSA,
             jwks: Jwks { keys: vec![key.public().clone()] },
             client_secret_sha256: None,
+            registration: Registration::default(),
             iat: self.clock.now(),
             exp: self.clock.now() + 86_400 * 365,
         };

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use cluster::Cluster;
 use hufu_kernel::offices::Node;
 use hufu_kernel::{Office, Record};
-use hufu_store::{Dumped, Expect, Imposed, Postgres, PostgresOptions, Schema, Select, Store, StoreError};
+use hufu_store::{Dumped, Expect, Postgres, PostgresOptions, Schema, Select, Store, StoreError, Terms};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio_postgres::NoTls;
@@ -62,10 +62,10 @@ impl Place for OnServer {
         &self,
         schema: &Schema<O>,
         mut lines: &[u8],
-        imposed: &[Imposed],
+        terms: Terms<'_>,
     ) -> Result<Dumped, StoreError> {
         let (options, catalogue) = (self.options.clone(), schema.catalogue()?);
-        blocking(async || Postgres::import(options, &catalogue, NoTls, &mut lines, &mut |_| {}, imposed).await)
+        blocking(async || Postgres::import(options, &catalogue, NoTls, &mut lines, &mut |_| {}, terms).await)
     }
 }
 

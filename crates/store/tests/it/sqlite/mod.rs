@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use hufu_kernel::Office;
 use hufu_kernel::offices::Node;
 use hufu_kernel::{Index, Key, Record};
-use hufu_store::{Dumped, Expect, Imposed, Paging, Schema, Select, Sqlite, SqliteOptions, Store, StoreError};
+use hufu_store::{Dumped, Expect, Paging, Schema, Select, Sqlite, SqliteOptions, Store, StoreError, Terms};
 use std::path::PathBuf;
 use tempfile::TempDir;
 
@@ -43,9 +43,9 @@ impl Place for InFile {
         &self,
         schema: &Schema<O>,
         mut lines: &[u8],
-        imposed: &[Imposed],
+        terms: Terms<'_>,
     ) -> Result<Dumped, StoreError> {
-        Sqlite::import(&self.path(), &schema.catalogue()?, &mut lines, &mut |_| {}, imposed)
+        Sqlite::import(&self.path(), &schema.catalogue()?, &mut lines, &mut |_| {}, terms)
     }
 }
 

@@ -9,7 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 use hufu_kernel::Refusal;
-use hufu_web::peers::{Peer, PeerConfig};
+use hufu_web::peers::{Callers, Peer, PeerConfig, PeerRoute, router};
 use hyper::body::Frame;
 use serde_json::{Value, json};
 use std::convert::Infallible;
@@ -295,4 +295,78 @@ async fn a_request_that_is_too_long_is_refused_by_the_peer() {
     // The connection is none the worse for it.
     let answer = peer.call::<_, Value>("/office/v1/uniqueness/reserve", &json!({})).await;
     assert_eq!(answer, Err(Refusal::Malformed));
+}
+
+#[tokio::test]
+async fn one_office_takes_neither_the_connections_nor_the_answers_of_another() {
+    let world = World::new();
+    let served = world.serve_limited("node-1", every_port(Refusal::Locked), 24).await;
+    let ask = async |peer: &Peer| peer.call::<_, Value>("/office/v1/node/activate", &json!({})).await;
+    // Each has a connection of its own, which it keeps.
+    let greedy: Vec<_> = (0..40).map(|_| world.peer("post", "node-1", served.port)).collect();
+    let mut held = 0;
+    for peer in &greedy {
+        held += usize::from(ask(peer).await == Err(Refusal::OfficeRefused));
+    }
+    assert_eq!(held, 16, "the control: it has all it can get, and they are open still");
+    assert_eq!(ask(&greedy[0]).await, Err(Refusal::OfficeRefused));
+    for other in ["node-2", "registrar"] {
+        let (peer, began) = (world.peer(other, "node-1", served.port), Instant::now());
+        assert!([Err(Refusal::OfficeRefused), Err(Refusal::Malformed)].contains(&ask(&peer).await), "{other}");
+        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    }
+    // What it gives back it may have again.
+    drop(greedy);
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while ask(&world.peer("post", "node-1", served.port)).await != Err(Refusal::OfficeRefused) {
+        assert!(Instant::now() < deadline, "its connections are gone, and it gets none");
+    }
+}
+
+/// How many questions are being answered, and the most that were at once.
+#[derive(Default)]
+struct Slow {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+const SLOW: &[PeerRoute<Slow>] = &[PeerRoute {
+    path: PATH,
+    callers: Callers::Every,
+    what: "takes its time for whoever says so",
+    handler: |slow, _, bytes| {
+        Box::pin(async move {
+            if bytes == b"true" {
+                slow.most.fetch_max(slow.now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                tokio::time::sleep(Duration::from_millis(400)).await;
+                slow.now.fetch_sub(1, Ordering::SeqCst);
+            }
+            Ok(said(200, "application/json", "null"))
+        })
+    },
+}];
+
+#[tokio::test]
+async fn of_one_offices_questions_a_few_are_answered_at_once_and_anothers_does_not_wait_for_them() {
+    let world = World::new();
+    let slow = Arc::<Slow>::default();
+    let served = world.serve("node-1", router(&edge(), &slow, SLOW)).await;
+    let config = PeerConfig { answer_within: Duration::from_secs(5), ..hasty() };
+    let post = world.peers("post", "node-1", served.port, config).0.to("node-1").unwrap();
+    let asking: Vec<_> = (0..48)
+        .map(|_| {
+            let post = Arc::clone(&post);
+            tokio::spawn(async move { post.call::<_, ()>(PATH, &true).await })
+        })
+        .collect();
+    while slow.now.load(Ordering::SeqCst) < 16 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let (two, began) = (world.peer("node-2", "node-1", served.port), Instant::now());
+    assert_eq!(two.call::<_, ()>(PATH, &false).await, Ok(()));
+    assert!(began.elapsed() < Duration::from_millis(400), "{:?}", began.elapsed());
+    for asked in asking {
+        assert_eq!(asked.await.unwrap(), Ok(()), "those that wait are answered in their turn");
+    }
+    assert_eq!(slow.most.load(Ordering::SeqCst), 16);
 }

@@ -130,6 +130,12 @@ impl World {
         let peers = Peers::new(self.leaf(office), self.roster.clone(), &BTreeMap::new(), hasty(), None).unwrap();
         serve_with(&peers, routes).await
     }
+
+    /// The same with at most so many connections at once.
+    pub async fn serve_limited(&self, office: &'static str, routes: Router, connections: usize) -> Served {
+        let peers = Peers::new(self.leaf(office), self.roster.clone(), &BTreeMap::new(), hasty(), None).unwrap();
+        serve_at_most(&peers, routes, Some(connections)).await
+    }
 }
 
 /// A port that is served until this is dropped.
@@ -139,7 +145,15 @@ pub struct Served {
 }
 
 pub async fn serve_with(peers: &Peers, routes: Router) -> Served {
+    serve_at_most(peers, routes, None).await
+}
+
+async fn serve_at_most(peers: &Peers, routes: Router, connections: Option<usize>) -> Served {
     let listening = listen_at("test", "127.0.0.1:0", &mut Inherited::none(), Sharing::Alone).await.unwrap();
+    let listening = match connections {
+        Some(connections) => listening.with_limit(connections),
+        None => listening,
+    };
     let (stopper, stop) = Stopper::new();
     let port = listening.port;
     tokio::spawn(serve(listening.behind(peers.doors().unwrap()), routes, stop));

@@ -1,0 +1,122 @@
+//! A node that did not get the new K_A: it signs nothing, stops nobody, and what it made meanwhile is made good once it has them.
+
+use super::outages::pair;
+use super::world::World;
+use super::{ONE, THREE, TWO, refused};
+use hufu_kernel::{KeyUse, NodeIndex, Refusal};
+
+const SHOP: &str = "https://shop.example";
+
+#[tokio::test]
+async fn a_node_without_the_new_keys_stops_nobody_and_says_so() {
+    // Whether it knows at least from when they count.
+    for knows in [true, false] {
+        let world = World::new(311);
+        let mut wallet = world.enrolled(1).await;
+        let [one, two, three] = world.new_keys(1, 0);
+        world.import(ONE, &one);
+        world.import(TWO, &two);
+        let since: Vec<_> = three.iter().filter(|(_, usage, _)| *usage == KeyUse::Share).cloned().collect();
+        if knows {
+            world.import(THREE, &since);
+        }
+        // An enrolment goes by its own start, to the minute.
+        world.clock.advance(120);
+        world.turns().await;
+        let told = world.nodes.at(THREE).reasons().await.join(" ");
+        assert!(told.contains("new K_A count"), "{told}");
+        assert_eq!(
+            refused(world.sign_in(&mut wallet, SHOP, pair(ONE, THREE)).await.unwrap_err()),
+            Refusal::NodesDisagree
+        );
+        // The others go on with everything.
+        let mut came = world.enrolled(2).await;
+        assert_eq!(came.state.commitments.generation, 1);
+        wallet.end_sessions().await.unwrap();
+        let names = [world.names(&mut wallet, pair(ONE, TWO)).await, world.names(&mut came, pair(ONE, TWO)).await];
+        // Nothing of it depends on what the process remembers, or on its peers.
+        world.restart_node(THREE);
+        world.away([ONE, TWO]);
+        assert!(!world.nodes.at(THREE).reasons().await.is_empty());
+        world.all_back();
+        // The keys come after all.
+        let rest: Vec<_> = three.into_iter().filter(|key| !knows || !since.contains(key)).collect();
+        world.import(THREE, &rest);
+        world.turns().await;
+        assert!(world.nodes.at(THREE).reasons().await.is_empty());
+        world.compare(THREE).await;
+        assert_eq!([world.names_of(&mut wallet).await, world.names_of(&mut came).await], names);
+    }
+}
+
+/// Before it hears of it from its peers it does what it can do: with old keys.
+#[tokio::test]
+async fn what_a_node_made_with_old_keys_spoils_nothing_and_is_made_good() {
+    let world = World::new(312);
+    let mut wallet = world.enrolled(1).await;
+    let [one, two, three] = world.new_keys(1, 0);
+    world.import(ONE, &one);
+    world.import(TWO, &two);
+    world.clock.advance(120);
+    for node in [ONE, TWO] {
+        world.nodes.at(node).upkeep().await.unwrap();
+    }
+    assert!(world.nodes.at(THREE).reasons().await.is_empty(), "the control: it knows of nothing");
+    let mut came = world.enrolled(2).await;
+    assert_eq!(came.state.commitments.generation, 1);
+    wallet.end_sessions().await.unwrap();
+    let names = [world.names(&mut wallet, pair(ONE, TWO)).await, world.names(&mut came, pair(ONE, TWO)).await];
+    assert_eq!(world.rows(THREE).await, (2, 1), "the control: it has a row that it made without them");
+    for stale in [pair(ONE, THREE), pair(TWO, THREE)] {
+        assert!(world.sign_in(&mut wallet, SHOP, stale).await.is_err());
+    }
+    world.turns().await;
+    assert!(!world.nodes.at(THREE).reasons().await.is_empty());
+    world.sweep().await;
+    world.import(THREE, &three);
+    world.turns().await;
+    for _ in 0..2 {
+        world.compare(THREE).await;
+    }
+    assert_eq!(world.rows(THREE).await, (2, 2));
+    assert_eq!([world.names_of(&mut wallet).await, world.names_of(&mut came).await], names);
+    for node in NodeIndex::ALL {
+        assert_eq!(world.nodes.at(node).refused_from_peers(), [0; 3], "node {node} blames nobody");
+    }
+}
+
+/// One that contradicts alone is wrong itself.
+#[tokio::test]
+async fn one_peer_that_contradicts_an_honest_node_moves_no_row() {
+    let world = World::new(313);
+    let mut wallet = world.enrolled(1).await;
+    let before = world.names_of(&mut wallet).await;
+    let [one, two, three] = world.new_keys(1, 0);
+    world.import(ONE, &one);
+    world.import(TWO, &two);
+    world.clock.advance(120);
+    for node in [ONE, TWO] {
+        world.nodes.at(node).upkeep().await.unwrap();
+    }
+    // Node 3 draws its epoch's sub-keys from old keys, and nobody carries the reports.
+    wallet.transport().cut("/v1/reports");
+    assert!(wallet.end_sessions().await.is_err());
+    wallet.transport().mend();
+    let row = world.only_row(ONE).await;
+    assert!(row.commitments.epoch.iter().any(Option::is_none), "the control: it asks for them");
+    world.away([TWO]);
+    world.compare(ONE).await;
+    assert_eq!(world.only_row(ONE).await.commitments, row.commitments);
+    assert_eq!(world.nodes.at(ONE).refused_from_peers(), [0, 0, 1]);
+    world.all_back();
+    world.compare(ONE).await;
+    world.compare(TWO).await;
+    let ended = world.names(&mut wallet, pair(ONE, TWO)).await;
+    assert!(ended.iter().zip(&before).all(|(now, before)| now.0 == before.0 && now.1 != before.1));
+    // Both contradict node 3, and agree.
+    world.import(THREE, &three);
+    world.turns().await;
+    world.compare(THREE).await;
+    assert_eq!(world.names_of(&mut wallet).await, ended);
+    world.one_row().await;
+}

@@ -1,0 +1,65 @@
+//! What an access token is worth (RFC 7662; signed: RFC 9701), and giving it up (RFC 7009). A platform learns of its own tokens only.
+
+use super::client_auth::{authenticate, challenge};
+use super::{AccessToken, Call, Client, Environment, Fresh, SealedKind};
+use crate::{Challenge, OAuthError, Reply};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// An accepted question about a token.
+#[derive(Clone, PartialEq, Debug)]
+pub struct AboutToken {
+    /// Who asks.
+    pub client: Arc<Client>,
+    /// The token, if it is one of this client's that has not ended. It is worth nothing if the tokens of its code were revoked
+    /// ([`super::CodeId::tokens_key`]).
+    pub token: Option<AccessToken>,
+    /// What must be used once.
+    pub fresh: Vec<Fresh>,
+}
+
+/// Checks a question about a token: for introspection and for revocation alike.
+///
+/// # Errors
+/// The first check that fails, and how to challenge the client for it.
+pub fn about_token(env: &Environment<'_>, call: &Call<'_>) -> Result<AboutToken, (OAuthError, Challenge)> {
+    checked(env, call).map_err(|error| (error, challenge(call)))
+}
+
+fn checked(env: &Environment<'_>, call: &Call<'_>) -> Result<AboutToken, OAuthError> {
+    let caller = authenticate(env, call)?;
+    let sealed = call.form.get("token").ok_or(OAuthError::TokenParameter)?;
+    let opened = env.sealed.open(SealedKind::AccessToken, "", sealed);
+    let token = opened.and_then(|opened| serde_json::from_slice::<AccessToken>(&opened).ok());
+    let own = |token: &AccessToken| token.client_id == caller.client.certificate.client_id && env.now < token.exp;
+    Ok(AboutToken { token: token.filter(own), client: caller.client, fresh: caller.fresh })
+}
+
+impl AboutToken {
+    /// The answer (RFC 7662 section 2.2), `live` unless the token was revoked. Of a token that is worth nothing nothing is told.
+    #[must_use]
+    pub fn introspection(&self, issuer: &str, live: bool) -> Value {
+        let Some(token) = self.token.as_ref().filter(|_| live) else { return json!({ "active": false }) };
+        let mut told = json!({
+            "active": true,
+            "iss": issuer,
+            "client_id": token.client_id,
+            "sub": token.sub,
+            "exp": token.exp,
+            "token_type": "Bearer",
+        });
+        if !token.jkt.is_empty() {
+            told["token_type"] = "DPoP".into();
+            told["cnf"] = json!({ "jkt": token.jkt });
+        }
+        told
+    }
+}
+
+/// The answer to a revocation: the same for every token, known or not (RFC 7009 section 2.2).
+#[must_use]
+pub fn revoked() -> Reply {
+    let mut reply = Reply::json(200, &json!({}));
+    reply.body.clear();
+    reply
+}
