@@ -19,10 +19,10 @@ export function read(name, language) {
 
 export const write = (page, folder) => page.files.forEach((code, file) => writeFileSync(`${folder}/${file}`, code))
 
-/** Arguments of the page's own `cargo run --release -- …` line that begins with `what`. */
+/** Arguments of the page's own `hufu …` line that begins with `what`. */
 export function hufu(page, what) {
-  const prefix = `cargo run --release -- ${what}`
+  const prefix = `hufu ${what}`
   const found = page.commands.filter((line) => line.startsWith(prefix))
   if (found.length !== 1) throw new Error(`${page.name}: ${found.length} lines ${prefix}`)
-  return found[0].split(' ').slice(4)
+  return found[0].split(' ').slice(1)
 }

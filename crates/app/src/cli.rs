@@ -16,7 +16,7 @@ use clap::{Args, Parser, Subcommand};
 use hufu_kernel::{OsRng, Root};
 use hufu_web::serve::Stopper;
 use hufu_wire::api::platform::Profile;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// 虎符: a network identity service that vouches for people and does not learn where they sign in.
@@ -101,6 +101,11 @@ impl Data {
     fn folder(&self) -> Result<PathBuf, Failure> {
         data_dir::locate(self.data.as_deref())
     }
+
+    /// The flag as it was given, for commands that are suggested.
+    fn told(&self) -> String {
+        self.data.as_deref().map(|data| format!(" --data {}", data.display())).unwrap_or_default()
+    }
 }
 
 #[derive(Debug, Args)]
@@ -174,9 +179,12 @@ enum Platform {
         /// Plain OpenID Connect with a client secret instead of FAPI 2.0 (sandbox only).
         #[arg(long)]
         basic: bool,
-        /// The demo's issuer.
-        #[arg(long, default_value = "http://localhost:8420", value_name = "URL")]
-        issuer: String,
+        /// The service's issuer [default: that of a demo without flags, http://localhost:8420].
+        #[arg(long, value_name = "URL")]
+        issuer: Option<String>,
+        /// The trust.json to pin, for a service that is not the demo.
+        #[arg(long, value_name = "FILE", requires = "issuer")]
+        trust: Option<PathBuf>,
         #[command(flatten)]
         data: Data,
     },
@@ -318,7 +326,9 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         command => {
             // Who waits for ten others in a ceremony is told so, not warned each time one is not there yet.
             let quiet = matches!(command, Command::Keys { .. }) && cli.log == "warn";
-            logs::start(if quiet { "warn,hufu_web::peers=error" } else { &cli.log }, cli.log_json)?;
+            // What its offices log is JSON and on the same stream.
+            let among = matches!(command, Command::Up(_) | Command::Sandbox { command: Sandbox::Up(_) });
+            logs::start(if quiet { "warn,hufu_web::peers=error" } else { &cli.log }, cli.log_json || among)?;
             run_logged(command)
         }
     }
@@ -341,18 +351,8 @@ fn run_logged(command: Command) -> Result<ExitCode, Failure> {
         Command::Operator { command } => keys::run_operator(command),
         Command::Keys { command } => keys::run_keys(command),
         Command::Node { command } => node::run_node(&command),
-        Command::Platform { command: Platform::New { name, dir, basic, issuer, data } } => {
-            let profile = if basic { Profile::Basic } else { Profile::Fapi2 };
-            let trust = data.folder()?.join(root::TRUST_FILE);
-            let service = platform_file::Service { issuer: &issuer, trust: &trust };
-            let written = platform_file::create(&name, &dir, profile, service, &OsRng)?;
-            println!("{}", written.file.display());
-            if let Some(key) = &written.key {
-                println!("{}   private: yours alone", key.display());
-            }
-            println!("{}   settings for your program", written.env.display());
-            println!("\nNext: hufu demo --platform {}", written.file.display());
-            Ok(ExitCode::SUCCESS)
+        Command::Platform { command: Platform::New { name, dir, basic, issuer, trust, data } } => {
+            new_platform(&name, &dir, if basic { Profile::Basic } else { Profile::Fapi2 }, (issuer, trust), &data)
         }
         Command::Platform { command: Platform::Admit(asked) } => deployment::run_admit(&asked),
         Command::Platform { command: Platform::Withdraw(asked) } => deployment::run_withdraw(&asked),
@@ -404,6 +404,34 @@ fn bench_sign_in(asked: SignInBench) -> Result<ExitCode, Failure> {
         println!("{}", serde_json::to_string_pretty(&report).map_err(Failure::other)?);
     } else {
         print!("{}", report.text());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes a platform's files, for the demo or for the service of that issuer.
+fn new_platform(
+    name: &str,
+    dir: &Path,
+    profile: Profile,
+    (issuer, trust): (Option<String>, Option<PathBuf>),
+    data: &Data,
+) -> Result<ExitCode, Failure> {
+    let (folder, elsewhere) = (data.folder()?, trust.is_some());
+    let trust = trust.unwrap_or_else(|| folder.join(root::TRUST_FILE));
+    let issuer = issuer.unwrap_or_else(|| demo::ISSUER.to_owned());
+    let service = platform_file::Service { issuer: &issuer, trust: &trust };
+    let written = platform_file::create(name, dir, profile, service, &OsRng)?;
+    let file = written.file.display();
+    println!("{file}");
+    if let Some(key) = &written.key {
+        println!("{}   private: yours alone", key.display());
+    }
+    println!("{}   settings for your program, which pins {}", written.env.display(), trust.display());
+    if elsewhere {
+        println!("\nNext: change names, redirect_uris and purposes in {file}; the registry admits it:");
+        println!("  hufu platform admit {file} --config registry/office.toml");
+    } else {
+        println!("\nNext: hufu demo{} --platform {file}", data.told());
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -31,6 +31,14 @@ pub fn start(filter: &str, json: bool) -> Result<(), Failure> {
     start_office(filter, json, false).map(drop)
 }
 
+/// Whether a filter parses, as [`start_office`] would have it.
+///
+/// # Errors
+/// [`Failure::Other`].
+pub fn filter(filter: &str) -> Result<EnvFilter, Failure> {
+    EnvFilter::try_new(filter).map_err(|error| Failure::other(format!("the log filter {filter:?}: {error}")))
+}
+
 /// The same for an office, with its spans if they are wanted.
 ///
 /// # Errors
@@ -40,8 +48,7 @@ pub fn start_office(filter: &str, json: bool, with_spans: bool) -> Result<Option
         Ok(set) if !set.is_empty() => set,
         _ => filter.to_owned(),
     };
-    let filter =
-        EnvFilter::try_new(&filter).map_err(|error| Failure::other(format!("the log filter {filter:?}: {error}")))?;
+    let filter = self::filter(&filter)?;
     let colours = std::io::stderr().is_terminal();
     let logs = tracing_subscriber::fmt::layer().with_timer(Minutes).with_writer(std::io::stderr).with_ansi(colours);
     let logs = if json { logs.json().with_filter(filter).boxed() } else { logs.with_filter(filter).boxed() };

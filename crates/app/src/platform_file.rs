@@ -154,7 +154,8 @@ pub fn create(
 }
 
 const HEADING: &str = "\
-# A platform of the sandbox. Change names, addresses and purposes, then: hufu demo --platform THIS-FILE
+# What a platform asks the registry for. Change names, addresses and purposes, then: hufu demo --platform THIS-FILE, or, where the service
+# is not the demo, hufu platform admit THIS-FILE --config registry/office.toml (there redirect_uris are https).
 # Answers: real, unique, alive, age_over_18, age_band, guardian_consent. Each purpose asks for some of `entitled`.
 ";
 

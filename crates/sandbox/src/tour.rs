@@ -348,9 +348,14 @@ async fn second_identity(guide: &mut Guide<'_>) -> Result<(), Failure> {
     guide.promise(
         "one person, one root: the same document makes no second identity",
         refused,
-        format!("{:?}", outcome.err().map(|error| error.to_string())),
+        outcome.err().map_or_else(|| "it was enrolled again".to_owned(), |error| error.to_string()),
     );
     Ok(())
+}
+
+/// Places where something was found, for people.
+fn listed(places: &[String]) -> String {
+    if places.is_empty() { "nowhere".to_owned() } else { places.join(", ") }
 }
 
 /// Searches everything every office keeps for what must not be there, in the encodings a careless writer would use.
@@ -380,12 +385,12 @@ async fn at_rest(guide: &mut Guide<'_>, robot: &Robot, subs: &Subs) -> Result<()
     guide.promise(
         "nothing at rest names the person",
         searched > 0 && names.is_empty(),
-        format!("{searched} bytes, 4 values in 4 encodings; found at {names:?}"),
+        format!("{searched} bytes, 4 values in 4 encodings; found {}", listed(&names)),
     );
     guide.promise(
         "nothing at rest says where the person signed in",
         searched > 0 && edges.is_empty(),
-        format!("{searched} bytes, {} values in 4 encodings; found {edges:?}", places.len()),
+        format!("{searched} bytes, {} values in 4 encodings; found {}", places.len(), listed(&edges)),
     );
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::files;
 use hufu_kernel::{Clock, Octets, Rng, Root, SystemClock, Timestamp, hex, random};
 use hufu_offices::ceremony::printed;
 use hufu_wire::api::order::{Kind, Order, SignedOrder};
-use hufu_wire::api::roster::Roster;
+use hufu_wire::api::roster::{Roster, fingerprint};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -121,9 +121,9 @@ pub fn text(signed: &SignedOrder) -> String {
     let signed_by = if names.is_empty() { "nobody".to_owned() } else { names.join(", ") };
     let mut text = format!("order        {}{subject}\n", order.kind.name());
     // Writing to a String cannot fail.
-    let _ = writeln!(text, "name         {}", hex(order.ceremony().as_slice()));
+    let _ = writeln!(text, "digest       {}", hex(order.ceremony().as_slice()));
     let _ = writeln!(text, "trust root   {} ({})", hex(order.root_id.as_slice()), order.root.name());
-    let _ = writeln!(text, "roster       {}", hex(order.roster.as_slice()));
+    let _ = writeln!(text, "roster       {}", fingerprint(&order.roster.0));
     if let Some(effective) = order.effective {
         let _ = writeln!(text, "effective    {effective}");
     }

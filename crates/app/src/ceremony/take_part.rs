@@ -177,8 +177,7 @@ pub(super) fn arrived_at(done: &Done) -> String {
 /// What a person reads at the end.
 #[must_use]
 pub fn text(ended: &Ended, configured: &Path) -> String {
-    let mut text =
-        format!("{}\ntranscript   {}\nhash         {}\n", ended.outcome, ended.transcript.display(), ended.hash);
+    let mut text = format!("{}\ntranscript   {}\n", ended.outcome, ended.transcript.display());
     if let (Some(trust), true) = (&ended.trust, ended.to_be_copied) {
         text.push_str(&format!("Next: copy {} to {}\n", trust.display(), configured.display()));
     }

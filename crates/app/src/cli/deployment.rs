@@ -110,6 +110,9 @@ pub struct Up {
     /// Without it: PATH, TMPDIR, RUST_LOG, and to each office its own password_env.
     #[arg(long, value_name = "NAME")]
     env: Vec<String>,
+    /// Keep this office down, its address free for a ceremony at it; repeated for more.
+    #[arg(long, value_name = "OFFICE")]
+    without: Vec<String>,
 }
 
 /// `hufu sandbox up`.
@@ -201,9 +204,9 @@ pub fn run_sandbox_up(asked: SandboxUp) -> Result<ExitCode, Failure> {
 }
 
 fn options(asked: Up, root: Root) -> up::Options {
-    let Up { folder, users, ready_file, no_restart, env } = asked;
+    let Up { folder, users, ready_file, no_restart, env, without } = asked;
     let users = users.map(|first| Users { first });
-    up::Options { folder, root, users, ready_file, tour: false, json: false, no_restart, env }
+    up::Options { folder, root, users, ready_file, tour: false, json: false, no_restart, env, without }
 }
 
 fn bring_up(options: up::Options) -> Result<ExitCode, Failure> {
@@ -239,8 +242,9 @@ pub fn run_admit(asked: &Admit) -> Result<ExitCode, Failure> {
     // Read before anything is signed: a mistake in a file is told at once.
     let files = asked.files.iter().map(|path| PlatformFile::read(path)).collect::<Result<Vec<_>, _>>()?;
     let registry = admission::Desk::open(&asked.config)?;
+    let admission = registry.admission()?;
     for file in files {
-        println!("admitted {}", registry.admit(file)?);
+        println!("admitted {}", registry.admit(file, &admission)?);
     }
     Ok(ExitCode::SUCCESS)
 }

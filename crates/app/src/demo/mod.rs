@@ -8,6 +8,7 @@ pub mod tls;
 pub mod tour;
 
 use crate::adapters::{Messages, Register, SandboxFace};
+use crate::data_dir;
 use crate::error_log::FileLog;
 use crate::failure::Failure;
 use crate::offices;
@@ -37,7 +38,7 @@ use hufu_web::reply::Edge;
 use hufu_web::serve::{Listening, Place, Stop, listen};
 use metrics::MetricsAt;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tls::LocalCa;
@@ -354,7 +355,19 @@ async fn answered(addresses: &Addresses, probes: &[String]) -> Result<(), Failur
     tokio::time::timeout(READY_WITHIN, all).await.map_err(|_| Failure::other("a part of the demo does not answer"))
 }
 
+/// The issuer of a demo without flags.
+pub const ISSUER: &str = "http://localhost:8420";
+
+/// The flags that commands beside this demo need.
+fn flags(folder: &Path, issuer: &str) -> (String, String) {
+    let usual = data_dir::locate(None).is_ok_and(|usual| usual == folder);
+    let data = if usual { String::new() } else { format!(" --data {}", folder.display()) };
+    let issuer = if issuer == ISSUER { String::new() } else { format!(" --issuer {issuer}") };
+    (data, issuer)
+}
+
 fn banner(addresses: &Addresses, served: &BTreeMap<String, String>, root: &SandboxRoot) {
+    let (flag, issuer_flag) = flags(root.path(), &addresses.issuer);
     let samples: Vec<String> = served.iter().map(|(client_id, url)| format!("{url}   ({client_id})")).collect();
     println!(
         "\
@@ -372,10 +385,11 @@ Hufu 虎符 · SANDBOX 沙箱
   nodes       {one}  {two}  {three}
   data        {data}
 
-  Your own platform:  hufu platform new my-shop && hufu demo --platform my-shop.toml
-  Move the clock:     hufu sandbox clock advance 72h
-  Check the sandbox:  hufu doctor
-  Explain an error:   hufu explain CODE-OR-NUMBER
+  Your own platform:  hufu platform new my-shop{issuer_flag}{flag}
+                      and this demo again with --platform my-shop.toml
+  Move the clock:     hufu sandbox clock advance 72h{flag}
+  Check the sandbox:  hufu doctor{flag}
+  Explain an error:   hufu explain CODE-OR-NUMBER{flag}
 
 Ctrl-C ends it; what was enrolled stays.",
         samples = samples.join("\n              "),

@@ -153,5 +153,5 @@ fn secret_of(path: &Path, rng: &dyn Rng) -> Result<String, Failure> {
 /// [`Failure::Other`] naming the platform and the rule it breaks.
 pub fn admit(offices: &Offices, certificate: &PlatformCertificate) -> Result<(), Failure> {
     let jws = registry::sign(offices.registry.as_ref(), certificate)?;
-    offices.front.front.admit(&jws).map_err(|refusal| registry::not_admitted(&certificate.client_id, refusal))
+    offices.front.front.admit(&jws).map_err(|told| registry::not_admitted(&certificate.client_id, &told))
 }

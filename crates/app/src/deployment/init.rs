@@ -106,7 +106,7 @@ impl Written<'_> {
 
     fn write(self) -> Result<(), Failure> {
         if let Some((path, ..)) = self.files.iter().find(|(path, ..)| path.exists()) {
-            return Err(Failure::unreadable(path, "is there already; nothing was written"));
+            return Err(Failure::unreadable(path, "is there already; nothing was written: name a new folder"));
         }
         if data_dir::standing(self.folder).is_err() {
             let told = "is not empty; `hufu init` takes a new folder or an empty one";

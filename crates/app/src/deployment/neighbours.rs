@@ -2,7 +2,7 @@
 
 use super::office_file::{Engine, OfficeFile, Service};
 use super::serve::{Opened, index_of};
-use super::services::{FaceService, MessageService, Outside, RegisterService};
+use super::services::{FaceService, MessageService, Outside, RegisterService, missing};
 use crate::adapters::{Messages, Register, SandboxFace};
 use crate::failure::Failure;
 use crate::offices::registry::Admitted;
@@ -77,11 +77,7 @@ fn of_registrar(opened: &Opened, peers: &Peers) -> Result<registrar::Neighbours,
 
 /// A service that a production root must name.
 fn needed(name: &str, service: Option<&Service>, what: &str) -> Result<Outside, Failure> {
-    let service = service.ok_or_else(|| {
-        Failure::other(format!(
-            "[{name}] url is missing in office.toml: the address of {what} (docs/operate/services.md)"
-        ))
-    })?;
+    let service = service.ok_or_else(|| Failure::other(missing(name, what)))?;
     Outside::new(name, service)
 }
 
@@ -89,14 +85,14 @@ fn register(opened: &Opened) -> Result<Arc<dyn IdentitySource>, Failure> {
     let service = opened.file.register.as_ref();
     match opened.plan.sandbox_addresses().filter(|_| service.is_none()) {
         Some(simulators) => Ok(Arc::new(Register(RegisterClient::new(&simulators).map_err(Failure::other)?))),
-        None => Ok(Arc::new(RegisterService(needed("register", service, "the register of documents")?))),
+        None => Ok(Arc::new(RegisterService(needed("register", service, "the address of the register of documents")?))),
     }
 }
 
 fn face(opened: &Opened) -> Result<Arc<dyn FaceDecision>, Failure> {
     match (&opened.file.face, opened.plan.root) {
         (None, Root::Sandbox) => Ok(Arc::new(SandboxFace)),
-        (service, _) => Ok(Arc::new(FaceService(needed("face", service.as_ref(), "the face service")?))),
+        (service, _) => Ok(Arc::new(FaceService(needed("face", service.as_ref(), "the address of the face service")?))),
     }
 }
 
@@ -104,6 +100,6 @@ fn messages(opened: &Opened) -> Result<Arc<dyn Sms>, Failure> {
     let service = opened.file.messages.as_ref();
     match opened.plan.sandbox_addresses().filter(|_| service.is_none()) {
         Some(simulators) => Ok(Arc::new(Messages(SmsClient::new(&simulators).map_err(Failure::other)?))),
-        None => Ok(Arc::new(MessageService(needed("messages", service, "the message provider")?))),
+        None => Ok(Arc::new(MessageService(needed("messages", service, "the address of the message provider")?))),
     }
 }

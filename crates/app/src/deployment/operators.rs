@@ -124,6 +124,14 @@ mod tests {
     }
 
     #[test]
+    fn the_example_for_two_operators_is_a_whole_file() {
+        let page = include_str!("../../../../docs/operate/deployment.md");
+        let example = page.split("   ```toml\n").nth(1).and_then(|rest| rest.split("   ```").next()).unwrap();
+        let keyed = example.replacen('…', &b64(&[1; 32]), 1).replacen('…', &b64(&[2; 32]), 1);
+        assert_eq!(parse(&keyed).unwrap().values().map(|operator| operator.offices.len()).sum::<usize>(), 11);
+    }
+
+    #[test]
     fn every_office_has_exactly_one_operator() {
         let read = parse(&text()).unwrap();
         assert_eq!((read["north"].offices.len(), read["south"].offices.len()), (5, 6));

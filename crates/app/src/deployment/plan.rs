@@ -80,7 +80,7 @@ impl Plan {
     /// [`Failure::Unreadable`] with the line, or the office.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let bytes = files::read(path)?
-            .ok_or_else(|| Failure::unreadable(path, "there is no such file; `hufu init DIR` makes one"))?;
+            .ok_or_else(|| Failure::unreadable(path, "there is no such plan; `hufu init DIR` makes one, and --plan DIR/deployment.toml names one that is elsewhere"))?;
         let text = String::from_utf8(bytes).map_err(|_| Failure::unreadable(path, "is not UTF-8 text"))?;
         Self::parse(&text).map_err(|what| Failure::unreadable(path, what))
     }

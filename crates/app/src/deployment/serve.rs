@@ -23,7 +23,7 @@ use axum::extract::Request;
 use axum::http::header;
 use axum::middleware::{self, Next};
 use http_body_util::Limited;
-use hufu_kernel::{Clock, NodeIndex, OsRng, Refusal, Rng, Root, SystemClock};
+use hufu_kernel::{Clock, KeyStore, NodeIndex, OsRng, Refusal, Rng, Root, SystemClock};
 use hufu_web::health::{self, Probe};
 use hufu_web::metrics::Metrics;
 use hufu_web::peers::{self, Leaf, PeerConfig, Peers, ceremony};
@@ -148,12 +148,7 @@ impl Opened {
         let rng: Arc<dyn Rng> = Arc::new(OsRng);
         let folder = OfficeFolder::new(file.data(), name, plan.root, plan.root_id);
         let keys = keys::open(&file, &folder, &rng)?;
-        if let Some(pinned) = trust.office_key(name) {
-            let own = keys.public("office").map_err(Failure::other)?;
-            if name != "front" && own.0 != pinned.as_slice() {
-                return Err(Failure::unreadable(&file.trust, format!("names another key than {name} has")));
-            }
-        }
+        own_key(&file, &trust, name, keys.as_ref())?;
         let rows = neighbours::rows(&file, name, &folder)?;
         let metrics = Arc::<Metrics>::default();
         let around = Surroundings {
@@ -207,6 +202,17 @@ impl Opened {
         let errors = Arc::new(FileLog::open(self.file.data())?);
         Ok(edge.with_errors(errors).with_metrics(Arc::clone(&self.metrics)))
     }
+}
+
+/// The public half names the key that this office has.
+pub(super) fn own_key(file: &OfficeFile, trust: &Trust, name: &str, keys: &dyn KeyStore) -> Result<(), Failure> {
+    // What it has for the front is the key of its transactions.
+    let Some(pinned) = trust.office_key(name).filter(|_| name != "front") else { return Ok(()) };
+    let own = keys.public("office").map_err(Failure::other)?;
+    if own.0 != pinned.as_slice() {
+        return Err(Failure::unreadable(&file.trust, format!("names another key than {name} has")));
+    }
+    Ok(())
 }
 
 pub(crate) fn roster(file: &OfficeFile, plan: &Plan) -> Result<Roster, Failure> {

@@ -1,12 +1,12 @@
 //! The services of the world outside that a real registrar and a real post ask: register of documents, face decision, messages.
 //! Each is HTTPS with a small JSON contract (docs/operate/services.md); the sandbox's simulators speak the same ones.
 
-use super::office_file::Service;
+use super::office_file::{OfficeFile, Service, WALLET};
 use crate::adapters::{entry, message};
 use crate::failure::Failure;
 use async_trait::async_trait;
 use hufu_domain::eligibility::RegisterEntry;
-use hufu_kernel::{Bytes, Lang, Refusal};
+use hufu_kernel::{Bytes, Lang, Refusal, Root};
 use hufu_offices::ports::{FaceDecision, IdentitySource, Sms};
 use hufu_sandbox::register::{MatchAnswer, MatchRequest};
 use hufu_wire::documents::{DocumentNumber, DocumentType};
@@ -19,6 +19,61 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Looking at a face takes longer.
 const FACE_PATIENCE: Duration = Duration::from_secs(15);
+
+/// Something that an office's configuration does not say, or says wrongly, about the world outside.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fault {
+    /// The table of `office.toml`.
+    pub table: &'static str,
+    /// A sentence.
+    pub told: String,
+}
+
+/// What keeps `file`'s office from starting, as far as services outside go. No file is read for it.
+#[must_use]
+pub fn faults(file: &OfficeFile, root: Root) -> Vec<Fault> {
+    let tables = [
+        ("registrar", "register", &file.register, "the address of the register of documents"),
+        ("registrar", "face", &file.face, "the address of the face service"),
+        ("post", "messages", &file.messages, "the address of the message provider"),
+    ];
+    let of_office = tables.into_iter().filter(|(office, ..)| *office == file.office);
+    let mut found: Vec<Fault> = of_office
+        .filter_map(|(_, table, service, what)| {
+            let told = match service {
+                Some(service) => address(table, service).err()?,
+                None if root == Root::Sandbox => return None,
+                None => missing(table, what),
+            };
+            Some(Fault { table, told })
+        })
+        .collect();
+    if file.office == WALLET && root == Root::Production && file.help.is_none() {
+        let told = "[help] is missing in office.toml: where people get help by telephone".to_owned();
+        found.push(Fault { table: "help", told });
+    }
+    found
+}
+
+/// How it is told that a service is not named.
+#[must_use]
+pub fn missing(table: &str, what: &str) -> String {
+    format!("[{table}] url is missing in office.toml: {what} (docs/operate/services.md)")
+}
+
+/// The address of a service, if documents and phones may go there.
+fn address(name: &str, service: &Service) -> Result<String, String> {
+    let url = service.url.trim_end_matches('/').to_owned();
+    let local = ["http://localhost", "http://127.0.0.1", "http://[::1]"];
+    let local =
+        local.iter().any(|start| url.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with(':')));
+    if url.starts_with("https://") || local {
+        return Ok(url);
+    }
+    Err(format!(
+        "[{name}] url = {url:?}: people's documents and phones go there: https://host, or http on this machine"
+    ))
+}
 
 /// One service outside, reached over HTTPS.
 #[derive(Clone, Debug)]
@@ -33,15 +88,7 @@ impl Outside {
     /// # Errors
     /// [`Failure::Other`] for an address that is neither https nor on this machine; [`Failure::Unreadable`] for its authority.
     pub fn new(name: &str, service: &Service) -> Result<Self, Failure> {
-        let url = service.url.trim_end_matches('/').to_owned();
-        let local = ["http://localhost", "http://127.0.0.1", "http://[::1]"];
-        let local = local
-            .iter()
-            .any(|start| url.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with(':')));
-        if !url.starts_with("https://") && !local {
-            let told = "people's documents and phones go there: https://host, or http on this machine";
-            return Err(Failure::other(format!("[{name}] url = {url:?}: {told}")));
-        }
+        let url = address(name, service).map_err(Failure::other)?;
         let mut builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
         if let Some(path) = &service.ca {
             let pem = crate::files::read(path)?.ok_or_else(|| Failure::unreadable(path, "missing"))?;

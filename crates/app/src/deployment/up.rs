@@ -5,7 +5,7 @@
 use super::office_file::{self, OfficeFile, WALLET};
 use super::plan::{self, Plan};
 use super::users::{Users, reachable};
-use super::{environment, handover, init, tour, world_file};
+use super::{environment, handover, init, services, tour, world_file};
 use crate::demo::Ended;
 use crate::demo::addresses::{Ready, ReadyFile};
 use crate::failure::Failure;
@@ -58,6 +58,8 @@ pub struct Options {
     pub no_restart: bool,
     /// Variables of this process's environment that every other may have too.
     pub env: Vec<String>,
+    /// Offices that are kept down: their addresses are free, for a ceremony.
+    pub without: Vec<String>,
 }
 
 /// One process to be run.
@@ -127,10 +129,11 @@ impl Office {
 fn offices(options: &Options, plan: &Plan) -> Result<Vec<Vec<Office>>, Failure> {
     let sandbox = options.root == Root::Sandbox;
     let program = std::env::current_exe().map_err(Failure::other)?;
-    let (mut stages, mut asked, mut files) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut stages, mut asked, mut files, mut lacking) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for names in STAGES {
         let mut stage = Vec::new();
-        for name in names.iter().copied().filter(|name| *name != if sandbox { WALLET } else { world_file::FOLDER }) {
+        let there = names.iter().copied().filter(|name| *name != if sandbox { WALLET } else { world_file::FOLDER });
+        for name in there.filter(|name| !options.without.iter().any(|kept| kept == name)) {
             let folder = options.folder.join(name);
             let user = options.users.map(|users| users.number(place(name)));
             let prefix: &[&str] = if sandbox { &["sandbox"] } else { &[] };
@@ -144,6 +147,9 @@ fn offices(options: &Options, plan: &Plan) -> Result<Vec<Vec<Office>>, Failure> 
                 let config = folder.join(office_file::FILE);
                 arguments.extend(["serve".to_owned(), name.to_owned()]);
                 let file = OfficeFile::read_of(&options.folder, name)?;
+                lacking.extend(
+                    services::faults(&file, options.root).into_iter().map(|fault| format!("{name}: {}", fault.told)),
+                );
                 asked.extend(file.store.as_ref().and_then(|store| Some((name, store.password_env.clone()?))));
                 let (ready, listens) = (format!("http://{}/readyz", file.metrics.listen), handover::addresses(&file));
                 files.push((name, file));
@@ -154,6 +160,10 @@ fn offices(options: &Options, plan: &Plan) -> Result<Vec<Vec<Office>>, Failure> 
             stage.push(Office { name, folder, arguments, ready, user, env, listens, program });
         }
         stages.push(stage);
+    }
+    // They would be started again and again, and never be ready.
+    if !lacking.is_empty() {
+        return Err(Failure::other(format!("nothing was started:\n  {}", lacking.join("\n  "))));
     }
     handover::check(&files, plan)?;
     let passwords = environment::passwords(asked)?;
@@ -176,6 +186,7 @@ pub(crate) fn place(name: &str) -> usize {
 pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
     let ready_file = options.ready_file.as_deref().map(ReadyFile::clear).transpose()?;
     let plan = Plan::read(&options.folder.join(plan::FILE))?;
+    known(&options)?;
     let stages = offices(&options, &plan)?;
     prepare(&options, &stages)?;
     if options.root == Root::Sandbox {
@@ -211,7 +222,8 @@ pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
         if options.tour {
             return tour::run(&options.folder, options.json).await;
         }
-        say(&format!("Hufu 虎符 · {} root · {} processes · ready", plan.root.name(), probes.len()));
+        let without = options.without.iter().map(|name| format!(" · without {name}")).collect::<String>();
+        say(&format!("Hufu 虎符 · {} root · {} processes · ready{without}", plan.root.name(), probes.len()));
         for sentence in plan.concentrations() {
             say(&format!("Note: {sentence}."));
         }
@@ -231,14 +243,22 @@ pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
     ended
 }
 
-/// Looks at what would keep the offices from starting, and hands each its folder.
-fn prepare(options: &Options, stages: &[Vec<Office>]) -> Result<(), Failure> {
+/// Refuses a folder without keys, and offices that are none.
+fn known(options: &Options) -> Result<(), Failure> {
     if !options.folder.join(TRUST_FILE).exists() {
         let folder = options.folder.display();
         let told =
             format!("{folder} has no keys yet; make them: hufu keys ceremony --all {folder} ({})", super::FOUNDING);
         return Err(Failure::other(told));
     }
+    match options.without.iter().find(|name| !RESTARTS.contains(&name.as_str())) {
+        Some(name) => Err(Failure::other(format!("--without {name}: the offices are {}", RESTARTS.join(", ")))),
+        None => Ok(()),
+    }
+}
+
+/// Hands each office its folder, where each has its user.
+fn prepare(options: &Options, stages: &[Vec<Office>]) -> Result<(), Failure> {
     let Some(users) = options.users else { return Ok(()) };
     Users::allowed()?;
     reachable_by_offices(&options.folder)?;

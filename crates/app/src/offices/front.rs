@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use async_trait::async_trait;
 use axum::Router;
 use hufu_kernel::Refusal;
-use hufu_offices::front::{Config, Front, Ports, Sealer};
+use hufu_offices::front::{Config, Front, NotAdmitted, Ports, Sealer};
 use hufu_offices::{ports, registry};
 use hufu_store::MemoryOnce;
 use hufu_web::reply::Edge;
@@ -43,6 +43,7 @@ pub struct RunningFront {
     source: Option<Source>,
     listed: AtomicBool,
     certificates: Mutex<BTreeMap<String, String>>,
+    refused: Mutex<BTreeMap<String, NotAdmitted>>,
 }
 
 /// Starts the front. Without a source its platforms are admitted by who started it.
@@ -65,6 +66,7 @@ pub fn start(own: &Premises, around: &Surroundings, source: Option<Source>) -> R
         listed: AtomicBool::new(source.is_none()),
         source,
         certificates: Mutex::default(),
+        refused: Mutex::default(),
     };
     running.remember()?;
     Ok(Arc::new(running))
@@ -77,46 +79,70 @@ impl RunningFront {
         for name in source.kept.names()? {
             let Some(jws) = source.kept.read(&name)? else { continue };
             match self.admit(&jws) {
-                Ok(_) => self.listed.store(true, Ordering::Relaxed),
-                Err(refusal) => tracing::warn!(code = refusal.code(), "a kept certificate is no longer one"),
+                Ok((_, Ok(()))) => self.listed.store(true, Ordering::Relaxed),
+                Ok((client_id, Err(told))) => self.warn(&client_id, &told),
+                Err(_) => tracing::warn!("a kept certificate is not of the registry's key any more"),
             }
         }
         Ok(())
     }
 
-    fn admit(&self, jws: &str) -> Result<String, Refusal> {
+    /// Whose certificate this is, by the registry's word, and whether it is taken.
+    fn admit(&self, jws: &str) -> Result<(String, Result<(), NotAdmitted>), Refusal> {
         let client_id = registry::read(&self.trust.offices.registry, jws)?.client_id;
         let mut certificates = self.certificates.lock().unwrap_or_else(PoisonError::into_inner);
-        if certificates.get(&client_id).is_none_or(|known| known != jws) {
-            self.front.admit(jws)?;
+        if certificates.get(&client_id).is_some_and(|known| known == jws) {
+            return Ok((client_id, Ok(())));
+        }
+        let taken = self.front.admit(jws);
+        if taken.is_ok() {
             certificates.insert(client_id.clone(), jws.to_owned());
         }
-        Ok(client_id)
+        Ok((client_id, taken))
+    }
+
+    /// Says why a platform of the list cannot sign anybody in: once, not at every asking.
+    fn warn(&self, client_id: &str, told: &NotAdmitted) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused.get(client_id).is_none_or(|before| before != told) {
+            let (code, reason) = (told.refusal.code(), told.to_string());
+            tracing::warn!(client_id, code, reason, "the certificate of a listed platform is refused");
+            refused.insert(client_id.to_owned(), told.clone());
+        }
     }
 
     /// Asks the registry for all admitted platforms.
     async fn pull(&self, source: &Source) -> Result<(), Refusal> {
-        let (mut listed, mut after) = (BTreeSet::new(), String::new());
+        let (mut listed, mut after, mut none) = (BTreeSet::new(), String::new(), false);
         loop {
             let page = source.registry.admitted(&ListAdmitted { after: after.clone() }).await?;
+            let before = after.clone();
             for jws in &page.certificates {
                 // Whatever else is in the list, one that the registry did not sign is nobody's.
-                match self.admit(jws) {
-                    Ok(client_id) => {
-                        after.clone_from(&client_id);
-                        listed.insert(client_id);
-                    }
-                    Err(refusal) => tracing::warn!(code = refusal.code(), "a listed certificate is refused"),
+                let Ok((client_id, taken)) = self.admit(jws) else {
+                    tracing::warn!("a certificate of the list is not signed by the registry");
+                    continue;
+                };
+                after = after.max(client_id.clone());
+                match taken {
+                    Ok(()) => drop(listed.insert(client_id)),
+                    Err(told) => self.warn(&client_id, &told),
                 }
             }
-            // A page of which nothing was believed leads nowhere.
-            if !page.more || !listed.contains(&after) {
+            none = none || page.none;
+            if !page.more {
                 break;
             }
+            if after == before {
+                tracing::warn!("the registry's list leads nowhere; the platforms known stay");
+                return Ok(());
+            }
         }
-        // A registry that has lost its files withdraws nobody.
-        if listed.is_empty() && self.listed.load(Ordering::Relaxed) {
-            tracing::warn!("the registry lists no platform; those known stay");
+        // A registry that has lost its files withdraws nobody; one whose last platform was withdrawn says so.
+        if listed.is_empty() && !none && self.listed.load(Ordering::Relaxed) {
+            tracing::warn!(
+                "the registry lists no platform, and does not say that the last was withdrawn; those known stay"
+            );
             return Ok(());
         }
         self.keep(source, &listed);
@@ -183,5 +209,125 @@ impl Running for RunningFront {
             true => Vec::new(),
             false => vec!["the registry has not said yet which platforms are admitted".to_owned()],
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform_file::{PlatformFile, Service, create};
+    use crate::root::{OfficeFolder, deal, key_file};
+    use crate::rows::OwnRows;
+    use hufu_domain::rules::Rules;
+    use hufu_kernel::{Clock, KeyStore, OsRng, Rng, Root, SystemClock};
+    use hufu_wire::api::platform::{PlatformCertificate, Profile};
+    use std::path::Path;
+
+    /// A front and the registry it asks, each in its folder.
+    struct World {
+        place: tempfile::TempDir,
+        keys: Arc<dyn KeyStore>,
+        admitted: Admitted,
+        front: Arc<RunningFront>,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let place = tempfile::tempdir().unwrap();
+            let rng: Arc<dyn Rng> = Arc::new(OsRng);
+            let dealt = deal::deal(rng.as_ref()).unwrap();
+            let mut trust = dealt.trust;
+            (trust.issuer, trust.wallet_origin) = ("https://id.example".into(), "https://wallet.id.example".into());
+            let folder = |office: &str| {
+                let path = place.path().join(office);
+                crate::files::private_folder(&path).unwrap();
+                let folder = OfficeFolder::new(&path, office, trust.root, trust.root_id);
+                key_file::write(&path, folder.owner(), &dealt.keys[office], rng.as_ref()).unwrap();
+                folder
+            };
+            let (registry, own) = (folder("registry"), folder("front"));
+            let (keys, front_keys) = (registry.keys(&rng).unwrap(), own.keys(&rng).unwrap());
+            let admitted = Admitted::of(registry.path());
+            let source = Source { registry: Arc::new(admitted.clone()), kept: Admitted::of(own.path()) };
+            let around = Surroundings {
+                trust: Arc::new(trust),
+                clock: Arc::new(SystemClock),
+                rng,
+                rules: Arc::new(Rules::built_in().unwrap()),
+                metrics: None,
+            };
+            let premises = Premises::new("front", own, front_keys, OwnRows::None);
+            let front = start(&premises, &around, Some(source)).unwrap();
+            Self { place, keys, admitted, front }
+        }
+
+        fn certificate(&self, name: &str) -> PlatformCertificate {
+            let service = Service { issuer: "https://id.example", trust: Path::new("trust.json") };
+            let folder = self.place.path().join(name);
+            std::fs::create_dir(&folder).unwrap();
+            let written = create(name, &folder, Profile::Fapi2, service, &OsRng).unwrap();
+            PlatformFile::read(&written.file).unwrap().certificate(Root::Sandbox, SystemClock.now())
+        }
+
+        fn admit(&self, name: &str) {
+            self.admitted.admit(self.keys.as_ref(), &self.certificate(name)).unwrap();
+        }
+
+        /// What the front knows, and has kept, once it has asked.
+        async fn known(&self) -> Vec<String> {
+            let source = self.front.source.as_ref().unwrap();
+            self.front.pull(source).await.unwrap();
+            let known: Vec<String> = self.front.certificates.lock().unwrap().keys().cloned().collect();
+            assert_eq!(source.kept.names().unwrap().into_iter().collect::<Vec<_>>(), known);
+            known
+        }
+    }
+
+    #[tokio::test]
+    async fn the_last_platform_is_withdrawn_like_any_other() {
+        let world = World::new();
+        world.admit("one");
+        world.admit("two");
+        assert_eq!(world.known().await, ["one", "two"]);
+        world.admitted.withdraw("one").unwrap();
+        assert_eq!(world.known().await, ["two"]);
+        world.admitted.withdraw("two").unwrap();
+        assert!(world.known().await.is_empty());
+        world.admit("three");
+        assert_eq!(world.known().await, ["three"]);
+    }
+
+    #[tokio::test]
+    async fn a_registry_that_has_lost_its_files_withdraws_nobody() {
+        let world = World::new();
+        world.admit("one");
+        world.admit("two");
+        assert_eq!(world.known().await, ["one", "two"]);
+        std::fs::remove_dir_all(world.place.path().join("registry").join(super::super::registry::FOLDER)).unwrap();
+        assert_eq!(world.known().await, ["one", "two"]);
+    }
+
+    #[tokio::test]
+    async fn platforms_after_many_that_are_refused_are_known_and_it_is_remembered_why() {
+        let world = World::new();
+        let mut refused = world.certificate("refused");
+        refused.redirect_uris.push("http://shop.example/callback".into());
+        // The registry signs only what it looks at itself; what an older one has signed is refused by the front.
+        for n in 0..120 {
+            refused.client_id = format!("p{n:03}");
+            let header = hufu_wire::jose::Header::new(hufu_wire::jose::Alg::EdDSA).typ(PlatformCertificate::TYP);
+            let input = hufu_wire::jose::signing_input(&header, &refused).unwrap();
+            let signature = signed(world.keys.as_ref(), &input);
+            world.admitted.keep(&refused.client_id, &hufu_wire::jose::assemble(&input, &signature)).unwrap();
+        }
+        world.admit("z-last");
+        assert_eq!(world.known().await, ["z-last"]);
+        let told = world.front.refused.lock().unwrap();
+        assert_eq!(told.len(), 120);
+        assert!(told["p000"].to_string().contains("http://shop.example/callback"), "{:?}", told["p000"]);
+    }
+
+    fn signed(keys: &dyn KeyStore, input: &str) -> Vec<u8> {
+        keys.sign_ed25519("office", input.as_bytes()).unwrap().as_slice().to_vec()
     }
 }

@@ -7,6 +7,7 @@ use crate::root::RESTORING;
 use async_trait::async_trait;
 use axum::Router;
 use hufu_kernel::{KeyStore, Refusal};
+use hufu_offices::front::NotAdmitted;
 use hufu_offices::{ports, registry};
 use hufu_web::peers;
 use hufu_web::reply::Edge;
@@ -20,6 +21,8 @@ use std::sync::Arc;
 pub const FOLDER: &str = "admitted";
 /// The ending of a certificate's file; before it stands the client identifier.
 const ENDING: &str = ".jwt";
+/// Stands in the folder since the last certificate was withdrawn, until the next is admitted: an empty folder says nothing.
+const NONE: &str = "none";
 /// Certificates in one answer, about 2 KiB each.
 const PAGE: usize = 50;
 
@@ -53,6 +56,10 @@ impl Admitted {
             return Err(Failure::other(format!("{client_id:?} is no client identifier")));
         }
         files::private_folder(&self.0)?;
+        let none = self.0.join(NONE);
+        if none.exists() {
+            files::at(&none, std::fs::remove_file(&none))?;
+        }
         Ok(files::replace(&self.file(client_id), jws.as_bytes(), files::PRIVATE)?)
     }
 
@@ -86,6 +93,18 @@ impl Admitted {
     pub fn forget(&self, client_id: &str) -> Result<(), Failure> {
         let path = self.file(client_id);
         Ok(files::at(&path, std::fs::remove_file(&path))?)
+    }
+
+    /// Takes the platform's certificate from the list. If it is the last, that nobody is left is written down first: the front believes
+    /// an empty list only then.
+    ///
+    /// # Errors
+    /// [`Failure::File`].
+    pub fn withdraw(&self, client_id: &str) -> Result<(), Failure> {
+        if self.names()?.iter().eq([client_id]) {
+            files::replace(&self.0.join(NONE), b"The last platform was withdrawn.\n", files::PRIVATE)?;
+        }
+        self.forget(client_id)
     }
 
     /// Exactly these certificates in place of all that are there: written beside them, and put in their place at once. If it fails, those
@@ -146,7 +165,8 @@ impl Admitted {
         for name in rest.by_ref().take(PAGE) {
             certificates.extend(self.read(name)?);
         }
-        Ok(AdmittedPage { certificates, more: rest.next().is_some() })
+        let none = names.is_empty() && self.0.join(NONE).exists();
+        Ok(AdmittedPage { certificates, more: rest.next().is_some(), none })
     }
 
     fn file(&self, client_id: &str) -> PathBuf {
@@ -165,14 +185,16 @@ fn is_file_name(client_id: &str) -> bool {
 /// # Errors
 /// [`Failure::Other`] naming the platform and the rule it breaks.
 pub fn sign(keys: &dyn KeyStore, certificate: &PlatformCertificate) -> Result<String, Failure> {
-    registry::admit(keys, certificate).map_err(|refusal| not_admitted(&certificate.client_id, refusal))
+    registry::admit(keys, certificate).map_err(|refusal| {
+        let why = refusal.text().developer.to_owned();
+        not_admitted(&certificate.client_id, &NotAdmitted { refusal, why })
+    })
 }
 
 /// Why a platform is not admitted.
 #[must_use]
-pub fn not_admitted(client_id: &str, refusal: Refusal) -> Failure {
-    let why = refusal.text().developer;
-    Failure::other(format!("the platform {client_id} is not admitted ({}): {why}", refusal.code()))
+pub fn not_admitted(client_id: &str, told: &NotAdmitted) -> Failure {
+    Failure::other(format!("the platform {client_id} is not admitted ({}): {told}", told.refusal.code()))
 }
 
 #[async_trait]
@@ -232,7 +254,7 @@ mod tests {
     async fn pages_hold_every_certificate_once_and_in_order() {
         let folder = tempfile::tempdir().unwrap();
         let admitted = Admitted::of(folder.path());
-        assert_eq!(admitted.page("").unwrap(), AdmittedPage { certificates: Vec::new(), more: false });
+        assert_eq!(admitted.page("").unwrap(), AdmittedPage { certificates: Vec::new(), more: false, none: false });
         for n in 0..(2 * PAGE + 3) {
             admitted.keep(&format!("p{n:03}"), &format!("jws {n}")).unwrap();
         }
@@ -248,6 +270,28 @@ mod tests {
         }
         assert_eq!(pages, 3);
         assert_eq!(all, (0..(2 * PAGE + 3)).map(|n| format!("jws {n}")).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn an_empty_list_is_whole_after_the_last_was_withdrawn_and_not_after_files_were_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let admitted = Admitted::of(folder.path());
+        let page = || admitted.page("").unwrap();
+        admitted.keep("one", "jws").unwrap();
+        admitted.keep("two", "jws").unwrap();
+        admitted.withdraw("one").unwrap();
+        assert!(!page().none && page().certificates.len() == 1);
+        admitted.withdraw("two").unwrap();
+        assert!(page().none && page().certificates.is_empty());
+        admitted.keep("one", "jws").unwrap();
+        assert!(!page().none);
+        // Files that are lost, one by one or all together, withdraw nobody.
+        admitted.forget("one").unwrap();
+        assert!(!page().none);
+        admitted.keep("one", "jws").unwrap();
+        admitted.withdraw("one").unwrap();
+        std::fs::remove_dir_all(folder.path().join(FOLDER)).unwrap();
+        assert!(!page().none);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use hufu_kernel::{Bytes, Element, NodeIndex, Octets, framed};
 use hufu_pairwise::{GroupShares, TagShares};
 use hufu_wire::api::ceremony::{Check, Open, Said, Spoken, Transcript, heard};
 use hufu_wire::api::order::{Kind, Operator};
-use hufu_wire::api::roster::{Roster, tagger_name};
+use hufu_wire::api::roster::{Roster, fingerprint, tagger_name};
 use hufu_wire::api::trust::{NodeTrust, OfficeKeys, Trust, node_name, verify_ed25519};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -289,7 +289,7 @@ pub fn text(transcript: &Transcript) -> Result<String, CeremonyError> {
     let order = &transcript.order.order;
     let subject = order.subject.as_ref().map(|office| format!(" {}", printed::printed(office))).unwrap_or_default();
     let mut text = format!(
-        "ceremony     {}{subject}\nname         {}\ntrust root   {} ({})\nordered by   {}\n",
+        "ceremony     {}{subject}\ndigest       {}\ntrust root   {} ({})\nordered by   {}\n",
         order.kind.name(),
         hufu_kernel::hex(order.ceremony().as_slice()),
         hufu_kernel::hex(order.root_id.as_slice()),
@@ -305,9 +305,7 @@ pub fn text(transcript: &Transcript) -> Result<String, CeremonyError> {
         }
         let _ = writeln!(text, "  {:<11}{}", printed::printed(&spoken.office), summary(spoken));
     }
-    let hash = hash(transcript)?;
-    let groups: Vec<String> = hash.0[..20].chunks(2).map(hufu_kernel::hex).collect();
-    let _ = writeln!(text, "compare      {}", groups.join(" "));
+    let _ = writeln!(text, "compare      {}", fingerprint(&hash(transcript)?.0));
     Ok(text)
 }
 

@@ -3,6 +3,7 @@
 //!
 //! The decisions are the tables of `hufu_oidc`; this module asks the single-use set, seals, and remembers transactions.
 
+mod admission;
 mod completion;
 mod cookie;
 mod responses;
@@ -11,6 +12,7 @@ mod sign_in;
 mod signed_out;
 mod transactions;
 
+pub use admission::{Admission, NotAdmitted};
 pub use cookie::COOKIE_SECONDS;
 pub use hufu_oidc::{OAuthError, Reply};
 pub use responses::{Posting, RESPONSE_KEYS};
@@ -21,8 +23,8 @@ pub use transactions::TRANSACTION_SECONDS;
 use cookie::Cookies;
 use hufu_kernel::{Clock, KeyStore, Octets, Refusal, Rng, Root, Timestamp};
 use hufu_oidc::provider::{
-    self, ACCESS_TOKEN_SECONDS, AccessToken, Call, Client, ClientError, Clients, Environment, Fresh, OpenRequest,
-    Provider, SealedKind, Told,
+    self, ACCESS_TOKEN_SECONDS, AccessToken, Call, Client, Clients, Environment, Fresh, OpenRequest, Provider,
+    SealedKind, Told,
 };
 use hufu_oidc::{Challenge, Form};
 use hufu_store::Once;
@@ -95,7 +97,7 @@ pub enum FrontError {
 pub struct Front {
     provider: Provider,
     trust: Trust,
-    registry: Jwk,
+    admission: Admission,
     transaction_kid: String,
     keys: Jwks,
     responses: ResponseKeys,
@@ -146,12 +148,9 @@ impl Front {
             return Err(FrontError::Agents);
         }
         let keys = result_keys(&trust).ok_or(FrontError::Trust)?;
-        let pinned = |key: Octets<32>| PublicKey::ed25519(key.0).map(Jwk::bare).map_err(|_| FrontError::Trust);
-        let registry = pinned(trust.offices.registry)?;
+        let admission = Admission::of(&trust)?;
+        let id_token_algs = admission.id_token_algs().to_vec();
         let responses = ResponseKeys::read(ports.keys.as_ref())?;
-        let mut id_token_algs: Vec<Alg> = keys.keys.iter().filter_map(|key| key.alg).collect();
-        id_token_algs.sort_unstable();
-        id_token_algs.dedup();
         Ok(Self {
             provider: Provider {
                 issuer: trust.issuer.clone(),
@@ -162,7 +161,7 @@ impl Front {
             cookies: Cookies::new(trust.issuer.starts_with("https://")),
             clients: RwLock::default(),
             transactions: Transactions::new(transactions),
-            registry,
+            admission,
             transaction_kid: pinned(trust.offices.front)?.thumbprint(),
             keys,
             responses,
@@ -176,23 +175,20 @@ impl Front {
     /// newer one.
     ///
     /// # Errors
-    /// [`Refusal::WrongRoot`]; [`Refusal::PlatformUnknown`] for anything the registry did not sign or that has ended;
+    /// [`NotAdmitted`]: [`Refusal::WrongRoot`]; [`Refusal::PlatformUnknown`] for anything the registry did not sign or that has ended;
     /// [`Refusal::PlatformRequest`] if the certificate contradicts itself.
-    pub fn admit(&self, jws: &str) -> Result<(), Refusal> {
-        let client = Client::admit(jws, &self.registry, self.trust.root, self.now()).map_err(|error| match error {
-            ClientError::Root => Refusal::WrongRoot,
-            ClientError::Signature | ClientError::Time => Refusal::PlatformUnknown,
-            _ => Refusal::PlatformRequest,
-        })?;
+    pub fn admit(&self, jws: &str) -> Result<(), NotAdmitted> {
+        let client = self.admission.read(jws, self.now())?;
         let certificate = &client.certificate;
-        let signable = self.provider.id_token_algs.contains(&certificate.id_token_signed_response_alg);
-        let answerable = certificate.registration.response_algs().all(|alg| self.provider.response_algs.contains(&alg));
-        if !signable || !answerable || hufu_pairwise::validate_sector_id(&certificate.sector_id).is_err() {
-            return Err(Refusal::PlatformRequest);
+        if !certificate.registration.response_algs().all(|alg| self.provider.response_algs.contains(&alg)) {
+            let why = "asks for signed responses, and this front has no key of its own for them";
+            return Err(NotAdmitted::new(Refusal::PlatformRequest, why));
         }
         let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);
         match clients.get(&certificate.client_id) {
-            Some(known) if known.certificate.iat > certificate.iat => Err(Refusal::PlatformUnknown),
+            Some(known) if known.certificate.iat > certificate.iat => {
+                Err(NotAdmitted::new(Refusal::PlatformUnknown, "is older than the certificate that is known"))
+            }
             _ => {
                 clients.insert(certificate.client_id.clone(), Arc::new(client));
                 Ok(())
@@ -404,6 +400,10 @@ fn public(body: &impl serde::Serialize) -> Reply {
 }
 
 /// The group's key and the nodes' one-key-mode keys, each for one algorithm only.
+fn pinned(key: Octets<32>) -> Result<Jwk, FrontError> {
+    PublicKey::ed25519(key.0).map(Jwk::bare).map_err(|_| FrontError::Trust)
+}
+
 fn result_keys(trust: &Trust) -> Option<Jwks> {
     let fixed = |key: &Jwk, alg| {
         let key = Jwk { alg: Some(alg), key_use: Some(KeyUse::Sig), ..key.clone() };

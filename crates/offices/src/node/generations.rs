@@ -19,10 +19,20 @@ type Scalar = <Intl as Group>::Scalar;
 const MOST: u32 = 1000;
 
 /// One generation that this node has the keys of.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Generation {
     number: u32,
     since: Timestamp,
+}
+
+/// As operators read it in the log.
+impl std::fmt::Debug for Generation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.since {
+            Timestamp(i64::MIN) => write!(f, "{} from the beginning", self.number),
+            since => write!(f, "{} since {since}", self.number),
+        }
+    }
 }
 
 /// The generations that this node has the keys of.

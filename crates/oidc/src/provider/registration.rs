@@ -39,13 +39,17 @@ pub enum ClientError {
     #[error("the certificate is not in force")]
     Time,
     /// Profile `basic` outside the sandbox, or the wrong credentials for its profile.
-    #[error("the certificate's profile and credentials do not fit")]
+    #[error(
+        "profile and credentials do not fit: fapi2 needs a public key in jwks and no secret; basic exists in sandboxes only"
+    )]
     Profile,
     /// A redirect address that is not https (http on localhost in the sandbox), or has a fragment or user information.
-    #[error("a redirect address is not acceptable")]
+    #[error(
+        "a redirect address is neither https nor, in a sandbox, http on this machine; or there is none, or it has a fragment"
+    )]
     Redirect,
     /// A purpose asks for what the platform is not entitled to, or there is none, or two have one id.
-    #[error("the certificate's purposes and entitlements do not fit")]
+    #[error("a purpose asks for an answer that is not in `entitled`, or there is none, or two have one id")]
     Purposes,
     /// Something the front cannot do for this platform is registered.
     #[error("what the certificate registers beyond the profile cannot be met")]
@@ -75,8 +79,16 @@ impl Client {
         }
         let payload = verify(&compact, registry, &[Alg::EdDSA]).map_err(|_| ClientError::Signature)?;
         let certificate: PlatformCertificate = payload.json().map_err(|_| ClientError::Shape)?;
-        CHECKS.iter().try_for_each(|(_, check)| check(&certificate, root, now))?;
+        Self::consistent(&certificate, root, now)?;
         Ok(Self { certificate, jws: jws.to_owned(), hash: Octets(Sha256::digest(jws).into()) })
+    }
+
+    /// Whether what a platform asks for can be admitted, signed or not.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn consistent(certificate: &PlatformCertificate, root: Root, now: Timestamp) -> Result<(), ClientError> {
+        CHECKS.iter().try_for_each(|(_, check)| check(certificate, root, now))
     }
 
     /// The algorithm of what the front signs for it.

@@ -155,4 +155,8 @@ pub struct AdmittedPage {
     pub certificates: Vec<String>,
     /// There are later ones.
     pub more: bool,
+    /// The last one was withdrawn, and nobody has been admitted since: an empty list is then the whole of it. A registry that has lost
+    /// its files does not say so. It is sent only where it is true, for fronts of before that do not know it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub none: bool,
 }

@@ -6,7 +6,9 @@ use crate::deployment::office_file::Public;
 use crate::deployment::public_tls::{self, validity};
 use crate::offices::registry::Admitted;
 use hufu_kernel::Timestamp;
+use hufu_offices::front::Admission;
 use hufu_offices::registry;
+use hufu_wire::api::platform::PlatformCertificate;
 use rustls::client::verify_server_name;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -101,6 +103,9 @@ pub fn platforms(site: &Site) -> Looked {
         }
     };
     let now = local.clock(site.plan.root).now();
+    // What the front goes by, where its trust.json is here.
+    let admission = local.trust(site.plan.root).ok().and_then(|trust| Admission::of(&trust).ok());
+    let refused = |certificate: &PlatformCertificate| admission.as_ref()?.look(certificate, now).err();
     let mut found = Vec::new();
     for name in &names {
         let what = format!("platform {name}");
@@ -112,7 +117,10 @@ pub fn platforms(site: &Site) -> Looked {
                 "its certificate is not this platform's under this registry's key",
                 mend(name),
             )),
-            Some(certificate) => found.extend(ending(&what, now, certificate.exp, &mend(name))),
+            Some(certificate) => found.extend(ending(&what, now, certificate.exp, &mend(name)).or_else(|| {
+                let told = refused(&certificate)?;
+                Some(Finding::bad(what, format!("is listed, and the front refuses it: {told}"), mend(name)))
+            })),
         }
     }
     let more = found.len().saturating_sub(NAMED);

@@ -8,6 +8,7 @@ mod neighbours;
 mod own;
 mod running;
 mod site;
+mod start;
 
 use crate::deployment::office_file::OfficeFile;
 use crate::doctor::{Outcome, Report};
@@ -85,12 +86,17 @@ struct Topic {
 }
 
 /// In the order of the report. Keys come after permissions: a key that others can read is not opened.
-const TOPICS: [Topic; 9] = [
+const TOPICS: [Topic; 10] = [
     Topic { name: "plan", sound: "one plan, roster and trust.json for all", look: own::papers },
     Topic { name: "permissions", sound: "folders 700; keys, stores and passwords 600", look: own::permissions },
     Topic { name: "keys", sound: "open, and those that the roster pins", look: own::keys },
     Topic { name: "stores", sound: "each its office's, every page whole", look: own::stores },
-    Topic { name: "services", sound: "all that are needed are named", look: own::services },
+    Topic { name: "start", sound: "each configuration is one that its office takes", look: start::start },
+    Topic {
+        name: "services",
+        sound: "all that are needed are named, and people's data goes there encrypted",
+        look: own::services,
+    },
     Topic { name: "disk", sound: "room enough", look: own::space },
     Topic { name: "public TLS", sound: "its names, for two weeks or more", look: certificates::public },
     Topic { name: "platforms", sound: "their certificates hold for two weeks or more", look: certificates::platforms },
@@ -118,8 +124,8 @@ async fn examine(mut report: Report, (site, faults): (Option<Site>, Vec<Finding>
         told(&mut report, topic.name, topic.sound, (topic.look)(&site));
     }
     let ready = running::listeners(&site).await;
-    told(&mut report, "listeners", "/readyz and /metrics answer, ready", ready);
-    let seen = neighbours::look(&site).await;
+    told(&mut report, "listeners", "/readyz and /metrics answer, ready", ready.looked);
+    let seen = neighbours::look(&site, ready.nothing_runs).await;
     told(&mut report, "offices", &seen.sound, seen.reached);
     told(&mut report, "clocks", "of those that answered no more than five seconds apart", seen.clocks);
     told(&mut report, "versions", &format!("all that answered run {}", env!("CARGO_PKG_VERSION")), seen.versions);
@@ -149,11 +155,21 @@ fn edit(path: &Path) -> String {
     format!("${{EDITOR:-vi}} {}", path.display())
 }
 
-/// The command that starts an office again.
+/// The command that starts an office again. One that `hufu up` runs begins again by itself.
 fn start_again(site: &Site, name: &str, config: &Path) -> String {
     match site.plan.root {
-        hufu_kernel::Root::Production => format!("systemctl restart hufu@{name}"),
+        hufu_kernel::Root::Production if start::has_units() => format!("systemctl restart hufu@{name}"),
+        hufu_kernel::Root::Production => format!("hufu serve {name} --config {}", config.display()),
         hufu_kernel::Root::Sandbox => format!("hufu sandbox serve {name} --config {}", config.display()),
+    }
+}
+
+/// The command that starts all that are here.
+fn start_all(site: &Site) -> String {
+    match site.plan.root {
+        hufu_kernel::Root::Production if start::has_units() => "systemctl start hufu.target".to_owned(),
+        hufu_kernel::Root::Production => format!("hufu up {}", site.folder.display()),
+        hufu_kernel::Root::Sandbox => format!("hufu sandbox up {}", site.folder.display()),
     }
 }
 

@@ -27,8 +27,9 @@ pub struct Seen {
     pub versions: Looked,
 }
 
-/// Asks every office of the plan in the name of the first office here whose keys are open.
-pub async fn look(site: &Site) -> Seen {
+/// Asks every office of the plan in the name of the first office here whose keys are open. Where nothing runs here, and that is said
+/// already, those that are here are not asked.
+pub async fn look(site: &Site, nothing_runs: bool) -> Seen {
     let mut seen = Seen::default();
     let viewpoint = site.offices.iter().find_map(|local| Some((local, peers(site, local)?)));
     let Some((local, peers)) = viewpoint else {
@@ -38,6 +39,12 @@ pub async fn look(site: &Site) -> Seen {
     seen.sound = format!("{} answer {} under their names", site.plan.offices.len(), local.name);
     let clock = local.clock(site.plan.root);
     for name in site.plan.offices.keys() {
+        if nothing_runs && site.offices.iter().any(|local| local.name == name) {
+            for topic in [&mut seen.reached, &mut seen.clocks, &mut seen.versions] {
+                topic.unseen(name, "does not run");
+            }
+            continue;
+        }
         if let Err(finding) = certificate(site, &peers, name, clock.as_ref()).await {
             seen.reached.at(Some(finding));
             for topic in [&mut seen.clocks, &mut seen.versions] {

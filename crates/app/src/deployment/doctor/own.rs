@@ -1,6 +1,7 @@
 //! What belongs to the offices here: papers, permissions, keys, stores, services, room; and who runs what.
 
 use super::site::{Local, Site};
+use super::start::{has_units, of_services};
 use super::{Finding, Looked, edit};
 use crate::deployment::office_file::{Engine, Keeper, WALLET};
 use crate::deployment::{operators, plan::Plan};
@@ -211,33 +212,27 @@ fn unfinished(local: &Local) -> Option<Finding> {
 }
 
 fn restore(local: &Local) -> String {
+    let stop = if has_units() { format!("systemctl stop hufu@{}; ", local.name) } else { String::new() };
+    let (config, name) = (local.config.display(), local.name);
     format!(
-        "systemctl stop hufu@{0}; hufu restore --config {1} --identity backup.key {0}.age --replace   # docs/operate/backup.md",
-        local.name,
-        local.config.display()
+        "{stop}hufu restore --config {config} --identity backup.key {name}.age --replace   # stopped: docs/operate/backup.md"
     )
 }
 
 /// What a production office cannot start without, and what stands for something of one's own.
 pub fn services(site: &Site) -> Looked {
-    if site.plan.root != Root::Production {
-        return Looked::nothing("a sandbox has simulators in their place");
-    }
     let mut found = Vec::new();
+    if site.plan.root != Root::Production {
+        // One that is named in place of a simulator is asked.
+        found.extend(site.offices.iter().flat_map(|local| of_services(local, site.plan.root)));
+        let unseen = Looked::nothing("a sandbox has simulators in their place");
+        return if found.is_empty() { unseen } else { Looked { found, ..unseen } };
+    }
     let named = [REGISTRAR, POST, WALLET];
     let at = site.offices.iter().filter(|local| named.contains(&local.name)).count();
     for local in &site.offices {
-        let file = &local.file;
-        let needed = match local.name {
-            REGISTRAR => vec![("register", file.register.is_none()), ("face", file.face.is_none())],
-            POST => vec![("messages", file.messages.is_none())],
-            _ => Vec::new(),
-        };
-        for (table, _) in needed.into_iter().filter(|(_, is_missing)| *is_missing) {
-            let told = format!("[{table}] url is missing (docs/operate/services.md)");
-            found.push(Finding::bad(format!("{}: {table}", local.name), told, edit(&local.config)));
-        }
-        if file.help.as_ref().is_some_and(|help| PLACEHOLDERS.contains(&help.phone.as_str())) {
+        found.extend(of_services(local, site.plan.root));
+        if local.file.help.as_ref().is_some_and(|help| PLACEHOLDERS.contains(&help.phone.as_str())) {
             let told = "the telephone of [help] is the example's: nobody answers it";
             found.push(Finding::warning(format!("{}: help", local.name), told, edit(&local.config)));
         }

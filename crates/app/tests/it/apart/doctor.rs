@@ -114,7 +114,7 @@ async fn a_sound_deployment_has_no_findings_and_what_goes_wrong_while_it_runs_is
         report = doctor::folder(&folder).await;
     }
     assert!(report.ok && findings(&report).is_empty(), "{}", report.text());
-    assert_eq!(report.checks.len(), 14, "{}", report.text());
+    assert_eq!(report.checks.len(), 15, "{}", report.text());
     assert!(unseen(&report, "services", true).contains("simulators"));
     assert!(unseen(&report, "public TLS", true).contains("plain HTTP"));
     let said = hufu(&["doctor", folder.to_str().unwrap(), "--json"]);
@@ -235,16 +235,18 @@ async fn each_fault_in_the_files_is_named_with_what_mends_it() {
     // The control: nothing runs, and nothing else is wrong.
     let before = doctor::folder(&folder).await;
     for check in findings(&before) {
-        let expected =
-            [": listener", ": mTLS"].iter().any(|end| check.what.ends_with(end)) || check.what.starts_with("operators");
-        assert!(expected, "{check:?}");
+        assert!(check.what == "listeners" || check.what.starts_with("operators"), "{check:?}");
     }
+    // That nothing runs is one sentence, and one command mends it.
+    let told = named(&before, "listeners", Outcome::Bad);
+    assert!(told.found.contains("none of 11"), "{}", told.found);
+    assert_eq!(told.mend, Some(format!("hufu sandbox up {}", folder.display())));
     named(&before, "operators", Outcome::Warning);
     named(&before, "operators: keys", Outcome::Warning);
     assert!(before.text().contains("runs all offices: the separation between them does not hold"));
     assert_eq!(unseen(&before, "stores", false), "registrar: the first start makes it");
     for topic in ["clocks", "versions"] {
-        assert!(unseen(&before, topic, true).ends_with(": not reached"), "nobody answered");
+        assert!(unseen(&before, topic, true).ends_with(": does not run"), "nobody answered");
     }
 
     let own = |office: &str, file: &str| folder.join(office).join(file);
@@ -279,6 +281,12 @@ async fn each_fault_in_the_files_is_named_with_what_mends_it() {
     let elsewhere = "\n[store]\nkind = \"postgres\"\nurl = \"postgres://hufu_node_2@localhost/hufu\"\n";
     let text = fs::read_to_string(own("node-2", "office.toml")).unwrap();
     write(&own("node-2", "office.toml"), &(text + elsewhere));
+    changed(
+        &own("node-1", "office.toml"),
+        "[metrics]",
+        "[tracing]\nendpoint = \"http://collector.example\"\n[metrics]",
+    );
+    changed(&own("registrar", "office.toml"), "[metrics]", "[register]\nurl = \"http://register.example\"\n[metrics]");
     public_tls(&folder, "node-1", "localhost", (2024, 1, 1));
     public_tls(&folder, "node-2", "elsewhere.example", (2060, 1, 1));
 
@@ -306,6 +314,8 @@ async fn each_fault_in_the_files_is_named_with_what_mends_it() {
     }
     let told = unseen(&report, "stores", false);
     assert!(told.contains("node-2: on PostgreSQL"), "{told}");
+    assert!(named(&report, "node-1: start", Outcome::Bad).found.contains("[tracing] endpoint"));
+    assert!(named(&report, "registrar: register", Outcome::Bad).found.contains("https://host"));
     for client in ["two", "three"] {
         assert!(mend(&format!("platform {client}")).starts_with(&format!("hufu platform admit {client}.toml")));
     }
@@ -349,5 +359,26 @@ async fn a_production_root_that_nobody_has_finished_is_told_what_it_lacks() {
     for what in ["plan: names", "wallet: help", "operators", "operators: keys"] {
         named(&report, what, Outcome::Warning);
     }
-    assert!(mend_of(&report, "node-1: listener").starts_with("systemctl restart hufu@node-1"));
+    let start = mend_of(&report, "listeners");
+    assert!(start == format!("hufu up {}", folder.display()) || start == "systemctl start hufu.target", "{start}");
+
+    // An address that the office refuses at its start is not sound before.
+    let messages = "\n[messages]\nurl = \"http://messages.example\"\n";
+    let config = folder.join("post/office.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    write(&config, &(text.clone() + messages));
+    assert!(named(&doctor::folder(&folder).await, "post: messages", Outcome::Bad).found.contains("https://host"));
+
+    // Nothing of it is started, and it is said at once.
+    fs::write(folder.join("trust.json"), "{}").unwrap();
+    let refused = hufu(&["up", folder.to_str().unwrap()]);
+    let told = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success());
+    for what in
+        ["nothing was started", "registrar: [register] url is missing", "[face]", "post: [messages] url", "services.md"]
+    {
+        assert!(told.contains(what), "{what}: {told}");
+    }
+    let refused = hufu(&["up", folder.to_str().unwrap(), "--without", "node-4"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--without node-4: the offices are"));
 }

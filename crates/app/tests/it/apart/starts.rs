@@ -3,6 +3,7 @@
 use super::{Deployment, hufu, init, place, program};
 use crate::linking::platform;
 use hufu_app::deployment::clock::FileClock;
+use hufu_app::deployment::plan::Plan;
 use hufu_app::deployment::users::FIRST;
 use hufu_kernel::Pair;
 use hufu_sandbox::robot::{Visit, wish};
@@ -90,6 +91,50 @@ async fn all_offices_go_by_one_clock_and_stop_together() {
     }
     assert_eq!(deployment.processes().len(), 12);
     deployment.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_office_is_kept_down_and_its_address_free_while_the_others_serve() {
+    let place = place();
+    let folder = init(place.path());
+    let plan = Plan::read(&folder.join("deployment.toml")).unwrap();
+    let deployment = Deployment::start_in(place, folder, &["--without", "node-2"]).await;
+    assert_eq!(deployment.processes().len(), 11);
+    assert!(deployment.process("node-2").is_none() && deployment.process("node-3").is_some());
+    drop(std::net::TcpListener::bind(&plan.office("node-2").unwrap().internal).unwrap());
+    deployment.stop().await;
+}
+
+#[test]
+fn what_the_front_would_refuse_is_not_admitted_and_the_reason_is_said() {
+    let place = place();
+    let folder = init(place.path());
+    let (at, registry) = (place.path().to_str().unwrap(), folder.join("registry/office.toml"));
+    let new = ["platform", "new", "my-shop", "--dir", at, "--data", folder.to_str().unwrap()];
+    assert!(hufu(&new).status.success());
+    let request = place.path().join("my-shop.toml");
+    let admit = ["platform", "admit", request.to_str().unwrap(), "--config", registry.to_str().unwrap()];
+    let text = std::fs::read_to_string(&request).unwrap();
+    for (from, to, why) in [
+        ("http://localhost:3000/callback", "http://shop.example/callback", "http://shop.example/callback"),
+        ("https://my-shop.example", "https://My-shop.example", "not a sector id"),
+        ("\"EdDSA\"", "\"PS256\"", "no node signs ID tokens with PS256"),
+    ] {
+        assert!(text.contains(from), "{from}");
+        std::fs::write(&request, text.replace(from, to)).unwrap();
+        let told = refused(&admit);
+        assert!(told.contains("my-shop is not admitted") && told.contains(why), "{told}");
+    }
+    assert!(!folder.join("registry/admitted/my-shop.jwt").exists());
+    std::fs::write(&request, text).unwrap();
+    assert!(hufu(&admit).status.success());
+    assert!(folder.join("registry/admitted/my-shop.jwt").exists());
+    // Under another registry's key nothing that is signed here would be believed.
+    let trust = std::fs::read_to_string(folder.join("trust.json")).unwrap();
+    let mut other: serde_json::Value = serde_json::from_str(&trust).unwrap();
+    other["offices"]["registry"] = other["offices"]["registrar"].clone();
+    std::fs::write(folder.join("trust.json"), other.to_string()).unwrap();
+    assert!(refused(&admit).contains("another key than this registry has"));
 }
 
 /// What a process has in its environment. Only root may look, and who else does so is refused.

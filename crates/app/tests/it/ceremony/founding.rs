@@ -16,7 +16,7 @@ fn a_sandbox_whose_offices_made_their_keys_together_holds_every_promise_of_the_t
     let told = refused(&["sandbox", "up", folder]);
     assert!(told.contains("hufu keys ceremony --all"), "{told}");
     let told = planned.ceremony(&[]);
-    assert!(told.contains("round 4") && told.contains("hash  "), "{told}");
+    assert!(told.contains("round 4") && told.contains("compare  "), "{told}");
     // Everybody keeps the same transcript, and nothing in it is a key.
     let transcripts =
         files(&planned.folder, ".json").into_iter().filter(|path| path.to_string_lossy().contains("found-"));

@@ -121,7 +121,7 @@ impl World {
     /// Signs a certificate and brings it to the front.
     pub fn admit(&self, certificate: &PlatformCertificate) -> Result<(), Refusal> {
         let header = Header::new(Alg::EdDSA).typ(PlatformCertificate::TYP);
-        self.front.admit(&sign(&self.registry, header, certificate).unwrap())
+        self.front.admit(&sign(&self.registry, header, certificate).unwrap()).map_err(|told| told.refusal)
     }
 
     /// An admitted FAPI 2.0 platform.

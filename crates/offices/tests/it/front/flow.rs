@@ -2,7 +2,7 @@
 
 use super::fixture::*;
 use hufu_kernel::{Answer, Clock, Refusal, Root, Strength};
-use hufu_offices::front::{Config, Front, FrontError};
+use hufu_offices::front::{Admission, Config, Front, FrontError};
 use hufu_oidc::client::Wish;
 use hufu_wire::api::sign_in::RefuseSignIn;
 use hufu_wire::jose::{Alg, Header, Jwks, sign};
@@ -180,9 +180,9 @@ fn only_the_registry_of_this_root_admits_platforms() {
     };
     assert_eq!(world.admit(&good()), Ok(()));
     let forged = sign(&world.group, Header::new(Alg::EdDSA).typ("hufu-platform+jwt"), &good()).unwrap();
-    assert_eq!(world.front.admit(&forged), Err(Refusal::PlatformUnknown));
+    assert_eq!(world.front.admit(&forged).map_err(|told| told.refusal), Err(Refusal::PlatformUnknown));
     let other_kind = sign(&world.registry, Header::new(Alg::EdDSA).typ("JWT"), &good()).unwrap();
-    assert_eq!(world.front.admit(&other_kind), Err(Refusal::PlatformUnknown));
+    assert_eq!(world.front.admit(&other_kind).map_err(|told| told.refusal), Err(Refusal::PlatformUnknown));
 
     type Change = fn(&mut hufu_wire::api::platform::PlatformCertificate);
     let changes: [(Change, Refusal); 8] = [
@@ -227,11 +227,19 @@ fn a_production_front_has_no_agents_no_http_and_no_basic_platforms() {
     assert_eq!(front(|c| c.agents.push("https://agent.example".into())).err(), Some(FrontError::Agents));
     assert!(matches!(front(|c| c.trust.issuer = ISSUER.into()).err(), Some(FrontError::Origin(_))));
     let real = front(|_| {}).unwrap();
+    let mut trust = world.trust.clone();
+    trust.root = Root::Production;
+    let real_admission = Admission::of(&trust).unwrap();
     let admit = |change: fn(&mut hufu_wire::api::platform::PlatformCertificate)| {
         let mut certificate = certificate("shop", Root::Production);
         certificate.jwks.keys.push(world.node.public().clone());
         change(&mut certificate);
-        real.admit(&sign(&world.registry, Header::new(Alg::EdDSA).typ("hufu-platform+jwt"), &certificate).unwrap())
+        let jws = sign(&world.registry, Header::new(Alg::EdDSA).typ("hufu-platform+jwt"), &certificate).unwrap();
+        // The registry looks at the same before it signs.
+        let looked = real_admission.look(&certificate, NOW);
+        let taken = real.admit(&jws);
+        assert_eq!(looked, taken);
+        taken.map_err(|told| told.refusal)
     };
     assert_eq!(admit(|_| {}), Ok(()));
     assert_eq!(admit(|c| c.profile = hufu_wire::api::platform::Profile::Basic), Err(Refusal::PlatformRequest));
