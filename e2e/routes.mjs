@@ -55,6 +55,15 @@ export async function outside(browser, ready, report) {
       const other = way.lang === "en" ? "zh-Hans" : "en";
       await page.goto(`${ready.issuer}/authorize?client_id=nobody&ui_locales=${other === "en" ? "en" : "zh-CN"}`);
       report.equal(await page.locator("html").getAttribute("lang"), other, "in the language that was chosen at the platform");
+      await page.goto(`${ready.issuer}/logout`);
+      await inTheSandbox("front signed out");
+      const [{ client_id: asking, url: at }] = ready.platforms;
+      const asked = { client_id: asking, redirect_uri: `${at}/callback`, response_type: "code", scope: "openid", state: "s", prompt: "none" };
+      await page.goto(`${ready.issuer}/authorize?${new URLSearchParams({ ...asked, response_mode: "form_post" })}`);
+      report.equal(new URL(page.url()).pathname, "/respond", "a response that is posted waits for a button");
+      report.equal(await page.locator("form").getAttribute("action"), `${at}/callback`, "which leads to the platform");
+      report.equal(await page.locator("input[name=error]").getAttribute("value"), "login_required", "with what the front says");
+      await inTheSandbox("front respond");
       for (const { client_id, url } of ready.platforms) {
         await page.goto(url);
         await inTheSandbox(`platform ${client_id}`);

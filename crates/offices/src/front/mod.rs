@@ -399,11 +399,12 @@ fn public(body: &impl serde::Serialize) -> Reply {
     reply
 }
 
-/// The group's key and the nodes' one-key-mode keys, each for one algorithm only.
+/// A key of the trust root.
 fn pinned(key: Octets<32>) -> Result<Jwk, FrontError> {
     PublicKey::ed25519(key.0).map(Jwk::bare).map_err(|_| FrontError::Trust)
 }
 
+/// The group's key and the nodes' one-key-mode keys, each for one algorithm only.
 fn result_keys(trust: &Trust) -> Option<Jwks> {
     let fixed = |key: &Jwk, alg| {
         let key = Jwk { alg: Some(alg), key_use: Some(KeyUse::Sig), ..key.clone() };

@@ -99,6 +99,56 @@ async fn a_script_of_the_wallet_gets_json() {
     assert!(next["redirect_to"].as_str().unwrap().starts_with("https://shop.example/cb?code="));
 }
 
+#[tokio::test]
+async fn a_response_that_is_posted_is_a_page_with_a_button_and_no_script() {
+    let world = World::new();
+    let (app, judge) = (app(&world), world.basic("judge"));
+    let pending = judge.begin(&Wish::default(), &*world.rng);
+    let plain = judge.plain(&pending);
+    let path = format!("{}&response_mode=form_post&prompt=none", plain.strip_prefix(ISSUER).unwrap());
+    let sent = send(&app, request(Method::GET, &path, &[], "")).await;
+    let location = header_of(&sent, "location").strip_prefix(ISSUER).unwrap().to_owned();
+    let page = send(&app, request(Method::GET, &location, &[("accept-language", "en")], "")).await;
+    assert_eq!(page.status(), StatusCode::OK);
+    assert_eq!(header_of(&page, "cache-control"), "no-store");
+    let policy = header_of(&page, "content-security-policy");
+    assert!(policy.contains("default-src 'none'") && policy.contains("form-action https:"), "{policy}");
+    let html = text(page).await;
+    assert!(html.contains(r#"<form method="post" action="https://judge.example/cb">"#), "{html}");
+    assert!(html.contains(r#"name="error" value="login_required""#) && html.contains("judge.example"), "{html}");
+    assert!(!html.contains("<script"));
+    let gone = send(&app, request(Method::GET, "/respond?r=AAAA", &[], "")).await;
+    assert_eq!(gone.status().as_u16(), hufu_kernel::Refusal::TransactionGone.text().status);
+}
+
+#[tokio::test]
+async fn a_sign_out_is_a_page_in_both_languages_and_follows_no_strangers_address() {
+    let world = World::new();
+    let app = app(&world);
+    for (lang, wanted) in [("en", "You have left the platform"), ("zh-CN", "您已退出该平台")] {
+        let page = send(&app, request(Method::GET, "/logout", &[("accept-language", lang)], "")).await;
+        assert_eq!(page.status(), StatusCode::OK);
+        assert!(text(page).await.contains(&format!("<h1>{wanted}</h1>")));
+    }
+    let typed = [("content-type", FORM)];
+    let to = "post_logout_redirect_uri=https%3A%2F%2Fevil.example%2F&state=x";
+    let refused = send(&app, request(Method::POST, "/logout", &typed, to)).await;
+    assert_eq!((refused.status(), header_of(&refused, "location")), (StatusCode::BAD_REQUEST, ""));
+    assert!(!text(refused).await.contains("evil.example"));
+}
+
+#[tokio::test]
+async fn the_platforms_own_number_of_a_call_comes_back_and_nothing_else_does() {
+    let world = World::new();
+    let app = app(&world);
+    let id = "c770aef3-6784-41f7-8e0e-ff5f97bddb3a";
+    for (sent, back) in [(id, id), ("<script>", ""), ("", "")] {
+        let headers = [("x-fapi-interaction-id", sent)];
+        let told = send(&app, request(Method::GET, "/userinfo", &headers, "")).await;
+        assert_eq!((told.status(), header_of(&told, "x-fapi-interaction-id")), (StatusCode::UNAUTHORIZED, back));
+    }
+}
+
 /// Cross-site request forgery on completion.
 #[tokio::test]
 async fn a_post_of_another_page_or_another_browser_is_refused_and_costs_the_person_nothing() {

@@ -3,7 +3,9 @@
 use hufu_kernel::{
     Answer, Bytes, Element, ManualClock, Octets, Refusal, Rng, Root, SeededRng, Strength, Timestamp, unb64,
 };
-use hufu_offices::front::{Config, Front, Incoming, Ports, Reply, Sealer, TRANSACTION_KEY};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use hufu_offices::front::{Config, Front, Incoming, Ports, RESPONSE_KEYS, Reply, Sealer, TRANSACTION_KEY};
 use hufu_offices::keys::{SoftwareKey, SoftwareKeys};
 use hufu_oidc::client::{ClientAuth, HttpRequest, Pending, RelyingParty, SignedIn, Wish};
 use hufu_pairwise::{Context, Intl, request_direct};
@@ -84,6 +86,15 @@ impl World {
     }
 
     pub fn with_capacity(transactions: usize) -> Self {
+        Self::made(transactions, true)
+    }
+
+    /// A front that was founded before there were keys for what it signs.
+    pub fn without_response_keys() -> Self {
+        Self::made(100, false)
+    }
+
+    fn made(transactions: usize, responses: bool) -> Self {
         let rng = Arc::new(SeededRng::new(7));
         let (registry, front_key, group) = (key(Alg::EdDSA, &*rng), key(Alg::EdDSA, &*rng), key(Alg::EdDSA, &*rng));
         let node = key(Alg::ES256, &*rng);
@@ -113,7 +124,11 @@ impl World {
         let clock = Arc::new(ManualClock::new(NOW));
         let once = Arc::new(MemoryOnce::new(100_000));
         let config = Config { trust: trust.clone(), transactions, agents: vec![AGENT.to_owned()] };
-        let ports = ports(&front_key, &clock, &rng, &once);
+        let mut ports = ports(&front_key, &clock, &rng, &once);
+        if !responses {
+            let own = [(TRANSACTION_KEY.to_owned(), SoftwareKey::Ed25519(seed(&front_key)))];
+            ports.keys = Arc::new(SoftwareKeys::load(own, Arc::clone(&rng) as Arc<dyn Rng>).unwrap());
+        }
         let front = Arc::new(Front::new(config, ports).unwrap());
         Self { front, clock, rng, trust, registry, front_key, group, node, once }
     }
@@ -130,8 +145,14 @@ impl World {
     }
 
     pub fn fapi_alg(&self, client_id: &str, alg: Alg) -> RelyingParty {
+        self.fapi_with(client_id, alg, Registration::default())
+    }
+
+    /// An admitted FAPI 2.0 platform that registered more.
+    pub fn fapi_with(&self, client_id: &str, alg: Alg, registration: Registration) -> RelyingParty {
         let assertions = key(Alg::ES256, &*self.rng);
         let mut certificate = certificate(client_id, Root::Sandbox);
+        certificate.registration = registration;
         certificate.jwks.keys.push(assertions.public().clone());
         certificate.id_token_signed_response_alg = alg;
         self.admit(&certificate).unwrap();
@@ -173,6 +194,8 @@ impl World {
             "/par" => self.front.par(&incoming).await,
             "/token" => self.front.token(&incoming).await,
             "/userinfo" => self.front.userinfo(&incoming).await,
+            "/introspect" => self.front.introspect(&incoming, &of("accept")).await,
+            "/revoke" => self.front.revoke(&incoming).await,
             other => panic!("no endpoint {other}"),
         }
     }
@@ -267,6 +290,13 @@ impl World {
         self.answer_with(transaction, |_| {})
     }
 
+    /// The wallet's answer to a platform whose ID tokens are of this algorithm.
+    pub fn answer_alg(&self, transaction: &Transaction, alg: Alg) -> CompleteSignIn {
+        let (token, s) = self.claims(transaction, &transaction.answers);
+        let key = if alg == Alg::ES256 { &self.node } else { &self.group };
+        CompleteSignIn { tx: transaction.tx, id_token: self.signed_by(key, &token), s }
+    }
+
     /// The wallet's answer with the claims changed before they are signed.
     pub fn answer_with(&self, transaction: &Transaction, change: impl FnOnce(&mut IdToken)) -> CompleteSignIn {
         let (mut token, s) = self.claims(transaction, &transaction.answers);
@@ -306,7 +336,13 @@ impl World {
 }
 
 pub fn ports(front_key: &SoftKey, clock: &Arc<ManualClock>, rng: &Arc<SeededRng>, once: &Arc<MemoryOnce>) -> Ports {
-    let keys = [(TRANSACTION_KEY.to_owned(), SoftwareKey::Ed25519(seed(front_key)))];
+    let es256 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
+    let [(es256_name, _), (ed25519_name, _)] = RESPONSE_KEYS;
+    let keys = [
+        (TRANSACTION_KEY.to_owned(), SoftwareKey::Ed25519(seed(front_key))),
+        (es256_name.to_owned(), SoftwareKey::Es256(Zeroizing::new(es256.as_ref().to_vec()))),
+        (ed25519_name.to_owned(), SoftwareKey::Ed25519(seed(&key(Alg::EdDSA, &**rng)))),
+    ];
     Ports {
         keys: Arc::new(SoftwareKeys::load(keys, Arc::clone(rng) as Arc<dyn Rng>).unwrap()),
         once: Arc::clone(once) as Arc<dyn hufu_store::Once>,

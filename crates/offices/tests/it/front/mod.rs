@@ -6,4 +6,5 @@ mod code_attacks;
 pub mod fixture;
 mod flow;
 mod request_attacks;
+mod responses;
 mod wallet_attacks;

@@ -1,0 +1,187 @@
+//! What the front signs itself, the ways of a response, and what a platform may ask about its tokens.
+
+use super::fixture::*;
+use hufu_kernel::Refusal;
+use hufu_oidc::Form;
+use hufu_oidc::client::{HttpRequest, RelyingParty, Wish};
+use hufu_wire::api::platform::Registration;
+use hufu_wire::api::sign_in::RefuseSignIn;
+use hufu_wire::jose::{Alg, Compact, Jwks, verify};
+use serde_json::{Value, json};
+
+fn signing(alg: Alg) -> Registration {
+    Registration {
+        authorization_signed_response_alg: Some(alg),
+        introspection_signed_response_alg: Some(alg),
+        userinfo_signed_response_alg: Some(alg),
+        ..Registration::default()
+    }
+}
+
+/// The claims of something the front signed for a platform whose ID tokens are `id_token`, verified as that platform would.
+fn read(world: &World, jws: &str, typ: &str, id_token: Alg) -> Value {
+    let jws = Compact::parse(jws).unwrap();
+    assert!(jws.header().is_typ(typ));
+    let keys = Jwks::from_json(world.front.jwks().body.as_bytes()).unwrap();
+    let key = keys.keys.iter().find(|key| key.kid == jws.header().kid).unwrap();
+    // Whoever expects an ID token does not take it, under whatever key.
+    assert!(keys.keys.iter().all(|key| verify(&jws, key, &[id_token]).is_err()));
+    verify(&jws, key, &[jws.header().alg]).unwrap().json().unwrap()
+}
+
+fn parameters(url: &str) -> Form {
+    Form::parse(query(url)).unwrap()
+}
+
+#[tokio::test]
+async fn a_platform_that_registered_it_gets_signed_responses_and_no_others() {
+    for (id_token, own) in [(Alg::EdDSA, Alg::ES256), (Alg::ES256, Alg::EdDSA)] {
+        let world = World::new();
+        let shop = world.fapi_with("shop", id_token, signing(own));
+        let at = world.at_wallet(&shop, &Wish::default()).await;
+        let back = world.front.complete(&world.answer_alg(&at.transaction, id_token), &[&at.begun.cookie]).await.unwrap();
+        let sent = parameters(&back.redirect_to);
+        assert_eq!((sent.get("code"), sent.get("state"), sent.get("iss")), (None, None, None), "all of it is in the JWT");
+        let claims = read(&world, sent.get("response").unwrap(), "oauth-authz-resp+jwt", id_token);
+        assert_eq!((&claims["iss"], &claims["aud"]), (&json!(ISSUER), &json!("shop")));
+        assert_eq!(claims["exp"], json!(NOW.0 + 120));
+        assert_eq!(claims["state"], json!(at.pending.state));
+        let code = claims["code"].as_str().unwrap();
+        let reply = world.send(&world.token_request(&shop, &at.pending, code)).await;
+        assert_eq!(reply.status, 200, "{}", reply.body);
+
+        let at = world.at_wallet(&shop, &Wish::default()).await;
+        let refusal = RefuseSignIn { tx: at.transaction.tx };
+        let back = world.front.refuse(&refusal, &[&at.begun.cookie]).await.unwrap();
+        let sent = parameters(&back.redirect_to);
+        let claims = read(&world, sent.get("response").unwrap(), "oauth-authz-resp+jwt", id_token);
+        assert_eq!(claims["error"], json!("access_denied"));
+        assert_eq!(sent.get("error"), None);
+    }
+}
+
+#[tokio::test]
+async fn what_the_front_signs_is_never_of_the_algorithm_of_the_platforms_id_tokens() {
+    let world = World::new();
+    for (id_token, own) in [(Alg::EdDSA, Alg::EdDSA), (Alg::ES256, Alg::ES256), (Alg::EdDSA, Alg::PS256)] {
+        let mut asked = certificate("shop", hufu_kernel::Root::Sandbox);
+        asked.jwks.keys.push(key(Alg::ES256, &*world.rng).public().clone());
+        asked.id_token_signed_response_alg = id_token;
+        asked.registration = signing(own);
+        assert_eq!(world.admit(&asked), Err(Refusal::PlatformRequest), "{id_token:?} {own:?}");
+        // The control.
+        asked.registration = signing(if id_token == Alg::EdDSA { Alg::ES256 } else { Alg::EdDSA });
+        assert_eq!(world.admit(&asked), Ok(()));
+    }
+}
+
+#[tokio::test]
+async fn a_response_is_posted_by_a_page_of_the_fronts_for_a_minute() {
+    let world = World::new();
+    let judge = world.basic("judge");
+    for (mode, names) in [("form_post", &["code", "state", "iss"][..]), ("form_post.jwt", &["response"])] {
+        let pending = judge.begin(&Wish::default(), &*world.rng);
+        let begun = world.browse(&format!("{}&response_mode={mode}", judge.plain(&pending))).await;
+        let transaction = world.fetch(&begun.tx);
+        let back = world.front.complete(&world.answer(&transaction), &[&begun.cookie]).await.unwrap();
+        let sealed = back.redirect_to.strip_prefix(&format!("{ISSUER}/respond?r=")).unwrap();
+        let posting = world.front.posting(sealed).unwrap();
+        assert_eq!(posting.to, "https://judge.example/cb");
+        assert_eq!(posting.parameters.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), names);
+        let mut changed = sealed.to_owned();
+        let other = if changed.ends_with('A') { "B" } else { "A" };
+        changed.replace_range(changed.len() - 9..changed.len() - 8, other);
+        assert_eq!(world.front.posting(&changed), Err(Refusal::TransactionGone));
+        world.clock.advance(60);
+        assert_eq!(world.front.posting(sealed), Err(Refusal::TransactionGone), "its time is over");
+    }
+    // An error goes the same way.
+    let pending = judge.begin(&Wish::default(), &*world.rng);
+    let reply = world.front.authorize(query(&format!("{}&response_mode=form_post&prompt=none", judge.plain(&pending))), &[]).await;
+    let location = reply.unwrap().header("location").unwrap().to_owned();
+    let posting = world.front.posting(location.strip_prefix(&format!("{ISSUER}/respond?r=")).unwrap()).unwrap();
+    assert!(posting.parameters.contains(&("error".to_owned(), "login_required".to_owned())));
+}
+
+/// A request of a platform about `token`, to `path`.
+fn about(world: &World, rp: &RelyingParty, path: &str, token: &str) -> HttpRequest {
+    let pending = rp.begin(&Wish::default(), &*world.rng);
+    let mut request = world.token_request(rp, &pending, "x");
+    request.url = format!("{ISSUER}{path}");
+    request.body = with_parameter(&request.body, "token", Some(token));
+    request
+}
+
+async fn told(world: &World, rp: &RelyingParty, token: &str) -> Value {
+    let reply = world.send(&about(world, rp, "/introspect", token)).await;
+    assert_eq!((reply.status, reply.header("cache-control")), (200, Some("no-store")));
+    serde_json::from_str(&reply.body).unwrap()
+}
+
+#[tokio::test]
+async fn a_platform_is_told_of_its_own_tokens_alone_and_gives_them_up() {
+    let world = World::new();
+    let (shop, other) = (world.fapi("shop"), world.fapi("other"));
+    let token = world.sign_in(&shop, &Wish::default()).await;
+    let active = told(&world, &shop, &token.access_token).await;
+    assert_eq!((&active["active"], &active["sub"]), (&json!(true), &json!(token.token.sub)));
+    assert_eq!(active["cnf"]["jkt"], json!(shop.dpop.as_ref().unwrap().public().thumbprint()));
+    let nothing = json!({ "active": false });
+    assert_eq!(told(&world, &other, &token.access_token).await, nothing, "another platform's");
+    assert_eq!(told(&world, &shop, "AAAA").await, nothing, "no token");
+    // Another platform gives nothing up, and hears the same as if it had.
+    assert_eq!(world.send(&about(&world, &other, "/revoke", &token.access_token)).await.status, 200);
+    assert_eq!(world.userinfo(&shop, &token.access_token).await.status, 200);
+    let revoked = world.send(&about(&world, &shop, "/revoke", &token.access_token)).await;
+    assert_eq!((revoked.status, revoked.body.as_str()), (200, ""));
+    assert_eq!(world.userinfo(&shop, &token.access_token).await.status, 401);
+    assert_eq!(told(&world, &shop, &token.access_token).await, nothing);
+    // Ended by itself.
+    let token = world.sign_in(&shop, &Wish::default()).await;
+    world.clock.advance(300);
+    assert_eq!(told(&world, &shop, &token.access_token).await, nothing);
+}
+
+#[tokio::test]
+async fn userinfo_and_introspection_are_signed_for_whoever_registered_or_asks_so() {
+    let world = World::new();
+    let shop = world.fapi_with(
+        "shop",
+        Alg::EdDSA,
+        Registration { authorization_signed_response_alg: None, ..signing(Alg::ES256) },
+    );
+    let token = world.sign_in(&shop, &Wish::default()).await;
+    let reply = world.userinfo(&shop, &token.access_token).await;
+    assert_eq!(reply.header("content-type"), Some("application/jwt"));
+    let claims = read(&world, &reply.body, "userinfo+jwt", Alg::EdDSA);
+    assert_eq!((&claims["iss"], &claims["aud"]), (&json!(ISSUER), &json!("shop")));
+    assert_eq!(claims["sub"], json!(token.token.sub));
+    let reply = world.send(&about(&world, &shop, "/introspect", &token.access_token)).await;
+    assert_eq!(reply.header("content-type"), Some("application/token-introspection+jwt"));
+    let claims = read(&world, &reply.body, "token-introspection+jwt", Alg::EdDSA);
+    assert_eq!(claims["token_introspection"]["active"], json!(true));
+    assert!(claims.get("sub").is_none() && claims.get("exp").is_none(), "it can be taken for no access token: RFC 9701 section 5");
+    // Who registered nothing may ask.
+    let other = world.fapi("other");
+    let token = world.sign_in(&other, &Wish::default()).await;
+    let mut asked = about(&world, &other, "/introspect", &token.access_token);
+    asked.headers.push(("accept", "application/token-introspection+jwt".to_owned()));
+    let claims = read(&world, &world.send(&asked).await.body, "token-introspection+jwt", Alg::EdDSA);
+    assert_eq!(claims["token_introspection"]["active"], json!(true));
+}
+
+#[tokio::test]
+async fn a_front_without_keys_of_its_own_offers_nothing_that_needs_them() {
+    let world = World::without_response_keys();
+    let metadata: Value = serde_json::from_str(&world.front.discovery().body).unwrap();
+    assert_eq!(metadata["response_modes_supported"], json!(["query", "form_post"]));
+    assert_eq!(metadata["authorization_signing_alg_values_supported"], json!([]));
+    let with_keys: Value = serde_json::from_str(&World::new().front.discovery().body).unwrap();
+    assert_eq!(with_keys["authorization_signing_alg_values_supported"], json!(["ES256", "EdDSA"]));
+    let mut asked = certificate("shop", hufu_kernel::Root::Sandbox);
+    asked.jwks.keys.push(key(Alg::ES256, &*world.rng).public().clone());
+    asked.registration = signing(Alg::ES256);
+    assert_eq!(world.admit(&asked), Err(Refusal::PlatformRequest));
+    asked.registration = Registration::default();
+    assert_eq!(world.admit(&asked), Ok(()));
+}
