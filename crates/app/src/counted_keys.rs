@@ -1,7 +1,7 @@
 //! An office's keys that count the signatures made with them, by kind and never by what was signed.
 
 use hufu_kernel::{Bytes, KeyError, KeyStore, Octets, Sealed};
-use hufu_offices::front::{RESPONSE_KEYS, TRANSACTION_KEY};
+use hufu_offices::front::TRANSACTION_KEY;
 use hufu_web::metrics::Metrics;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -16,12 +16,11 @@ pub struct CountedKeys {
     pub metrics: Arc<Metrics>,
 }
 
-/// Keys by what they sign.
+/// Ed25519 keys by what they sign.
 fn kind(key: &str) -> &'static str {
     match key {
         "office" => "office",
         TRANSACTION_KEY => "transaction",
-        _ if RESPONSE_KEYS.iter().any(|(name, _)| *name == key) => "response",
         _ => "ed25519",
     }
 }
@@ -45,7 +44,7 @@ impl KeyStore for CountedKeys {
     }
 
     fn sign_es256(&self, key: &str, message: &[u8]) -> Result<Octets<64>, KeyError> {
-        self.used(if kind(key) == "response" { "response" } else { "es256" });
+        self.used("es256");
         self.keys.sign_es256(key, message)
     }
 

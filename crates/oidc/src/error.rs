@@ -121,7 +121,7 @@ errors! {
     TokenParameter "invalid_request" 400 Page "token is required.";
 
     // -- sign-out (OpenID Connect RP-Initiated Logout 1.0)
-    Hint "invalid_request" 400 Page "id_token_hint is not an ID token of this service for this client.";
+    Hint "invalid_request" 400 Page "id_token_hint is not an ID token for this client under a key that this service uses now.";
     LogoutRedirect "invalid_request" 400 Page "post_logout_redirect_uri is not, character for character, one of the certificate's, or came without an id_token_hint.";
 
     // -- ours

@@ -71,9 +71,10 @@ pub fn of(office: &str) -> Requests {
         keys.push(shared("tag-share", "ristretto255: partial evaluations of document tags", TAGGERS));
     } else if office == "front" {
         keys.push(alone("front-tx", "Ed25519: signs transactions for the wallet"));
-        let signs = "signs responses, introspection and userinfo to platforms, never ID tokens";
-        keys.push(alone("front-response-es256", &format!("ES256: {signs}")));
-        keys.push(alone("front-response-ed25519", &format!("Ed25519: {signs}")));
+        keys.push(alone(
+            "front-response",
+            "PS256: signs responses, introspection and userinfo to platforms, never ID tokens",
+        ));
     } else if office == "post" {
         keys.push(alone("contacts", "AES-256-GCM: seals telephone numbers"));
     }

@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use hufu_kernel::{NodeIndex, Octets, Rng, Root, Subset, random};
-use hufu_offices::front::{RESPONSE_KEYS, TRANSACTION_KEY};
+use hufu_offices::front::{RESPONSE_KEY, TRANSACTION_KEY};
 use hufu_offices::hpke;
 use hufu_pairwise::{DealtGroup, deal_group_key, deal_tag_key};
 use hufu_wire::api::roster::{Identity, Roster};
@@ -70,9 +70,9 @@ pub fn deal_around(group: DealtGroup, rng: &dyn Rng) -> Result<Dealt, Failure> {
     keys.insert("registrar", Keys::from([(OFFICE.into(), registrar.0)]));
     keys.insert("uniqueness", Keys::from([(OFFICE.into(), uniqueness.0)]));
     keys.insert("registry", Keys::from([(OFFICE.into(), registry.0)]));
-    let [(es256, _), (ed25519, _)] = RESPONSE_KEYS;
-    let responses = [(es256.into(), p256()?), (ed25519.into(), signing(rng)?.0)];
-    keys.insert("front", Keys::from_iter([(TRANSACTION_KEY.into(), front.0)].into_iter().chain(responses)));
+    let responses = RsaKey::generate(Alg::PS256).and_then(|key| key.to_pkcs8()).map_err(Failure::other)?;
+    let responses = Stored::new(Use::Share, &responses);
+    keys.insert("front", Keys::from([(TRANSACTION_KEY.into(), front.0), (RESPONSE_KEY.into(), responses)]));
     keys.insert("post", Keys::from([("contacts".into(), contacts)]));
     for own in keys.values_mut() {
         if !own.contains_key(OFFICE) {

@@ -2,7 +2,7 @@
 
 use super::engine::Context;
 use super::{CeremonyError, Role, Setup};
-use crate::front::{RESPONSE_KEYS, TRANSACTION_KEY};
+use crate::front::{RESPONSE_KEY, TRANSACTION_KEY};
 use hufu_kernel::{KeyError, KeyKeeper, KeyUse, Octets, PENDING, Root};
 use hufu_wire::api::ceremony::Open;
 use hufu_wire::jose::{Alg, Jwk, PublicKey, RsaKey};
@@ -22,11 +22,7 @@ pub fn identity_keys(office: &str) -> Vec<(&'static str, KeyUse)> {
 pub(super) fn alone(office: &str) -> &'static [(&'static str, KeyUse)] {
     match Role::of(office) {
         Role::Node(_) => &[("rows", KeyUse::Seal), ("index", KeyUse::Hmac), ("es256", KeyUse::Es256)],
-        Role::Other if office == "front" => &[
-            (TRANSACTION_KEY, KeyUse::Ed25519),
-            (RESPONSE_KEYS[0].0, KeyUse::Es256),
-            (RESPONSE_KEYS[1].0, KeyUse::Ed25519),
-        ],
+        Role::Other if office == "front" => &[(TRANSACTION_KEY, KeyUse::Ed25519)],
         Role::Other if office == "post" => &[("contacts", KeyUse::Seal)],
         Role::Tagger(_) | Role::Other => &[],
     }
@@ -150,6 +146,9 @@ pub(super) fn draw(cx: &Context, open: &mut Open) -> Result<(), CeremonyError> {
             }
         }
         _ if cx.setup.office == "front" => {
+            // RSA, which no key store makes.
+            let responses = RsaKey::generate(Alg::PS256).map_err(own)?.to_pkcs8().map_err(own)?;
+            keys.import(&pending(RESPONSE_KEY), KeyUse::Share, &responses)?;
             let public = keys.public(&pending(TRANSACTION_KEY))?;
             let public = Octets::try_from(public.0.as_slice());
             open.transactions = Some(public.map_err(|_| CeremonyError::Own("an Ed25519 key of 32 bytes".to_owned()))?);

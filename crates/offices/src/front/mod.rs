@@ -15,7 +15,7 @@ mod transactions;
 pub use admission::{Admission, NotAdmitted};
 pub use cookie::COOKIE_SECONDS;
 pub use hufu_oidc::{OAuthError, Reply};
-pub use responses::{Posting, RESPONSE_KEYS};
+pub use responses::{Posting, RESPONSE_KEY};
 pub use sealer::Sealer;
 pub use sign_in::{Shown, TRANSACTION_KEY};
 pub use transactions::TRANSACTION_SECONDS;
@@ -30,7 +30,7 @@ use hufu_oidc::{Challenge, Form};
 use hufu_store::Once;
 use hufu_wire::api::trust::Trust;
 use hufu_wire::jose::{Alg, Jwk, Jwks, KeyUse, PublicKey};
-use responses::ResponseKeys;
+use responses::ResponseKey;
 use serde_json::json;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -100,7 +100,7 @@ pub struct Front {
     admission: Admission,
     transaction_kid: String,
     keys: Jwks,
-    responses: ResponseKeys,
+    responses: ResponseKey,
     agents: Vec<String>,
     cookies: Cookies,
     clients: RwLock<HashMap<String, Arc<Client>>>,
@@ -150,7 +150,7 @@ impl Front {
         let keys = result_keys(&trust).ok_or(FrontError::Trust)?;
         let admission = Admission::of(&trust)?;
         let id_token_algs = admission.id_token_algs().to_vec();
-        let responses = ResponseKeys::read(ports.keys.as_ref())?;
+        let responses = ResponseKey::read(ports.keys.as_ref())?;
         Ok(Self {
             provider: Provider {
                 issuer: trust.issuer.clone(),
@@ -230,7 +230,7 @@ impl Front {
     /// signs itself.
     #[must_use]
     pub fn jwks(&self) -> Reply {
-        let keys = self.keys.keys.iter().chain(self.responses.keys()).cloned().collect();
+        let keys = self.keys.keys.iter().chain(self.responses.public()).cloned().collect();
         public(&Jwks { keys })
     }
 
@@ -283,7 +283,7 @@ impl Front {
         if client.certificate.registration.userinfo_signed_response_alg.is_none() {
             return Ok(told.reply());
         }
-        let jwt = self.signed(&client, "userinfo+jwt", &told.claims(&self.provider.issuer));
+        let jwt = self.signed("userinfo+jwt", &told.claims(&self.provider.issuer));
         Ok(Reply::jwt("application/jwt", jwt.map_err(|_| (OAuthError::Internal, Challenge::None))?))
     }
 
@@ -301,7 +301,7 @@ impl Front {
             let client = &about.client;
             let registered = client.certificate.registration.introspection_signed_response_alg.is_some();
             let asked = accept.iter().any(|accept| accept.to_ascii_lowercase().contains(INTROSPECTION_JWT));
-            if !registered && !(asked && !self.responses.keys().is_empty()) {
+            if !registered && !(asked && !self.responses.public().is_none()) {
                 return Ok(Reply::json(200, &told));
             }
             let claims = json!({
@@ -310,7 +310,7 @@ impl Front {
                 "iat": env.now,
                 "token_introspection": told,
             });
-            let jwt = self.signed(client, "token-introspection+jwt", &claims);
+            let jwt = self.signed("token-introspection+jwt", &claims);
             Ok(Reply::jwt(INTROSPECTION_JWT, jwt.map_err(|_| (OAuthError::Internal, Challenge::None))?))
         })
         .await

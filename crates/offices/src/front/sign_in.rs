@@ -42,9 +42,7 @@ impl Front {
         match begun {
             Ok(reply) => Ok(reply),
             Err(Rejection { redirect: Some(response), error }) => {
-                let to = env.clients.client(&response.client_id).ok_or(Refusal::PlatformUnknown);
-                let to = to.and_then(|client| self.deliver(&client, &response));
-                let to = to.map_err(|refusal| Shown { refusal, error })?;
+                let to = self.deliver(&response).map_err(|refusal| Shown { refusal, error })?;
                 Ok(Reply { refused: Some(error.code()), ..see_other(to) })
             }
             Err(Rejection { error, redirect: None }) => Err(Shown { refusal: error.refusal(), error }),
@@ -131,7 +129,7 @@ impl Front {
         let code = Code::of(request, id, &answer.id_token, now);
         let sealed = self.seal(SealedKind::Code, &request.client_id, &code).map_err(|_| Refusal::Internal)?;
         let response = request.granted(&self.provider.issuer, &sealed);
-        Ok(Continue { redirect_to: self.deliver(&pending.client, &response)? })
+        Ok(Continue { redirect_to: self.deliver(&response)? })
     }
 
     /// The person did not agree: `access_denied` to the platform, and the transaction is over.
@@ -146,7 +144,7 @@ impl Front {
             self.ports.once.revoke(&pushed_key(name), (*expires).max(now), now).await.map_err(|_| Refusal::Busy)?;
         }
         let response = pending.request.refused(&self.provider.issuer, OAuthError::Denied);
-        Ok(Continue { redirect_to: self.deliver(&pending.client, &response)? })
+        Ok(Continue { redirect_to: self.deliver(&response)? })
     }
 
     fn of_this_browser(&self, tx: &Tx, cookies: &[&str]) -> Result<std::sync::Arc<Pending>, Refusal> {

@@ -99,7 +99,7 @@ mod tests {
             issuer: "https://id.example".into(),
             root,
             id_token_algs: vec![Alg::EdDSA, Alg::ES256],
-            response_algs: vec![Alg::ES256, Alg::EdDSA],
+            response_algs: vec![Alg::PS256],
         }
     }
 

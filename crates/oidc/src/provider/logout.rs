@@ -44,7 +44,8 @@ fn hint(env: &Environment<'_>, call: &Call<'_>, leaving: &mut Leaving) -> Result
         let jws = Compact::parse(hint).ok().filter(|jws| jws.header().is_typ("JWT"))?;
         let claimed: Hint = jws.unverified().json().ok()?;
         let client = env.clients.client(&claimed.aud)?;
-        env.keys.verify(&jws, &[client.certificate.id_token_signed_response_alg]).ok()?;
+        // Of any key in use: the platform may have changed its algorithm since.
+        env.keys.verify(&jws, &env.provider.id_token_algs).ok()?;
         (claimed.iss == env.provider.issuer).then_some(client)
     };
     leaving.client = Some(verified().ok_or(OAuthError::Hint)?);

@@ -21,7 +21,7 @@ pub use discovery::Provider;
 pub use introspect::{AboutToken, about_token, revoked};
 pub use logout::logout;
 pub use par::{Pushed, par};
-pub use registration::{Client, ClientError, Clients, response_alg};
+pub use registration::{Client, ClientError, Clients, RESPONSE_ALG};
 pub use request::{AuthorizationRequest, answers_scope};
 pub use response::{RESPONSE_SECONDS, Response, ResponseMode};
 pub use token::{Code, Redeemed, token};

@@ -91,12 +91,6 @@ impl Client {
         CHECKS.iter().try_for_each(|(_, check)| check(certificate, root, now))
     }
 
-    /// The algorithm of what the front signs for it.
-    #[must_use]
-    pub fn response_alg(&self) -> Alg {
-        response_alg(self.certificate.id_token_signed_response_alg)
-    }
-
     /// Whether it follows FAPI 2.0.
     #[must_use]
     pub fn is_fapi(&self) -> bool {
@@ -122,21 +116,18 @@ fn profile(certificate: &PlatformCertificate, root: Root, _: Timestamp) -> Resul
     if fits && !certificate.client_id.is_empty() { Ok(()) } else { Err(ClientError::Profile) }
 }
 
-/// What the front signs is never of the algorithm of this platform's ID tokens: a client that holds the service to what it registered
-/// cannot be made to take the one for the other (decision 0021).
+/// The algorithm of what a front signs itself. No ID token is ever of it, so that nobody who holds the service to the algorithm they
+/// registered takes the one for the other, not even from a stolen key (decision 0021).
+pub const RESPONSE_ALG: Alg = Alg::PS256;
+
+/// What is registered can be met.
 fn registration(certificate: &PlatformCertificate, root: Root, _: Timestamp) -> Result<(), ClientError> {
     let registered = &certificate.registration;
-    let offered = response_alg(certificate.id_token_signed_response_alg);
-    let signed = registered.response_algs().all(|alg| alg == offered);
+    let signed = registered.response_algs().all(|alg| alg == RESPONSE_ALG);
+    let apart = certificate.id_token_signed_response_alg != RESPONSE_ALG;
     let addresses = registered.post_logout_redirect_uris.iter().all(|uri| acceptable_redirect(uri, root));
     let request_objects = !registered.require_signed_request_object || !certificate.jwks.keys.is_empty();
-    if signed && addresses && request_objects { Ok(()) } else { Err(ClientError::Registration) }
-}
-
-/// The algorithm of what the front signs for a platform whose ID tokens are of `id_token`.
-#[must_use]
-pub fn response_alg(id_token: Alg) -> Alg {
-    if id_token == Alg::ES256 { Alg::EdDSA } else { Alg::ES256 }
+    if signed && apart && addresses && request_objects { Ok(()) } else { Err(ClientError::Registration) }
 }
 
 fn redirects(certificate: &PlatformCertificate, root: Root, _: Timestamp) -> Result<(), ClientError> {

@@ -129,7 +129,7 @@ impl World {
             issuer: ISSUER.into(),
             root: Root::Sandbox,
             id_token_algs: vec![Alg::EdDSA],
-            response_algs: vec![Alg::ES256, Alg::EdDSA],
+            response_algs: vec![Alg::PS256],
         };
         let node = key(Alg::EdDSA);
         let results = Jwks { keys: vec![node.public().clone()] };

@@ -125,7 +125,7 @@ async fn a_response_that_is_posted_is_a_page_with_a_button_and_no_script() {
 async fn a_sign_out_is_a_page_in_both_languages_and_follows_no_strangers_address() {
     let world = World::new();
     let app = app(&world);
-    for (lang, wanted) in [("en", "You have left the platform"), ("zh-CN", "您已退出该平台")] {
+    for (lang, wanted) in [("en", "Sign-out"), ("zh-CN", "退出登录")] {
         let page = send(&app, request(Method::GET, "/logout", &[("accept-language", lang)], "")).await;
         assert_eq!(page.status(), StatusCode::OK);
         assert!(text(page).await.contains(&format!("<h1>{wanted}</h1>")));

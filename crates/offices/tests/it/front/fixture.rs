@@ -3,9 +3,7 @@
 use hufu_kernel::{
     Answer, Bytes, Element, ManualClock, Octets, Refusal, Rng, Root, SeededRng, Strength, Timestamp, unb64,
 };
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
-use hufu_offices::front::{Config, Front, Incoming, Ports, RESPONSE_KEYS, Reply, Sealer, TRANSACTION_KEY};
+use hufu_offices::front::{Config, Front, Incoming, Ports, RESPONSE_KEY, Reply, Sealer, TRANSACTION_KEY};
 use hufu_offices::keys::{SoftwareKey, SoftwareKeys};
 use hufu_oidc::client::{ClientAuth, HttpRequest, Pending, RelyingParty, SignedIn, Wish};
 use hufu_pairwise::{Context, Intl, request_direct};
@@ -13,9 +11,9 @@ use hufu_store::MemoryOnce;
 use hufu_wire::api::platform::{Bilingual, PlatformCertificate, Profile, Purpose, Registration};
 use hufu_wire::api::sign_in::{Answers, CompleteSignIn, Continue, IdToken, Transaction, VerificationResult, acr, amr};
 use hufu_wire::api::trust::{NodeTrust, OfficeKeys, Trust};
-use hufu_wire::jose::{Alg, Compact, Header, Jwk, Jwks, PublicKey, Signer, SoftKey, sign, verify};
+use hufu_wire::jose::{Alg, Compact, Header, Jwk, Jwks, PublicKey, RsaKey, Signer, SoftKey, sign, verify};
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use zeroize::Zeroizing;
 
 pub const ISSUER: &str = "http://localhost:7000";
@@ -336,12 +334,12 @@ impl World {
 }
 
 pub fn ports(front_key: &SoftKey, clock: &Arc<ManualClock>, rng: &Arc<SeededRng>, once: &Arc<MemoryOnce>) -> Ports {
-    let es256 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
-    let [(es256_name, _), (ed25519_name, _)] = RESPONSE_KEYS;
+    // One for all worlds: it takes long to make.
+    static RESPONSES: LazyLock<Zeroizing<Vec<u8>>> =
+        LazyLock::new(|| RsaKey::generate(Alg::PS256).unwrap().to_pkcs8().unwrap());
     let keys = [
         (TRANSACTION_KEY.to_owned(), SoftwareKey::Ed25519(seed(front_key))),
-        (es256_name.to_owned(), SoftwareKey::Es256(Zeroizing::new(es256.as_ref().to_vec()))),
-        (ed25519_name.to_owned(), SoftwareKey::Ed25519(seed(&key(Alg::EdDSA, &**rng)))),
+        (RESPONSE_KEY.to_owned(), SoftwareKey::Share(RESPONSES.clone())),
     ];
     Ports {
         keys: Arc::new(SoftwareKeys::load(keys, Arc::clone(rng) as Arc<dyn Rng>).unwrap()),
