@@ -310,7 +310,7 @@ pub fn run_keys(command: Keys) -> Result<ExitCode, Failure> {
         }
         Keys::Finish(asked) => {
             let ended = finish::run(&asked.config, asked.transcript.as_deref())?;
-            print!("{}\n", transcript::text(&kept::read(&ended.transcript)?).map_err(Failure::other)?);
+            println!("{}", transcript::text(&kept::read(&ended.transcript)?).map_err(Failure::other)?);
             print!("{}", take_part::text(&ended, &OfficeFile::read(&asked.config)?.trust));
         }
         Keys::Transcript { file } => {

@@ -186,7 +186,7 @@ pub(crate) fn place(name: &str) -> usize {
 pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
     let ready_file = options.ready_file.as_deref().map(ReadyFile::clear).transpose()?;
     let plan = Plan::read(&options.folder.join(plan::FILE))?;
-    known(&options)?;
+    known(&options, &plan)?;
     let stages = offices(&options, &plan)?;
     prepare(&options, &stages)?;
     if options.root == Root::Sandbox {
@@ -243,8 +243,15 @@ pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
     ended
 }
 
-/// Refuses a folder without keys, and offices that are none.
-fn known(options: &Options) -> Result<(), Failure> {
+/// Refuses another kind of root's folder, one without keys, and offices that are none.
+fn known(options: &Options, plan: &Plan) -> Result<(), Failure> {
+    if plan.root != options.root {
+        let told = match options.root {
+            Root::Production => "is a sandbox's: `hufu sandbox up` runs it, and nothing of it is real",
+            Root::Sandbox => "is a production root's: `hufu up` runs it",
+        };
+        return Err(Failure::unreadable(&options.folder.join(plan::FILE), told));
+    }
     if !options.folder.join(TRUST_FILE).exists() {
         let folder = options.folder.display();
         let told =

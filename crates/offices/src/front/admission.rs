@@ -1,7 +1,7 @@
 //! Which platforms a front takes. The registry asks the same before it signs, so that it admits nobody whom the front then refuses.
 
 use super::{FrontError, pinned, result_keys};
-use hufu_kernel::{Refusal, Root, Timestamp};
+use hufu_kernel::{Octets, Refusal, Root, Timestamp};
 use hufu_oidc::provider::{Client, ClientError};
 use hufu_wire::api::platform::PlatformCertificate;
 use hufu_wire::api::trust::Trust;
@@ -39,6 +39,7 @@ impl NotAdmitted {
 #[derive(Clone, Debug)]
 pub struct Admission {
     registry: Jwk,
+    key: Octets<32>,
     root: Root,
     id_token_algs: Vec<Alg>,
 }
@@ -53,7 +54,12 @@ impl Admission {
         let mut id_token_algs: Vec<Alg> = keys.keys.iter().filter_map(|key| key.alg).collect();
         id_token_algs.sort_unstable();
         id_token_algs.dedup();
-        Ok(Self { registry: pinned(trust.offices.registry)?, root: trust.root, id_token_algs })
+        Ok(Self {
+            registry: pinned(trust.offices.registry)?,
+            key: trust.offices.registry,
+            root: trust.root,
+            id_token_algs,
+        })
     }
 
     /// The algorithms under which this root's nodes sign ID tokens.
@@ -84,7 +90,10 @@ impl Admission {
     /// # Errors
     /// [`NotAdmitted`].
     pub fn read(&self, jws: &str, now: Timestamp) -> Result<Client, NotAdmitted> {
-        let client = Client::admit(jws, &self.registry, self.root, now).map_err(|error| NotAdmitted::of(error, &[]))?;
+        let client = Client::admit(jws, &self.registry, self.root, now).map_err(|error| {
+            let read = crate::registry::read(&self.key, jws);
+            NotAdmitted::of(error, &read.map(|certificate| certificate.redirect_uris).unwrap_or_default())
+        })?;
         self.look(&client.certificate, now)?;
         Ok(client)
     }
