@@ -60,20 +60,20 @@ async fn imposed_rows_are_there_whatever_the_lines_say() {
     imposes(&InFile::new(), &InFile::new()).await;
 }
 
-/// Another whole dump of the same office, and the one whose digest was noted.
-async fn only_what_was_noted(to: &impl Place) {
+/// Another whole dump of the same office, and the one whose digest was noted. What a refusal leaves of a new file its caller removes.
+async fn only_what_was_noted(to: &impl Place, again: &impl Place) {
     let from = InFile::new();
     let (forged, noted) = (filled(&InFile::new()).await, filled(&from).await);
     let digest = hufu_store::digest(&mut noted.as_slice()).unwrap();
     let terms = Terms { digest: Some(&digest), ..Terms::default() };
     let refused = to.import_with(&schema(), &forged, terms).await.unwrap_err();
     assert!(refused.to_string().contains("not the rows of the digest"), "{refused}");
-    assert_eq!(to.import_with(&schema(), &noted, terms).await.unwrap().digest, digest, "the control");
+    assert_eq!(again.import_with(&schema(), &noted, terms).await.unwrap().digest, digest, "the control");
 }
 
 #[tokio::test]
 async fn only_the_rows_whose_digest_was_noted_are_put_back() {
-    only_what_was_noted(&InFile::new()).await;
+    only_what_was_noted(&InFile::new(), &InFile::new()).await;
 }
 
 mod postgres {
@@ -87,7 +87,7 @@ mod postgres {
         let terms = Terms { digest: Some("another"), ..Terms::default() };
         place.import_with(&schema(), &forged, terms).await.unwrap_err();
         assert!(load(&place.node().await, "of before").await.is_some());
-        only_what_was_noted(&place).await;
+        only_what_was_noted(&place, &place).await;
         assert_eq!(load(&place.node().await, "of before").await, None, "the control");
     }
 

@@ -153,8 +153,11 @@ impl Deployment {
     pub async fn take_down(&self, office: &str) {
         let config = self.folder.join(office).join("office.toml");
         std::fs::rename(&config, config.with_extension("away")).unwrap();
-        kill_process(self.process(office).unwrap(), Signal::KILL).unwrap();
-        while self.process(office).is_some() {
+        let process = self.process(office).unwrap();
+        kill_process(process, Signal::KILL).unwrap();
+        // What it held is free when it is gone from the list, which is after it has lost its name there.
+        let entry = Path::new("/proc").join(process.as_raw_nonzero().to_string());
+        while entry.exists() || self.process(office).is_some() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

@@ -69,7 +69,10 @@ fn a_wrapping_key_that_was_swapped_on_its_way_comes_into_no_roster_and_is_truste
     }
     // Key and hash: that is another roster, and people compare its fingerprint.
     let both = written(&planned, "both.json", &offered(&planned, "node-1", &thief, &thief));
-    let fingerprint = |told: &str| told.rsplit_once(": ").unwrap().1.trim().to_owned();
+    let fingerprint = |told: &str| {
+        let compared = told.lines().find_map(|line| line.strip_prefix("to be compared by voice: "));
+        compared.unwrap_or_else(|| panic!("{told}")).trim().to_owned()
+    };
     let plain = roster(&planned, &planned.path("node-1/identity.json"), "plain.json").unwrap();
     let (theirs, ours) =
         (roster(&planned, &both, "theirs.json").unwrap(), roster(&planned, &honest, "roster.json").unwrap());

@@ -38,7 +38,7 @@ async fn a_pushed_request_with_a_mistake_is_refused_with_the_exact_code() {
         ("scope", Some("hufu:real"), "400 invalid_scope"),
         ("scope", Some("openid hufu:name"), "400 invalid_scope"),
         ("client_id", Some("other"), "401 invalid_client"),
-        ("request", Some("eyJ"), "400 request_not_supported"),
+        ("request", Some("eyJ"), "400 invalid_request_object"),
         ("request_uri", Some("https://shop.example/r"), "400 invalid_request"),
         ("registration", Some("{}"), "400 registration_not_supported"),
         ("prompt", Some("none login"), "400 invalid_request"),
