@@ -301,7 +301,7 @@ impl Front {
             let client = &about.client;
             let registered = client.certificate.registration.introspection_signed_response_alg.is_some();
             let asked = accept.iter().any(|accept| accept.to_ascii_lowercase().contains(INTROSPECTION_JWT));
-            if !registered && !(asked && !self.responses.public().is_none()) {
+            if !(registered || asked && self.responses.public().is_some()) {
                 return Ok(Reply::json(200, &told));
             }
             let claims = json!({

@@ -136,14 +136,14 @@ fn response_type(_: &Env<'_>, call: &Call<'_>, _: &mut Asked) -> Result<(), OAut
 /// A platform that registered signed responses gets no others, errors included.
 fn response_mode(env: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthError> {
     let registered = asked.client.certificate.registration.authorization_signed_response_alg.is_some();
-    let fitting = |mode: ResponseMode| if registered { mode.signed() } else { mode };
-    asked.request.response_mode = fitting(ResponseMode::default());
-    let mode = ResponseMode::read(call.form.get("response_mode")).map(fitting).ok_or(OAuthError::ResponseMode)?;
-    if mode.is_signed() && env.provider.response_algs.is_empty() {
-        return Err(OAuthError::ResponseMode);
+    let asked_for = ResponseMode::read(call.form.get("response_mode"));
+    let mode = asked_for.unwrap_or_default();
+    let mode = if registered { mode.signed() } else { mode };
+    let met = asked_for.is_some() && (!mode.is_signed() || !env.provider.response_algs.is_empty());
+    if met || registered {
+        asked.request.response_mode = mode;
     }
-    asked.request.response_mode = mode;
-    Ok(())
+    if met { Ok(()) } else { Err(OAuthError::ResponseMode) }
 }
 
 fn pkce(_: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthError> {

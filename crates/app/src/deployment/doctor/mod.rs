@@ -201,7 +201,7 @@ mod tests {
         let whole = (Outcome::Good, "whole".to_owned());
         let mut looked = Looked::default();
         looked.at(None);
-        assert_eq!(outcomes(looked), [whole.clone()], "the control");
+        assert_eq!(outcomes(looked), std::slice::from_ref(&whole), "the control");
         assert_eq!(
             outcomes(Looked::nothing("none is here")),
             [(Outcome::Unseen, "not looked at: none is here".to_owned())]

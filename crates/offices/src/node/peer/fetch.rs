@@ -16,6 +16,7 @@ use hufu_wire::api::trust::node_name;
 use std::collections::BTreeSet;
 
 /// What a peer's report on a row is to this node.
+#[expect(clippy::large_enum_variant, reason = "one at a time, for as long as a row is healed")]
 enum Reported {
     /// Of the keys that only the peers hold.
     Fits(Commitments),
