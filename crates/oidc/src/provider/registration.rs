@@ -52,7 +52,9 @@ pub enum ClientError {
     #[error("a purpose asks for an answer that is not in `entitled`, or there is none, or two have one id")]
     Purposes,
     /// Something the front cannot do for this platform is registered.
-    #[error("what the certificate registers beyond the profile cannot be met")]
+    #[error(
+        "signed responses are PS256 and ID tokens never are; sign-out addresses are as redirect addresses; signed requests need keys"
+    )]
     Registration,
 }
 

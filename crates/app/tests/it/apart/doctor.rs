@@ -314,7 +314,7 @@ async fn each_fault_in_the_files_is_named_with_what_mends_it() {
         let what = format!("{office}: restore");
         assert!(mend(&what).contains(&format!("{office}.age --replace")), "{what}");
     }
-    let told = unseen(&report, "stores", false);
+    let told = unseen(&report, "stores", true);
     assert!(told.contains("node-2: on PostgreSQL"), "{told}");
     assert!(named(&report, "node-1: start", Outcome::Bad).found.contains("[tracing] endpoint"));
     assert!(named(&report, "registrar: register", Outcome::Bad).found.contains("https://host"));

@@ -113,7 +113,15 @@ impl Deployment {
         up.args(["sandbox", "up"]).arg(&folder).arg("--ready-file").arg(&ready).args(more);
         up.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         change(&mut up);
-        let mut up = up.spawn().unwrap();
+        // Another test that forks while the program is copied keeps it open for a moment.
+        let mut up = loop {
+            match up.spawn() {
+                Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                started => break started.unwrap(),
+            }
+        };
         for _ in 0..1200 {
             let found: Option<Value> = std::fs::read(&ready).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
             if let Some(ready) = found {

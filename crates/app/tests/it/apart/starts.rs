@@ -121,7 +121,7 @@ fn what_the_front_would_refuse_is_not_admitted_and_the_reason_is_said() {
     for (from, to, why) in [
         ("http://localhost:3000/callback", "http://shop.example/callback", "http://shop.example/callback"),
         ("https://my-shop.example", "https://My-shop.example", "not a sector id"),
-        ("\"EdDSA\"", "\"PS256\"", "no node signs ID tokens with PS256"),
+        ("\"EdDSA\"", "\"PS256\"", "ID tokens never are"),
     ] {
         assert!(text.contains(from), "{from}");
         std::fs::write(&request, text.replace(from, to)).unwrap();
