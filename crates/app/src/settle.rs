@@ -2,13 +2,13 @@
 //! (docs/decisions/0018).
 
 use crate::ceremony::office::AtOffice;
-use crate::ceremony::{operator, order};
+use crate::ceremony::order;
 use crate::deployment::neighbours;
 use crate::failure::Failure;
 use crate::root::OfficeFolder;
 use hufu_kernel::NodeIndex;
 use hufu_offices::node::{self, Settling, settle_by_order};
-use hufu_wire::api::order::{Here, Kind};
+use hufu_wire::api::order::Kind;
 use hufu_wire::api::trust::node_name;
 use std::path::Path;
 
@@ -29,14 +29,7 @@ pub async fn run(config: &Path, order: &Path) -> Result<Settled, Failure> {
     let office = AtOffice::open(config)?;
     let index = |name: &str| NodeIndex::ALL.into_iter().find(|index| node_name(*index) == name);
     let own = index(office.name).ok_or_else(|| Failure::other(format!("{} is no node", office.name)))?;
-    let signed = order::read(order)?;
-    if signed.order.kind != Kind::Settle {
-        return Err(Failure::other(format!("this is an order to {}, not to settle", signed.order.kind.name())));
-    }
-    let roster = office.roster()?;
-    let (hash, operators) = (roster.hash(), operator::of(&office.plan));
-    let here = Here { root: office.plan.root, root_id: &office.plan.root_id, roster: &hash, operators: &operators };
-    signed.check(&here, office.clock.now()).map_err(Failure::other)?;
+    let signed = order::followed(&office, order, Kind::Settle)?;
     let whose = signed.order.subject.unwrap_or_default();
     let counts = index(&whose).ok_or_else(|| Failure::other(format!("{whose} is no node")))?;
     if office.is_served() {

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use hufu_kernel::{NodeIndex, hex};
 use hufu_offices::ceremony::transcript::{Known, verify};
 use hufu_offices::ceremony::{CeremonyError, Done, Outcome, confirmed, lacking, newest, pending_keys, take_back};
-use hufu_wire::api::order::{Here, Kind, SignedOrder};
+use hufu_wire::api::order::{Kind, SignedOrder};
 use hufu_wire::api::peer::AskMoved;
 use hufu_wire::api::trust::node_name;
 use std::path::{Path, PathBuf};
@@ -164,13 +164,7 @@ async fn asked(
 /// Two operators say that the ceremony is given up everywhere. Where it ended, only a rotation is taken back, while no other node goes by
 /// it.
 async fn by_order(office: &AtOffice, begun: Option<&SignedOrder>, path: &Path) -> Result<GivenUp, Failure> {
-    let signed = order::read(path)?;
-    if signed.order.kind != Kind::Abandon {
-        return Err(Failure::other(format!("this is an order to {}, not to abandon", signed.order.kind.name())));
-    }
-    let (roster, operators) = (office.roster()?.hash(), operator::of(&office.plan));
-    let here = Here { root: office.plan.root, root_id: &office.plan.root_id, roster: &roster, operators: &operators };
-    signed.check(&here, office.clock.now()).map_err(Failure::other)?;
+    let signed = order::followed(office, path, Kind::Abandon)?;
     let keys = office.keys.as_ref();
     let marked = confirmed(keys).map_err(failed)?;
     let last = marked.or_else(|| begun.map(|begun| begun.order.ceremony()));

@@ -1,6 +1,7 @@
 //! Orders as files: made by one person, signed by two operators, read by every office.
 
-use super::operator::Signer;
+use super::office::AtOffice;
+use super::operator::{self, Signer};
 use crate::demo::control::{CLOCK, seconds};
 use crate::deployment::clock::FileClock;
 use crate::deployment::init::CLOCK_FOLDER;
@@ -9,7 +10,7 @@ use crate::failure::Failure;
 use crate::files;
 use hufu_kernel::{Clock, Octets, Rng, Root, SystemClock, Timestamp, hex, random};
 use hufu_offices::ceremony::printed;
-use hufu_wire::api::order::{Kind, Order, SignedOrder};
+use hufu_wire::api::order::{Here, Kind, Order, SignedOrder};
 use hufu_wire::api::roster::{Roster, fingerprint};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -100,6 +101,22 @@ pub fn read(path: &Path) -> Result<SignedOrder, Failure> {
     let bytes = files::read(path)?
         .ok_or_else(|| Failure::unreadable(path, "there is no such file; `hufu keys order new` makes one"))?;
     SignedOrder::parse(&bytes).map_err(|error| Failure::unreadable(path, error))
+}
+
+/// Reads an order of this kind that two operators gave this office, and that is in time.
+///
+/// # Errors
+/// [`Failure`] for another kind of order, and one that is not followed here.
+pub fn followed(office: &AtOffice, path: &Path, kind: Kind) -> Result<SignedOrder, Failure> {
+    let signed = read(path)?;
+    if signed.order.kind != kind {
+        let told = format!("this is an order to {}, not to {}", signed.order.kind.name(), kind.name());
+        return Err(Failure::other(told));
+    }
+    let (roster, operators) = (office.roster()?.hash(), operator::of(&office.plan));
+    let here = Here { root: office.plan.root, root_id: &office.plan.root_id, roster: &roster, operators: &operators };
+    signed.check(&here, office.clock.now()).map_err(Failure::other)?;
+    Ok(signed)
 }
 
 /// Writes an order.

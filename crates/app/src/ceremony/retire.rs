@@ -1,11 +1,11 @@
 //! The end of a rotation: old K_A, and what led from them to the new ones, are destroyed at a node (docs/decisions/0017).
 
 use super::office::AtOffice;
-use super::{operator, order, take_part};
+use super::{order, take_part};
 use crate::failure::Failure;
 use hufu_kernel::NodeIndex;
 use hufu_offices::key_names;
-use hufu_wire::api::order::{Here, Kind};
+use hufu_wire::api::order::Kind;
 use hufu_wire::api::peer::AskMoved;
 use hufu_wire::api::trust::node_name;
 use std::path::Path;
@@ -18,21 +18,14 @@ pub async fn run(config: &Path, order: &Path) -> Result<Vec<String>, Failure> {
     let office = AtOffice::open(config)?;
     let own = NodeIndex::ALL.into_iter().find(|index| node_name(*index) == office.name);
     let own = own.ok_or_else(|| Failure::other(format!("{} has no K_A: nodes alone retire keys", office.name)))?;
-    let signed = order::read(order)?;
-    if signed.order.kind != Kind::Retire {
-        return Err(Failure::other(format!("this is an order to {}, not to retire", signed.order.kind.name())));
-    }
-    let roster = office.roster()?;
-    let (hash, operators) = (roster.hash(), operator::of(&office.plan));
-    let here = Here { root: office.plan.root, root_id: &office.plan.root_id, roster: &hash, operators: &operators };
-    signed.check(&here, office.clock.now()).map_err(Failure::other)?;
+    order::followed(&office, order, Kind::Retire)?;
     let names = office.keys.names().map_err(Failure::other)?;
     let newest = key_names::generations(own, names.iter().map(String::as_str)).last().copied().unwrap_or_default();
     let old: Vec<String> = names.into_iter().filter(|name| is_old(name, newest)).collect();
     if old.is_empty() {
         return Err(Failure::other("there is nothing to retire: this node has keys of one generation"));
     }
-    let peers = take_part::met(&office, &roster)?;
+    let peers = take_part::met(&office, &office.roster()?)?;
     for index in NodeIndex::ALL {
         let node = node_name(index);
         let asked = peers.node_peer(index).map_err(Failure::other)?.moved(own, &AskMoved { generation: newest }).await;
