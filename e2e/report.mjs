@@ -1,9 +1,8 @@
-// Counts what passed and what failed, and remembers what was visited.
+// Counts what passed and what failed.
 
 export class Report {
   passed = 0;
   failures = [];
-  seen = new Set();
 
   check(holds, what) {
     if (holds) this.passed += 1;
@@ -18,10 +17,6 @@ export class Report {
   fail(what) {
     this.failures.push(what);
     console.error(`FAILED ${what}`);
-  }
-
-  visited(path, error) {
-    this.seen.add(`${path} ${error ?? ""}`.trim());
   }
 
   /** A journey stops at the first step that cannot be taken; the others still run. */

@@ -20,6 +20,10 @@ pub fn since(generation: u32) -> String {
     numbered("since", generation)
 }
 
+/// What stands among an office's pending keys from before it confirms a ceremony until its end, and holds the ceremony's name: those keys
+/// may count at others already, and be the only copies here.
+pub const CONFIRMED: &str = "confirmed";
+
 fn numbered(name: &str, generation: u32) -> String {
     if generation == 0 { name.to_owned() } else { format!("{name}.{generation}") }
 }

@@ -39,18 +39,24 @@ function open<T extends { node: NodeIndex }>(trust: Trust, message: Signed, purp
   throw new Untrusted("a node's report");
 }
 
-/** Those that verify and are on what is asked: one that lies badly is one fewer, and two are enough. */
-function sound<T extends { node: NodeIndex }>(trust: Trust, messages: readonly Signed[], purpose: string, shape: Shape<T>, on: (opened: T) => boolean): { message: Signed; opened: T }[] {
+/**
+ * Those that verify, are on what is asked, and are of the generation that two nodes share. One that lies badly or has missed a rotation
+ * is one fewer, and two are enough.
+ */
+function sound<T extends { node: NodeIndex; generation?: number }>(trust: Trust, messages: readonly Signed[], purpose: string, shape: Shape<T>, on: (opened: T) => boolean) {
   const opened = messages.flatMap((message) => {
     try {
       const one = open(trust, message, purpose, shape);
-      return on(one) ? [{ message, opened: one }] : [];
+      return on(one) ? [{ message, opened: one, generation: one.generation ?? 0 }] : [];
     } catch {
       return [];
     }
   });
-  if (new Set(opened.map((one) => one.opened.node)).size < 2) throw new Untrusted("fewer than two reports");
-  return opened;
+  for (const { generation } of opened) {
+    const good = opened.filter((one) => one.generation === generation);
+    if (new Set(good.map((one) => one.opened.node)).size >= 2) return { generation, good };
+  }
+  throw new Untrusted("fewer than two reports");
 }
 
 /** Two holders of a sub-key must say the same, and nobody speaks for a key it does not hold. */
@@ -60,17 +66,10 @@ function put(held: Held, node: NodeIndex, subset: Subset, reported: string): voi
   held[subset] = reported;
 }
 
-/** What two nodes say can be compared only if it belongs to one generation. */
-function oneGeneration(...said: readonly { generation?: number }[]): number {
-  const [first, ...others] = said.map(({ generation }) => generation ?? 0);
-  if (others.some((other) => other !== first)) throw new Untrusted("two nodes report keys of different generations");
-  return first ?? 0;
-}
-
 /** From the nodes' enrolment reports; two nodes at least. */
 export function fromReports(trust: Trust, enrolmentId: string, reports: readonly Signed[]): Commitments {
-  const good = sound(trust, reports, "report", report, (one) => one.enrolment_id === enrolmentId);
-  const held = empty(oneGeneration(...good.map(({ opened }) => opened)));
+  const { generation, good } = sound(trust, reports, "report", report, (one) => one.enrolment_id === enrolmentId);
+  const held = empty(generation);
   for (const { opened } of good) {
     for (const subset of SUBSETS) {
       const reported = opened.commitments[subset];
@@ -86,8 +85,7 @@ export function fromReports(trust: Trust, enrolmentId: string, reports: readonly
 /** The commitments of a new epoch, and the reports on this head that they come from. */
 export function newEpoch(trust: Trust, head: string, reports: readonly Signed[]): { epoch: Held; words: Signed[] } {
   const held: Held = {};
-  const good = sound(trust, reports, "epoch-report", epochReport, (one) => one.head === head);
-  oneGeneration(...good.map(({ opened }) => opened));
+  const { good } = sound(trust, reports, "epoch-report", epochReport, (one) => one.head === head);
   for (const { opened } of good) {
     for (const subset of SUBSETS) {
       const reported = opened.commitments[subset];
@@ -104,7 +102,9 @@ export function areComplete(row: RowView): boolean {
 
 /** From what two nodes hold: one that lies cannot make another say the same. */
 export function fromRows(one: RowView, other: RowView): Commitments {
-  const held = empty(oneGeneration(one, other));
+  // What two nodes say can be compared only if it belongs to one generation.
+  if ((one.generation ?? 0) !== (other.generation ?? 0)) throw new Untrusted("two nodes report keys of different generations");
+  const held = empty(one.generation);
   for (const subset of SUBSETS) {
     const [mine, theirs] = [one.commitments[subset], other.commitments[subset]];
     if (!mine || !theirs) throw new Untrusted("a missing commitment");

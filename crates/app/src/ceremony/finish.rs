@@ -7,7 +7,8 @@ use super::{kept, operator, order};
 use crate::failure::Failure;
 use hufu_kernel::{NodeIndex, hex};
 use hufu_offices::ceremony::transcript::{Known, verify};
-use hufu_offices::ceremony::{CeremonyError, Done, Outcome, confirmed, lacking, newest, pending_keys, take_back};
+use hufu_offices::ceremony::{CeremonyError, Done, Outcome, confirmed, lacking, pending_keys, take_back};
+use hufu_wire::api::ceremony::Transcript;
 use hufu_wire::api::order::{Kind, SignedOrder};
 use hufu_wire::api::peer::AskMoved;
 use hufu_wire::api::trust::node_name;
@@ -36,10 +37,7 @@ pub fn run(config: &Path, transcript: Option<&Path>) -> Result<Ended, Failure> {
         let told = "is of another ceremony than the one that was begun here last, whose keys are pending";
         return Err(Failure::unreadable(&path, told));
     }
-    let (roster, operators, names, trust) =
-        (office.roster()?, operator::of(&office.plan), office.names(), office.trust()?);
-    let known = Known { roster: &roster, operators: &operators, names: &names, trust: trust.as_ref() };
-    let outcome = verify(&transcript, &known).map_err(|error| Failure::unreadable(&path, error))?;
+    let outcome = verified(&office, &transcript, &path)?;
     let keys = office.keys.as_ref();
     let lacking = lacking(office.name, office.plan.root, &transcript, &outcome, keys).map_err(failed)?;
     if !lacking.is_empty() {
@@ -47,8 +45,16 @@ pub fn run(config: &Path, transcript: Option<&Path>) -> Result<Ended, Failure> {
     }
     let waits = !pending_keys(keys).map_err(failed)?.is_empty();
     let counts = matches!(outcome, Outcome::Generation { since, .. } if office.clock.now() >= since);
-    let ended = take_part::ended(&office, &roster, &Done { outcome, transcript })?;
+    let ended = take_part::ended(&office, &office.roster()?, &Done { outcome, transcript })?;
     Ok(Ended { late: waits && counts, ..ended })
+}
+
+/// What the transcript at `path` arrived at.
+fn verified(office: &AtOffice, transcript: &Transcript, path: &Path) -> Result<Outcome, Failure> {
+    let (roster, operators, names, trust) =
+        (office.roster()?, operator::of(&office.plan), office.names(), office.trust()?);
+    let known = Known { roster: &roster, operators: &operators, names: &names, trust: trust.as_ref() };
+    verify(transcript, &known).map_err(|error| Failure::unreadable(path, error))
 }
 
 fn not_here(office: &AtOffice, lacking: &[String]) -> Failure {
@@ -94,7 +100,8 @@ pub async fn abandon(config: &Path, order: Option<&Path>) -> Result<GivenUp, Fai
     }
     if begun.as_ref().is_some_and(|begun| kept::path(&office, begun).exists()) {
         return Err(Failure::other(
-            "the last ceremony ended here: `hufu keys finish` without a transcript ends it again",
+            "the last ceremony ended here: `hufu keys finish` without a transcript ends it again; a rotation that ended at no other node is \
+             taken back by `hufu keys order new abandon`",
         ));
     }
     let keys = office.keys.as_ref();
@@ -122,7 +129,7 @@ fn only_copies(office: &AtOffice, begun: Option<&SignedOrder>, pending: &[String
     ))
 }
 
-/// Whether both other nodes go by the generation that is pending here; if not, why nobody knows it.
+/// Whether both other nodes have the generation that is pending here; if not, why nobody knows it.
 async fn others_have(office: &AtOffice, begun: Option<&SignedOrder>, pending: &[String]) -> Result<(), String> {
     if begun.is_none_or(|begun| begun.order.kind != Kind::Rotate) {
         return Err("nobody else can tell whether it ended".to_owned());
@@ -131,10 +138,10 @@ async fn others_have(office: &AtOffice, begun: Option<&SignedOrder>, pending: &[
     let Some((own, generation)) = own_index(office).zip(generation) else {
         return Err("what is pending says of no generation from when it counts".to_owned());
     };
-    for (node, goes_by) in asked(office, own, generation).await.map_err(|failure| failure.to_string())? {
-        match goes_by {
-            Ok(by) if by >= generation => {}
-            Ok(by) => return Err(format!("{node} goes by generation {by}")),
+    for (node, has) in asked(office, own, generation).await.map_err(|failure| failure.to_string())? {
+        match has {
+            Ok(has) if has >= generation => {}
+            Ok(has) => return Err(format!("{node} has keys of generation {has}")),
             Err(code) => return Err(format!("{node} cannot be asked ({code})")),
         }
     }
@@ -145,7 +152,7 @@ fn own_index(office: &AtOffice) -> Option<NodeIndex> {
     NodeIndex::ALL.into_iter().find(|index| node_name(*index) == office.name)
 }
 
-/// By which generation each of the other two nodes goes now.
+/// Of which generation each of the other two nodes has the newest keys, whether they count yet or not.
 async fn asked(
     office: &AtOffice,
     own: NodeIndex,
@@ -156,13 +163,12 @@ async fn asked(
     for index in NodeIndex::ALL.into_iter().filter(|index| *index != own) {
         let peer = peers.node_peer(index).map_err(Failure::other)?;
         let moved = peer.moved(own, &AskMoved { generation }).await;
-        found.push((node_name(index), moved.map(|moved| moved.generation).map_err(|refusal| refusal.code())));
+        found.push((node_name(index), moved.map(|moved| moved.newest).map_err(|refusal| refusal.code())));
     }
     Ok(found)
 }
 
-/// Two operators say that the ceremony is given up everywhere. Where it ended, only a rotation is taken back, while no other node goes by
-/// it.
+/// Two operators say that the ceremony is given up everywhere. Where it ended, only a rotation is taken back, while no other node has it.
 async fn by_order(office: &AtOffice, begun: Option<&SignedOrder>, path: &Path) -> Result<GivenUp, Failure> {
     let signed = order::followed(office, path, Kind::Abandon)?;
     let keys = office.keys.as_ref();
@@ -182,24 +188,24 @@ async fn by_order(office: &AtOffice, begun: Option<&SignedOrder>, path: &Path) -
             "it ended here, and what came of it is in use: only a rotation is taken back. End it at the others instead",
         )
     })?;
-    let waiting = pending_keys(keys).map_err(failed)?;
-    let pending = waiting.iter().filter_map(|name| name.strip_prefix("since.")?.parse::<u32>().ok()).max();
-    let generation = pending.or(newest(own, keys).map_err(failed)?).unwrap_or_default();
-    for (node, goes_by) in asked(office, own, generation).await? {
-        let told = match goes_by {
-            Ok(by) if by < generation => continue,
-            Ok(_) => format!(
-                "{node} goes by generation {generation}: it is not taken back any more. End it at the third instead"
-            ),
-            Err(code) => format!("{node} cannot be asked ({code}), and may go by generation {generation}"),
+    // By the transcript and not by what is here: whoever was interrupted in this does the rest of it.
+    let Outcome::Generation { generation, .. } = verified(office, &kept::read(&transcript)?, &transcript)? else {
+        return Err(Failure::unreadable(&transcript, "is of no rotation"));
+    };
+    for (node, has) in asked(office, own, generation).await? {
+        let told = match has {
+            Ok(has) if has < generation => continue,
+            Ok(_) => {
+                format!(
+                    "{node} has keys of generation {generation}: it is not taken back any more. End it at the third instead"
+                )
+            }
+            Err(code) => format!("{node} cannot be asked ({code}), and may have keys of generation {generation}"),
         };
         return Err(Failure::other(format!("{told}. Nothing was destroyed")));
     }
-    let destroyed = if waiting.is_empty() {
-        take_back(own, generation, keys).map_err(failed)?
-    } else {
-        hufu_offices::ceremony::abandon(keys).map_err(failed)?
-    };
+    let mut destroyed = take_back(own, generation, keys).map_err(failed)?;
+    destroyed.extend(hufu_offices::ceremony::abandon(keys).map_err(failed)?);
     kept::set_aside(&transcript)?;
     let next = "restart this node; if the time from which these keys counted is over, its rows have moved to them: start it with an \
                 empty store, so that it takes them from both others";

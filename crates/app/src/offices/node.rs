@@ -118,6 +118,10 @@ impl Running for RunningNode {
         [store_reasons::<Row>(&self.store).await, self.node.reasons().await].concat()
     }
 
+    fn notes(&self) -> Vec<String> {
+        self.node.notes()
+    }
+
     fn counts(&self) -> Option<Counts> {
         Some(self.store.counts())
     }

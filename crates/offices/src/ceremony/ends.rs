@@ -2,6 +2,7 @@
 
 use super::own_keys::{alone, pending};
 use super::{CeremonyError, Outcome, Role};
+use crate::front::RESPONSE_KEY;
 use crate::key_names;
 use hufu_kernel::{KeyKeeper, NodeIndex, Octets, PENDING, Root};
 use hufu_pairwise::{CoinName, key_check_message};
@@ -74,7 +75,7 @@ fn unshown(office: &str, root: Root, transcript: &Transcript) -> Vec<&'static st
             due.extend(shares.then_some("frost-share"));
         }
         Role::Tagger(_) => due.extend(shares.then_some("tag-share")),
-        Role::Other => {}
+        Role::Other => due.extend((draws && office == "front").then_some(RESPONSE_KEY)),
     }
     due
 }
@@ -98,17 +99,8 @@ fn is_retired(key: &str, names: &BTreeSet<String>) -> bool {
     kind.starts_with("k-") && of(&kind).last().is_some_and(|newest| *newest > generation)
 }
 
-/// The newest generation of K_A that a node has in use.
-///
-/// # Errors
-/// [`CeremonyError::Keys`].
-pub fn newest(own: NodeIndex, keys: &dyn KeyKeeper) -> Result<Option<u32>, CeremonyError> {
-    let names = keys.names()?;
-    Ok(key_names::generations(own, names.iter().map(String::as_str)).last().copied())
-}
-
 /// Destroys the generation that a rotation left in use at this node, as if it had never ended here; the one before stays. Right only
-/// while no other node has it. Returns the names.
+/// while no other node has it. Whoever was interrupted in it does it again. Returns the names.
 ///
 /// # Errors
 /// [`CeremonyError::Standing`] where nothing older is left to go by.

@@ -24,9 +24,10 @@ mod rotate;
 mod secrets;
 pub mod transcript;
 
-pub use ends::{lacking, newest, take_back};
+pub use crate::key_names::CONFIRMED;
+pub use ends::{lacking, take_back};
 pub use engine::{Ceremony, Deliveries, Done, Step};
-pub use own_keys::{CONFIRMED, abandon, confirmed, identity_keys, pending_keys};
+pub use own_keys::{abandon, confirmed, identity_keys, pending_keys};
 pub use printed::printed;
 
 use hufu_kernel::{KeyError, KeyKeeper, NodeIndex, Octets, Refusal, Rng, Timestamp, framed};

@@ -3,6 +3,7 @@
 use super::engine::Context;
 use super::{CeremonyError, Role, Setup};
 use crate::front::{RESPONSE_KEY, TRANSACTION_KEY};
+use crate::key_names::CONFIRMED;
 use hufu_kernel::{KeyError, KeyKeeper, KeyUse, Octets, PENDING, Root};
 use hufu_wire::api::ceremony::Open;
 use hufu_wire::jose::{Alg, Jwk, PublicKey, RsaKey};
@@ -32,10 +33,6 @@ pub(super) fn alone(office: &str) -> &'static [(&'static str, KeyUse)] {
 pub(super) fn pending(name: &str) -> String {
     format!("{PENDING}{name}")
 }
-
-/// What stands among an office's pending keys from before it confirms until the end, and holds the ceremony's name: those keys may
-/// count at others already, and be the only copies here.
-pub const CONFIRMED: &str = "confirmed";
 
 /// The keys that wait for a ceremony's end, without what marks them; the mark of a confirmed one is none of them.
 ///

@@ -75,13 +75,14 @@ impl Pass {
 }
 
 impl Node {
-    /// Moves a page of rows to the generation that counts now, while there is an older one.
+    /// Moves a page of rows to the generation that counts now, while there is an older one, and only once a peer has shown that these are
+    /// its keys too: what was moved by others would be lost.
     ///
     /// # Errors
     /// The store's, or the key store's.
     pub(super) async fn advance(&self) -> Result<(), Refusal> {
         let now = self.clock.now();
-        let Some((to, _)) = self.generations().due(now) else { return Ok(()) };
+        let Some((to, _)) = self.generations().due(now).filter(|_| self.keys_are_shared()) else { return Ok(()) };
         let Some(paging) = self.advance.page(to, now) else { return Ok(()) };
         let page = self.store.scan::<Row>("root", Select::all(), paging).await?;
         let mut left = 0;
@@ -120,14 +121,15 @@ impl Node {
     pub fn has_moved(&self) -> Moved {
         let now = self.clock.now();
         let generations = self.generations();
-        let generation = generations.at(now);
+        let moved =
+            |behind| Moved { generation: generations.at(now), newest: generations.newest(), check: None, behind };
         let Some((to, since)) = generations.due(now) else {
             // Nothing else is here that a row could stand at.
-            return Moved { generation, behind: Some(0) };
+            return moved(Some(0));
         };
         let place = self.advance.place();
         // Within a minute of the switch a sign-in may still ask for the older one.
         let settled = place.to == to && now > since + gate::SKEW;
-        Moved { generation, behind: place.behind.filter(|_| settled) }
+        moved(place.behind.filter(|_| settled))
     }
 }

@@ -197,8 +197,26 @@ impl Node {
         self.generations().born(t).ok_or(Refusal::NodesDisagree)
     }
 
+    /// What a peer can tell by whether its newest key with this node is the same; nothing for this node itself.
+    pub(super) fn check_of(&self, generation: u32, with: NodeIndex) -> Result<Option<Octets<32>>, Refusal> {
+        if with == self.index {
+            return Ok(None);
+        }
+        let key = key_names::sub_key(self.shared_with(with)?, generation);
+        self.keys.hmac(&key, &framed(&[b"hufu-v1-same-keys"])).map(Some).map_err(|error| crate::broken(&error))
+    }
+
+    /// As [`Node::look_for_keys`], once a second however often a peer asks.
+    pub(super) fn has_looked_for_keys(&self) -> Result<(), Refusal> {
+        let looked = *self.looked_for_keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if looked == Some(self.clock.now()) { Ok(()) } else { self.look_for_keys() }
+    }
+
     /// Asks the key store again: a ceremony may have added a generation, or retired one, while this process runs.
     pub(super) fn look_for_keys(&self) -> Result<(), Refusal> {
+        // Held meanwhile: of two that look at once, the later one writes what it found.
+        let mut looked = self.looked_for_keys.lock().unwrap_or_else(PoisonError::into_inner);
+        *looked = Some(self.clock.now());
         let known = self.generations();
         let found = Generations::look(self.keys.as_ref(), self.index, known.oldest())?;
         if found != *known {

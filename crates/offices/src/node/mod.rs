@@ -24,14 +24,14 @@ use gate::Gate;
 use generations::Generations;
 use hufu_domain::holder::Holder;
 use hufu_domain::rules::Rules;
-use hufu_kernel::{Clock, Key, KeyStore, NodeIndex, Octets, Pair, Refusal, Rng, framed, offices};
+use hufu_kernel::{Clock, Key, KeyStore, NodeIndex, Octets, Pair, Refusal, Rng, Timestamp, framed, offices};
 use hufu_pairwise::{Intl, Signer, Suite};
 use hufu_store::{Batch, Expect, IdempotencyKey, MemoryOnce, Once, Schema, Store, StoreError, TrustRoot, Versioned};
 use hufu_wire::api::sign_in::RowState;
 use hufu_wire::api::trust::{Trust, node_name};
 use hufu_wire::jose::RsaKey;
 use sessions::Sessions;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use subtle::ConstantTimeEq;
 
 /// The records of a node's store.
@@ -72,6 +72,7 @@ pub struct Node {
     trust: Arc<Trust>,
     keys: Arc<dyn KeyStore>,
     generations: RwLock<Arc<Generations>>,
+    looked_for_keys: Mutex<Option<Timestamp>>,
     advance: advance::Pass,
     rs256: Option<RsaKey>,
     store: Store<offices::Node>,
@@ -119,6 +120,7 @@ impl Node {
             trust: parts.trust,
             keys: parts.keys,
             generations: RwLock::new(Arc::new(generations)),
+            looked_for_keys: Mutex::new(None),
             advance: advance::Pass::default(),
             rs256: parts.rs256,
             store: parts.store,

@@ -262,6 +262,12 @@ pub struct AskMoved {
 pub struct Moved {
     /// The generation that counts at the node now.
     pub generation: u32,
+    /// The newest that it has the keys of, whether they count yet or not.
+    pub newest: u32,
+    /// HMAC-SHA-256 of the word `hufu-v1-same-keys` under the newest key that it shares with the node that asked. Numbers come again where
+    /// a rotation was taken back, keys do not.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub check: Option<Octets<32>>,
     /// Rows that still stand at an older one; nothing before the node has looked at all of them, or if it counts by another one than
     /// it was asked about.
     #[serde(skip_serializing_if = "Option::is_none", default)]

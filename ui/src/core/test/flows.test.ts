@@ -88,6 +88,8 @@ export default {
     await skipped((offices) => offices.report(1, (report) => ({ ...report, enrolment_id: b64(random(16)) })))();
     await skipped((offices) => ({ ...offices.report(1), signature: b64(random(64)) }))();
     await skipped((offices) => offices.sign(1, "epoch-report", {}))();
+    // One that missed a rotation, or is ahead of the others in one.
+    await skipped((offices) => offices.report(1, (report) => ({ ...report, generation: 5 })))();
     const { offices, wallet } = await empty();
     offices.lie = (_to, path, answer) => (path.endsWith("/enrol/device") ? { ...answer, reports: [answer.reports[0], answer.reports[0]] } : answer);
     await wallet.enrol.start(DETAILS);

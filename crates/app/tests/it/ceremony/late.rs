@@ -1,7 +1,7 @@
 //! Orders and time: what is late, what is given up, what begins once, and from when new keys count.
 
 use super::{Planned, done, files, part, refused};
-use crate::apart::hufu;
+use crate::apart::{Deployment, hufu};
 use hufu_app::root::key_file::{self, Owner};
 use hufu_kernel::{KeyKeeper, KeyStore as _, KeyUse, Octets, OsRng, PENDING, Rng};
 use hufu_offices::ceremony::CONFIRMED;
@@ -203,4 +203,41 @@ fn a_rotation_says_from_when_it_counts_with_time_to_restart_and_no_other_order_d
         assert!(span.is_none_or(|span| effective == made.not_after + span), "{wish:?}");
         assert!(done(&["keys", "order", "show", &out]).contains(&format!("effective    {effective}")), "{wish:?}");
     }
+}
+
+/// It ended at one node alone, and the way back is interrupted.
+#[tokio::test]
+async fn a_rotation_that_ended_at_one_node_alone_is_taken_back_also_by_who_was_interrupted() {
+    let planned = Planned::founded(true);
+    let before = planned.names("node-1");
+    let order = planned.order(&["rotate", "--valid", "30m", "--effective", "+1h"], 2);
+    planned.ceremony(&["--order", &order]);
+    let by = planned.order(&["abandon", "--of", &order], 2);
+    let config = planned.config("node-1");
+    let give_up = ["keys", "finish", "--config", &config, "--abandon", "--order", &by];
+    missed(&planned, "node-3", &order);
+    let up = Deployment::start_in(crate::apart::place(), planned.folder.clone(), &[]).await;
+    // Also an hour before the new keys count the others are seen to have them.
+    let told = refused(&give_up);
+    assert!(told.contains("node-2 has keys of generation 1") && told.contains("Nothing was destroyed"), "{told}");
+    assert!(planned.names("node-1").0.contains(&"k-12.1".to_owned()));
+    up.take_down("node-2").await;
+    missed(&planned, "node-2", &order);
+    // As if somebody had been interrupted after the first key.
+    keeper(&planned, "node-1").destroy("k-12.1").unwrap();
+    up.restore("node-2");
+    let mut told = String::new();
+    for _ in 0..200 {
+        let output = hufu(&give_up);
+        if output.status.success() {
+            told = String::from_utf8(output.stdout).unwrap();
+            break;
+        }
+        let refused = String::from_utf8(output.stderr).unwrap();
+        assert!(refused.contains("node-2 cannot be asked"), "{refused}");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert!(told.contains("k-13.1, since.1, z.1"), "{told}");
+    assert_eq!(planned.names("node-1"), before);
+    up.stop().await;
 }

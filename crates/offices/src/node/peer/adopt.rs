@@ -71,7 +71,7 @@ impl Node {
         })
     }
 
-    pub(super) fn shared_with(&self, other: NodeIndex) -> Result<Subset, Refusal> {
+    pub(in super::super) fn shared_with(&self, other: NodeIndex) -> Result<Subset, Refusal> {
         super::shared(Pair::new(self.index, other).ok_or(Refusal::Malformed)?)
     }
 
@@ -192,7 +192,10 @@ impl Node {
             enrolment,
             private: self.seal(&handle, &private)?,
             generation: common.generation,
-            commitments: self.merged(peer, &keys, [&one.commitments, &other.commitments])?,
+            commitments: match self.is_alone() {
+                true => return Err(Refusal::NodesDisagree),
+                false => self.merged(peer, &keys, [&one.commitments, &other.commitments])?,
+            },
             root_index: index,
             number_index: self.number_index(common.number.as_str())?,
             copies: in_both(&one.copies, &other.copies),

@@ -98,9 +98,12 @@ impl NodePeer for Node {
         Ok(Rows { rows })
     }
 
-    async fn moved(&self, _: NodeIndex, ask: &AskMoved) -> Result<Moved, Refusal> {
+    async fn moved(&self, from: NodeIndex, ask: &AskMoved) -> Result<Moved, Refusal> {
+        // Whoever asks may decide by it what is destroyed.
+        self.has_looked_for_keys()?;
         let moved = self.has_moved();
-        Ok(if moved.generation == ask.generation { moved } else { Moved { behind: None, ..moved } })
+        let behind = moved.behind.filter(|_| moved.generation == ask.generation);
+        Ok(Moved { behind, check: self.check_of(moved.newest, from)?, ..moved })
     }
 }
 

@@ -3,7 +3,8 @@
 
 use super::super::{Node, Row};
 use super::compare::Compared;
-use hufu_kernel::{Key, NodeIndex, Octets, Record, Refusal, Rng, Timestamp, framed, offices};
+use crate::key_names::{self, CONFIRMED};
+use hufu_kernel::{Key, NodeIndex, Octets, PENDING, Record, Refusal, Rng, Timestamp, framed, offices};
 use hufu_store::{Batch, Expect, IdempotencyKey, Paging, Select, Store, StoreError, Versioned};
 use hufu_wire::api::trust::node_name;
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,9 @@ pub struct Standing {
     /// The generation of K_A that both peers went by when this node had none of its keys.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub lacks_keys: Option<u32>,
+    /// Both peers have other K_A of the newest generation than this node, or none of the one it went by.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub keys_alone: bool,
 }
 
 impl Standing {
@@ -56,6 +60,9 @@ pub(super) struct Known {
     compared: AtomicBool,
     /// 0: nobody has said that keys are lacking.
     lacks_keys: AtomicU32,
+    keys_alone: AtomicBool,
+    /// A peer has shown in this process that the newest keys here are its own too.
+    keys_shared: AtomicBool,
     stocked: OnceCell<()>,
     /// What the last comparison came to, and whose rows alone it was about.
     last: Mutex<(Compared, Option<NodeIndex>)>,
@@ -65,6 +72,7 @@ impl Known {
     fn take(&self, standing: &Standing) {
         self.compared.store(!standing.restored, Ordering::Release);
         self.lacks_keys.store(standing.lacks_keys.unwrap_or_default(), Ordering::Release);
+        self.keys_alone.store(standing.keys_alone, Ordering::Release);
     }
 
     pub(super) fn compared(&self, done: Compared, follows: Option<NodeIndex>) {
@@ -210,7 +218,34 @@ impl Node {
     pub(in super::super) fn has_keys_that_count(&self) -> bool {
         let generations = self.generations();
         let told = self.beyond.standing.lacks_keys.load(Ordering::Acquire);
-        generations.newest() >= told && !generations.is_missed_at(self.clock.now())
+        generations.newest() >= told && !generations.is_missed_at(self.clock.now()) && !self.is_alone()
+    }
+
+    /// Whether nobody else has this node's newest keys. A peer's word that contradicts them is nothing against the peer then.
+    pub(super) fn is_alone(&self) -> bool {
+        self.beyond.standing.keys_alone.load(Ordering::Acquire)
+    }
+
+    /// Whether a peer has shown that it has the newest keys, too.
+    pub(in super::super) fn keys_are_shared(&self) -> bool {
+        self.beyond.standing.keys_shared.load(Ordering::Acquire)
+    }
+
+    /// Once is enough until the keys are others.
+    pub(super) fn shares_keys(&self, shown: bool) {
+        self.beyond.standing.keys_shared.fetch_or(shown, Ordering::AcqRel);
+    }
+
+    /// Both peers say that these keys are not theirs, or both that they are; anything else changes nothing.
+    pub(super) async fn has_keys_alone(&self, alone: bool, shared: impl FnOnce() -> bool) -> Result<(), Refusal> {
+        if alone == self.is_alone() || !(alone || shared()) {
+            return Ok(());
+        }
+        if alone {
+            tracing::error!("neither of the other nodes has this node's newest keys: nothing is signed with them");
+            self.beyond.standing.keys_shared.store(false, Ordering::Release);
+        }
+        self.restand(|standing| standing.keys_alone = alone).await.map(|_| ())
     }
 
     /// What keeps this node from signing, and what it waits for, for people; empty when nothing does.
@@ -220,7 +255,13 @@ impl Node {
             Ok(false) => self.waits_for(),
             Err(refusal) => vec![format!("the store does not say whether the rows are settled: {}", refusal.code())],
         };
-        if !self.has_keys_that_count() {
+        if self.is_alone() {
+            reasons.push(
+                "neither of the other nodes has its newest K_A: of a rotation that ended here alone, or was taken back \
+                 (docs/operate/rotate-keys.md)"
+                    .to_owned(),
+            );
+        } else if !self.has_keys_that_count() {
             reasons.push(
                 "new K_A count at the other nodes and this one lacks them: hufu keys finish, or an order to repair it \
                  (docs/operate/rotate-keys.md)"
@@ -228,6 +269,26 @@ impl Node {
             );
         }
         reasons
+    }
+
+    /// What its operators should know before it keeps this node from anything: a rotation of which it has not heard the end.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        // Before this office has confirmed it has ended nowhere.
+        if self.keys.share(&format!("{PENDING}{CONFIRMED}")).is_err() {
+            return Vec::new();
+        }
+        let next = self.generations().newest() + 1;
+        let pending = self.keys.share(&format!("{PENDING}{}", key_names::since(next)));
+        let since = pending.ok().and_then(|since| <[u8; 8]>::try_from(since.as_slice()).ok());
+        let told = since.map(|since| {
+            format!(
+                "K_A of generation {next} are pending here; if the rotation ended at any node they count from {} on: hufu keys finish \
+                 (docs/operate/rotate-keys.md)",
+                Timestamp(i64::from_be_bytes(since))
+            )
+        });
+        told.into_iter().collect()
     }
 
     fn waits_for(&self) -> Vec<String> {

@@ -76,16 +76,31 @@ impl Node {
         ended
     }
 
-    /// Who missed a rotation goes on with old keys by itself and would spoil what is made with the new ones: both peers know better.
+    /// Who missed a rotation goes on with old keys by itself, and who was given keys that nobody else has goes on with those; both would
+    /// spoil what is made with the right ones. Both peers together know better, and one alone moves nothing.
     async fn look_for_missed_keys(&self) -> Result<(), Refusal> {
-        let newest = self.generations().newest();
-        let mut counts = u32::MAX;
+        let generations = self.generations();
+        let newest = generations.newest();
+        let mut told = Vec::new();
         for peer in self.in_order(None) {
-            match self.peer(peer).moved(self.index, &AskMoved { generation: newest }).await {
-                Ok(moved) if moved.generation > newest => counts = counts.min(moved.generation),
-                _ => return Ok(()),
+            if let Ok(moved) = self.peer(peer).moved(self.index, &AskMoved { generation: newest }).await {
+                // Of a generation that this node has not got, or the peer no more, nothing can be said.
+                let known = generations.has(moved.newest) && moved.check.is_some();
+                let same = known.then(|| self.check_of(moved.newest, peer)).transpose()?.map(|own| own == moved.check);
+                told.push((moved, same));
             }
         }
+        self.shares_keys(told.iter().any(|(moved, same)| *same == Some(true) && moved.newest == newest));
+        if told.len() < 2 {
+            return Ok(());
+        }
+        let counts = generations.at(self.clock.now());
+        let alone = told.iter().all(|(moved, same)| *same == Some(false) || moved.newest < counts);
+        self.has_keys_alone(alone, || told.iter().all(|(_, same)| *same == Some(true))).await?;
+        let Some(counts) = told.iter().map(|(moved, _)| moved.generation).min().filter(|counts| *counts > newest)
+        else {
+            return Ok(());
+        };
         if self.has_keys_that_count() {
             tracing::error!(
                 newest,

@@ -3,7 +3,9 @@
 use super::outages::pair;
 use super::world::World;
 use super::{ONE, THREE, TWO, refused};
-use hufu_kernel::{KeyUse, NodeIndex, Refusal};
+use hufu_kernel::{KeyKeeper as _, KeyUse, NodeIndex, Refusal};
+use hufu_offices::ports::NodePeer as _;
+use hufu_wire::api::peer::AskMoved;
 
 const SHOP: &str = "https://shop.example";
 
@@ -83,6 +85,101 @@ async fn what_a_node_made_with_old_keys_spoils_nothing_and_is_made_good() {
     for node in NodeIndex::ALL {
         assert_eq!(world.nodes.at(node).refused_from_peers(), [0; 3], "node {node} blames nobody");
     }
+}
+
+/// A copy of before puts keys back that nobody else has: of a rotation that was taken back, whether or not another one has its number now,
+/// and counts from the same time.
+#[tokio::test]
+async fn keys_that_nobody_else_has_are_not_used() {
+    for again in [false, true] {
+        let world = World::new(314);
+        let mut wallet = world.enrolled(1).await;
+        let before = world.names_of(&mut wallet).await;
+        let [_, _, taken_back] = world.new_keys(1, 60);
+        let [one, two, three] = world.new_keys(1, 60);
+        if again {
+            world.import(ONE, &one);
+            world.import(TWO, &two);
+        }
+        world.import(THREE, &taken_back);
+        // It has asked nobody when its time comes, and moves no row by itself.
+        world.away([ONE, TWO]);
+        world.clock.advance(180);
+        world.nodes.at(THREE).upkeep().await.unwrap();
+        assert_eq!(world.only_row(THREE).await.generation, 0);
+        world.all_back();
+        world.turns().await;
+        let alone = |told: &[String]| told.join(" ").contains("neither of the other nodes has its newest K_A");
+        let told = world.nodes.at(THREE).reasons().await;
+        assert!(alone(&told), "{told:?}");
+        for other in [ONE, TWO] {
+            assert!(world.nodes.at(other).reasons().await.is_empty(), "who has other keys alone stops nobody");
+        }
+        assert_eq!(
+            refused(world.sign_in(&mut wallet, SHOP, pair(ONE, THREE)).await.unwrap_err()),
+            Refusal::NodesDisagree
+        );
+        let others = world.names(&mut wallet, pair(ONE, TWO)).await;
+        assert_eq!(others, before);
+        let mut came = world.enrolled(2).await;
+        world.compare(THREE).await;
+        for node in NodeIndex::ALL {
+            assert_eq!(world.nodes.at(node).refused_from_peers(), [0; 3], "node {node} blames nobody");
+        }
+        // Neither a restart nor one peer's word changes that.
+        world.restart_node(THREE);
+        world.away([TWO]);
+        world.turns().await;
+        assert!(alone(&world.nodes.at(THREE).reasons().await));
+        world.all_back();
+        // The right keys, in place of those.
+        let keeper = &world.node_keys[THREE.slot()];
+        for (name, _, _) in &taken_back {
+            keeper.destroy(name).unwrap();
+        }
+        if again {
+            world.import(THREE, &three);
+        }
+        world.restart_node(THREE);
+        world.turns().await;
+        assert!(world.nodes.at(THREE).reasons().await.is_empty());
+        for _ in 0..2 {
+            world.compare(THREE).await;
+        }
+        assert_eq!(world.names_of(&mut wallet).await, before);
+        world.names_of(&mut came).await;
+    }
+}
+
+/// Who asks by what to go hears of keys that have come since the last look.
+#[tokio::test]
+async fn a_peer_that_is_asked_looks_for_its_keys_first() {
+    let world = World::new(316);
+    world.enrolled(1).await;
+    world.turns().await;
+    world.rotate(1, 3600);
+    let ask = AskMoved { generation: 0 };
+    let newest = async || world.nodes.at(TWO).moved(ONE, &ask).await.unwrap().newest;
+    assert_eq!(newest().await, 0, "the control: within the same second it does not look again");
+    world.clock.advance(1);
+    assert_eq!(newest().await, 1);
+}
+
+/// Before its time comes, who has not heard a rotation's end is told.
+#[tokio::test]
+async fn a_pending_rotation_is_noted() {
+    let world = World::new(315);
+    world.enrolled(1).await;
+    assert!(world.nodes.at(ONE).notes().is_empty());
+    let [one, _, _] = world.new_keys(1, 3600);
+    let pending: Vec<_> = one.into_iter().map(|(name, usage, bytes)| (format!("new:{name}"), usage, bytes)).collect();
+    world.import(ONE, &pending);
+    world.turns().await;
+    assert!(world.nodes.at(ONE).notes().is_empty(), "before it has confirmed nothing can have ended anywhere");
+    world.import(ONE, &[("new:confirmed".to_owned(), KeyUse::Share, vec![7; 32])]);
+    let told = world.nodes.at(ONE).notes().join(" ");
+    assert!(told.contains("generation 1 are pending") && told.contains("hufu keys finish"), "{told}");
+    assert!(world.nodes.at(ONE).reasons().await.is_empty(), "it keeps nobody away");
 }
 
 /// One that contradicts alone is wrong itself.

@@ -163,6 +163,16 @@ async fn a_row_from_one_node_has_its_offsets_of_rotations_while_the_old_keys_are
         assert!(world.nodes.at(ONE).reasons().await.is_empty(), "one row that is lost keeps nobody else waiting");
         if retired {
             assert_eq!((done.adopted, done.open), (0, 0));
+            // The last one hears of rows that one settled node alone knows: people say it once more.
+            world.compare(TWO).await;
+            let told = world.nodes.at(TWO).reasons().await.join(" ");
+            assert!(told.contains("2 rows are open") && told.contains("hufu node settle"), "{told}");
+            assert_eq!(world.settle(TWO, THREE).await, Settling::Follows);
+            world.compare(TWO).await;
+            for node in NodeIndex::ALL {
+                assert!(world.nodes.at(node).reasons().await.is_empty(), "node {node}");
+                assert_eq!(world.nodes.at(node).refused_from_peers(), [0; 3], "node {node} blames nobody");
+            }
             continue;
         }
         assert_eq!((done.adopted, done.open), (2, 0));
