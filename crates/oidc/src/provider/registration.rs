@@ -139,7 +139,8 @@ fn redirects(certificate: &PlatformCertificate, root: Root, _: Timestamp) -> Res
 }
 
 /// RFC 6749 section 3.1.2 and FAPI 2.0 section 5.3.2.2: absolute, https, no fragment. The sandbox also takes http on this
-/// machine, where sample platforms run.
+/// machine, where sample platforms run. No IPv6 literal: a page's policy cannot name one (CSP Level 3 section 2.3.1), so no page could post
+/// a response there.
 fn acceptable_redirect(uri: &str, root: Root) -> bool {
     let visible = uri.len() <= 2048 && uri.bytes().all(|b| b.is_ascii_graphic() && !br#"\"<>^`{|}#"#.contains(&b));
     let (local, rest) = match uri.split_once("://") {
@@ -148,9 +149,9 @@ fn acceptable_redirect(uri: &str, root: Root) -> bool {
         _ => return false,
     };
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
-    let host = authority.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map_or(authority, |(host, _)| host);
-    let this_machine = matches!(host, "localhost" | "127.0.0.1" | "[::1]") || host.ends_with(".localhost");
-    visible && !host.is_empty() && !authority.contains('@') && (!local || (root == Root::Sandbox && this_machine))
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    let this_machine = matches!(host, "localhost" | "127.0.0.1") || host.ends_with(".localhost");
+    visible && !host.is_empty() && !authority.contains(['@', '[']) && (!local || (root == Root::Sandbox && this_machine))
 }
 
 fn purposes(certificate: &PlatformCertificate, _: Root, _: Timestamp) -> Result<(), ClientError> {
@@ -171,9 +172,7 @@ mod tests {
         for uri in ["https://shop.example/cb", "https://shop.example:8443/cb?x=1"] {
             assert!(acceptable_redirect(uri, Root::Production), "{uri}");
         }
-        for uri in
-            ["http://localhost:9000/cb", "http://shop.localhost:9000/cb", "http://127.0.0.1:1/cb", "http://[::1]:9/cb"]
-        {
+        for uri in ["http://localhost:9000/cb", "http://shop.localhost:9000/cb", "http://127.0.0.1:1/cb"] {
             assert!(acceptable_redirect(uri, Root::Sandbox), "{uri}");
             assert!(!acceptable_redirect(uri, Root::Production), "{uri}");
         }
@@ -193,6 +192,8 @@ mod tests {
             "https://localhost@evil.example/",
             "http://localhost@evil.example/",
             "http://localhost.evil.example/",
+            "http://[::1]:9/cb",
+            "https://[2001:db8::1]/cb",
             "https://shop.example/cb#fragment",
             "https://shop.example/\r\nSet-Cookie:x",
             "https://shop.example\\@evil.example/",
