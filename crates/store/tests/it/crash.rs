@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-const WRITERS: usize = 8;
+pub const WRITERS: usize = 8;
 
 /// Acknowledged numbers, by writer.
 pub type Acks = BTreeMap<usize, BTreeSet<i64>>;

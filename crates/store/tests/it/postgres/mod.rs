@@ -11,6 +11,7 @@ use cluster::Cluster;
 use hufu_kernel::offices::Node;
 use hufu_kernel::{Office, Record};
 use hufu_store::{Dumped, Expect, Postgres, PostgresOptions, Schema, Select, Store, StoreError, Terms};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio_postgres::NoTls;
@@ -268,12 +269,19 @@ async fn nothing_acknowledged_is_lost_to_kill_9_of_the_server() {
         let options = PostgresOptions { config: cluster.config(), schema: "node".into(), connections: 10 };
         let store: Store<Node> = Store::postgres(options, &schema()).await.unwrap();
         let told = Arc::clone(&acks);
+        let begun = Arc::new(Mutex::new(BTreeSet::new()));
+        let begin = Arc::clone(&begun);
         let told = move |writer, number| {
             told.lock().unwrap().entry(writer).or_default().insert(number);
+            begin.lock().unwrap().insert(writer);
         };
         let writing = write_until_it_fails(&store, told);
         let pause = Duration::from_millis(50 + below(&rng, 300));
         let (unanswered, mut cluster_again) = tokio::join!(writing, async {
+            // Whoever has not read where it stands has nothing to repeat.
+            while begun.lock().unwrap().len() < WRITERS {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
             tokio::time::sleep(pause).await;
             tokio::task::spawn_blocking(move || {
                 cluster.crash();
