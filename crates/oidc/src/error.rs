@@ -99,6 +99,7 @@ errors! {
     ProofMissing "invalid_dpop_proof" 400 Redirect "A DPoP proof is required (RFC 9449, FAPI 2.0 section 5.3.2.1).";
     ProofRepeated "invalid_dpop_proof" 400 Redirect "More than one DPoP header.";
     ProofInvalid "invalid_dpop_proof" 400 Redirect "The DPoP proof fails a check of RFC 9449 section 4.3: typ, alg, key, signature, htm, htu, iat (60 s) or ath.";
+    ProofNonce "use_dpop_nonce" 400 Page "The DPoP proof must carry the nonce of the DPoP-Nonce header of this answer: send the request again, with a new proof (RFC 9449 section 8).";
     ProofReplayed "invalid_dpop_proof" 400 Redirect "This DPoP proof was used before; make a new one for every request.";
 
     // -- the token endpoint (RFC 6749 section 5.2)
@@ -207,7 +208,7 @@ mod tests {
 
     #[test]
     fn only_registered_error_codes_are_used() {
-        const REGISTERED: [&str; 16] = [
+        const REGISTERED: [&str; 17] = [
             "invalid_request",
             "invalid_client",
             "invalid_grant",
@@ -215,6 +216,7 @@ mod tests {
             "invalid_token",
             "invalid_request_uri",
             "invalid_dpop_proof",
+            "use_dpop_nonce",
             "unsupported_grant_type",
             "unsupported_response_type",
             "request_not_supported",

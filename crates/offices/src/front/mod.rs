@@ -6,6 +6,7 @@
 mod admission;
 mod completion;
 mod cookie;
+mod nonces;
 mod responses;
 mod sealer;
 mod sign_in;
@@ -15,6 +16,7 @@ mod transactions;
 pub use admission::{Admission, NotAdmitted};
 pub use cookie::COOKIE_SECONDS;
 pub use hufu_oidc::{OAuthError, Reply};
+pub use nonces::NONCE_SECONDS;
 pub use responses::{Posting, RESPONSE_KEY};
 pub use sealer::Sealer;
 pub use sign_in::{Shown, TRANSACTION_KEY};
@@ -30,6 +32,7 @@ use hufu_oidc::{Challenge, Form};
 use hufu_store::Once;
 use hufu_wire::api::trust::Trust;
 use hufu_wire::jose::{Alg, Jwk, Jwks, KeyUse, PublicKey};
+use nonces::ProofNonces;
 use responses::ResponseKey;
 use serde_json::json;
 use std::collections::{BTreeSet, HashMap};
@@ -100,6 +103,7 @@ pub struct Front {
     admission: Admission,
     transaction_kid: String,
     keys: Jwks,
+    nonces: ProofNonces,
     responses: ResponseKey,
     agents: Vec<String>,
     cookies: Cookies,
@@ -126,6 +130,7 @@ impl Admitted<'_> {
             provider: &front.provider,
             clients: self,
             sealed: &front.ports.sealer,
+            nonces: &front.nonces,
             keys: &front.keys,
             now: *now,
         }
@@ -164,6 +169,7 @@ impl Front {
             admission,
             transaction_kid: pinned(trust.offices.front)?.thumbprint(),
             keys,
+            nonces: ProofNonces::new(ports.sealer.derived("dpop-nonce").as_ref()),
             responses,
             agents,
             trust,
@@ -240,7 +246,8 @@ impl Front {
             let pushed = provider::par(env, call)?;
             self.use_once(&pushed.fresh, env.now).await.map_err(|error| (error, Challenge::None))?;
             let open = OpenRequest { request: pushed.request.clone(), exp: pushed.expires };
-            Ok(pushed.reply(&self.seal(SealedKind::Request, &open.request.client_id, &open)?))
+            let reply = pushed.reply(&self.seal(SealedKind::Request, &open.request.client_id, &open)?);
+            Ok(self.with_next_nonce(reply, pushed.by_nonce, env.now))
         })
         .await
     }
@@ -258,7 +265,8 @@ impl Front {
                 }
                 return Err((error, Challenge::None));
             }
-            Ok(redeemed.reply(&self.seal(SealedKind::AccessToken, "", &redeemed.access_token)?))
+            let reply = redeemed.reply(&self.seal(SealedKind::AccessToken, "", &redeemed.access_token)?);
+            Ok(self.with_next_nonce(reply, redeemed.by_nonce, env.now))
         })
         .await
     }
@@ -269,7 +277,10 @@ impl Front {
             let told = provider::userinfo(env, call)?;
             self.use_once(&told.fresh, env.now).await.map_err(|error| (error, told.challenge))?;
             match self.is_live(&told.token, env.now).await {
-                Ok(true) => self.told(env, &told),
+                Ok(true) => {
+                    let reply = self.told(env, &told)?;
+                    Ok(self.with_next_nonce(reply, told.by_nonce, env.now))
+                }
                 Ok(false) => Err((OAuthError::TokenInvalid, told.challenge)),
                 Err(error) => Err((error, Challenge::None)),
             }
@@ -353,9 +364,15 @@ impl Front {
             Ok(reply) => reply,
             Err((error, challenge)) => {
                 tracing::debug!(error = error.name(), "a platform's request was refused");
-                Reply::error(error, challenge)
+                let asked = error == OAuthError::ProofNonce;
+                self.with_next_nonce(Reply::error(error, challenge), asked, now)
             }
         }
+    }
+
+    /// Who uses nonces is told the next one with each answer, so that only the first request is made twice.
+    fn with_next_nonce(&self, reply: Reply, by_nonce: bool, now: Timestamp) -> Reply {
+        if by_nonce { reply.with_nonce(self.nonces.current(now)) } else { reply }
     }
 
     /// Uses every value, in order, or says which one was used before.

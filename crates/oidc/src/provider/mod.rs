@@ -63,6 +63,8 @@ pub struct Environment<'a> {
     pub clients: &'a dyn Clients,
     /// Opens what was sealed for this client; the caller holds the key.
     pub sealed: &'a dyn Opener,
+    /// Knows the DPoP nonces that were given out.
+    pub nonces: &'a dyn Nonces,
     /// What results are signed with: the nodes' keys, none of the front's.
     pub keys: &'a Jwks,
     /// The present.
@@ -99,6 +101,12 @@ impl SealedKind {
 pub trait Opener: Sync {
     /// The plaintext, if `sealed` was made here as this kind for this client (empty for access tokens).
     fn open(&self, kind: SealedKind, client_id: &str, sealed: &str) -> Option<Vec<u8>>;
+}
+
+/// Knows its own DPoP nonces again (RFC 9449 section 8).
+pub trait Nonces: Sync {
+    /// Whether `nonce` was given out here, not long ago.
+    fn knows(&self, nonce: &str, now: Timestamp) -> bool;
 }
 
 /// A value that must not have been used before. The caller asks its single-use set, in the order given, only after all

@@ -304,6 +304,42 @@ fn userinfo_mistakes(world: &World, seen: &mut Seen) {
     seen.expect(said(&[&scheme("DPoP", &bearer)], &[], ""), E::TokenBinding, "a bearer token as bound");
 }
 
+/// Proofs without a nonce of ours, and with another: before the code is looked at, so that it is not used up.
+fn nonce_mistakes(seen: &mut Seen) {
+    use OAuthError as E;
+    let (world, any) = (World::with_nonces(), World::new());
+    for (world, nonce, wanted) in [
+        (&world, None, Some(E::ProofNonce)),
+        (&world, Some("another"), Some(E::ProofNonce)),
+        (&world, Some(NONCE), None),
+        // Of a platform that need not: what it sends must be right all the same.
+        (&any, None, None),
+        (&any, Some("another"), Some(E::ProofNonce)),
+        (&any, Some(NONCE), None),
+    ] {
+        let own = world.shop.dpop.as_ref().unwrap();
+        let bound = seal(SealedKind::AccessToken, "", &world.access_token(&own.public().thumbprint()));
+        let proof = |path, token| world.proof_with(own, ("POST", path), token, nonce);
+        let pending = world.pending();
+        let code = seal(SealedKind::Code, "shop", &world.code(&pending));
+        let redeem = world.shop.redeem(&pending, &code, NOW, &world.rng).unwrap().body;
+        let said = [
+            refused(par, world, (&[], &[&proof("/par", None)]), &push_body(world)),
+            refused(token, world, (&[], &[&proof("/token", None)]), &redeem),
+            refused(userinfo, world, (&[&format!("DPoP {bound}")], &[&proof("/userinfo", Some(&bound))]), ""),
+        ];
+        assert_eq!(said[0], wanted, "/par {nonce:?}");
+        assert_eq!(said[2], wanted, "/userinfo {nonce:?}");
+        match wanted {
+            Some(wanted) => seen.expect(said[1], wanted, "/token"),
+            // Past all checks: the ID token in this code is none, and nothing else is wrong with it.
+            None => assert_eq!(said[1], Some(E::Internal), "/token {nonce:?}"),
+        }
+    }
+    // A push without a proof has nothing to carry a nonce.
+    assert_eq!(refused(par, &world, (&[], &[]), &push_body(&world)), None);
+}
+
 #[test]
 fn every_refusal_is_reached_by_the_mistake_it_names() {
     let world = World::new();
@@ -314,6 +350,7 @@ fn every_refusal_is_reached_by_the_mistake_it_names() {
     token_mistakes(&world, &mut seen);
     userinfo_mistakes(&world, &mut seen);
     object_mistakes(&world, &mut seen);
+    nonce_mistakes(&mut seen);
     logout_mistakes(&world, &mut seen);
     let bare = with(&with(&push_body(&world), "scope", None), "token", None);
     seen.expect(refused(about_token, &world, (&[], &[]), &bare), OAuthError::TokenParameter, "no token");

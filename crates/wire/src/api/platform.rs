@@ -95,6 +95,10 @@ pub struct Registration {
     /// A request is taken from a signed request object only (RFC 9101 section 10.5).
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub require_signed_request_object: bool,
+    /// Every DPoP proof must carry a nonce of the front's (RFC 9449 sections 8, 9). No specification names this member; it is written as
+    /// the one above.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub require_dpop_nonce: bool,
     /// The authorization response is a JWT of this algorithm, whatever `response_mode` says of its way (JARM section 3).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub authorization_signed_response_alg: Option<Alg>,

@@ -84,16 +84,21 @@ impl World {
     }
 
     pub fn with_capacity(transactions: usize) -> Self {
-        Self::made(transactions, true)
+        Self::made(transactions, true, 7)
+    }
+
+    /// A front with other keys.
+    pub fn seeded(seed: u8) -> Self {
+        Self::made(100, true, seed)
     }
 
     /// A front that was founded before there were keys for what it signs.
     pub fn without_response_keys() -> Self {
-        Self::made(100, false)
+        Self::made(100, false, 7)
     }
 
-    fn made(transactions: usize, responses: bool) -> Self {
-        let rng = Arc::new(SeededRng::new(7));
+    fn made(transactions: usize, responses: bool, drawn_from: u8) -> Self {
+        let rng = Arc::new(SeededRng::new(drawn_from.into()));
         let (registry, front_key, group) = (key(Alg::EdDSA, &*rng), key(Alg::EdDSA, &*rng), key(Alg::EdDSA, &*rng));
         let node = key(Alg::ES256, &*rng);
         let nodes = [copy(&node), key(Alg::ES256, &*rng), key(Alg::ES256, &*rng)].map(|es256| NodeTrust {
