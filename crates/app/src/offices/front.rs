@@ -46,12 +46,18 @@ pub struct RunningFront {
     refused: Mutex<BTreeMap<String, NotAdmitted>>,
 }
 
-/// Starts the front. Without a source its platforms are admitted by who started it.
+/// Starts the front. Without a source its platforms are admitted by who started it; `persona_sessions` is for sandboxes.
 ///
 /// # Errors
 /// [`Failure`] naming what contradicts itself.
-pub fn start(own: &Premises, around: &Surroundings, source: Option<Source>) -> Result<Arc<RunningFront>, Failure> {
-    let config = Config { trust: Trust::clone(&around.trust), transactions: TRANSACTIONS, agents: Vec::new() };
+pub fn start(
+    own: &Premises,
+    around: &Surroundings,
+    source: Option<Source>,
+    persona_sessions: bool,
+) -> Result<Arc<RunningFront>, Failure> {
+    let trust = Trust::clone(&around.trust);
+    let config = Config { trust, transactions: TRANSACTIONS, agents: Vec::new(), persona_sessions };
     let ports = Ports {
         keys: Arc::clone(&own.keys),
         once: Arc::new(MemoryOnce::new(ONCE)),

@@ -50,6 +50,9 @@ pub struct Config {
     pub transactions: usize,
     /// Sandbox only: further origins that may post the answer (the persona agent's page). Refused in production.
     pub agents: Vec<String>,
+    /// Sandbox only: browsers are sent to the persona agent, which remembers for a moment who signed in (decision 0022). Refused in
+    /// production.
+    pub persona_sessions: bool,
 }
 
 /// What a front works with.
@@ -143,13 +146,13 @@ impl Front {
     /// # Errors
     /// [`FrontError`] if the configuration contradicts itself.
     pub fn new(config: Config, ports: Ports) -> Result<Self, FrontError> {
-        let Config { trust, transactions, agents } = config;
+        let Config { trust, transactions, agents, persona_sessions } = config;
         for origin in [&trust.issuer, &trust.wallet_origin].into_iter().chain(&agents) {
             if !acceptable_origin(origin, trust.root) {
                 return Err(FrontError::Origin(origin.clone()));
             }
         }
-        if trust.root == Root::Production && !agents.is_empty() {
+        if trust.root == Root::Production && (persona_sessions || !agents.is_empty()) {
             return Err(FrontError::Agents);
         }
         let keys = result_keys(&trust).ok_or(FrontError::Trust)?;
@@ -162,6 +165,7 @@ impl Front {
                 root: trust.root,
                 id_token_algs,
                 response_algs: responses.algs(),
+                persona_sessions,
             },
             cookies: Cookies::new(trust.issuer.starts_with("https://")),
             clients: RwLock::default(),
@@ -224,6 +228,12 @@ impl Front {
     #[must_use]
     pub fn root(&self) -> Root {
         self.trust.root
+    }
+
+    /// Whether this is a sandbox's front whose persona agent keeps sessions.
+    #[must_use]
+    pub fn persona_sessions(&self) -> bool {
+        self.provider.persona_sessions
     }
 
     /// The metadata document (OpenID Connect Discovery, RFC 8414).

@@ -20,6 +20,8 @@ pub struct Provider {
     pub id_token_algs: Vec<Alg>,
     /// The algorithms of what the front signs itself: authorization responses, introspection, userinfo. Never ID tokens.
     pub response_algs: Vec<Alg>,
+    /// Sandbox only: the persona agent remembers for a moment who signed in, so that `prompt=none` is asked of it (decision 0022).
+    pub persona_sessions: bool,
 }
 
 impl Provider {
@@ -100,6 +102,7 @@ mod tests {
             root,
             id_token_algs: vec![Alg::EdDSA, Alg::ES256],
             response_algs: vec![Alg::PS256],
+            persona_sessions: false,
         }
     }
 

@@ -4,6 +4,7 @@
 mod authorize;
 mod client_auth;
 mod discovery;
+mod hint;
 mod introspect;
 mod logout;
 mod par;

@@ -148,6 +148,7 @@ impl World {
             root: Root::Sandbox,
             id_token_algs: vec![Alg::EdDSA],
             response_algs: vec![Alg::PS256],
+            persona_sessions: false,
         };
         let node = key(Alg::EdDSA);
         let results = Jwks { keys: vec![node.public().clone()] };

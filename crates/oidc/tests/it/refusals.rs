@@ -62,6 +62,7 @@ fn request_mistakes(world: &World, seen: &mut Seen) {
         ("dpop_jkt", Some("x"), E::DpopKey),
         ("prompt", Some("none consent"), E::Prompt),
         ("max_age", Some("soon"), E::MaxAge),
+        ("id_token_hint", Some("x.y.z"), E::SubjectHint),
         ("client_assertion_type", Some("x"), E::AssertionType),
         ("client_assertion", Some("x.y.z"), E::AssertionMalformed),
         ("client_assertion", None, E::ClientMissing),
@@ -361,6 +362,7 @@ fn every_refusal_is_reached_by_the_mistake_it_names() {
         OAuthError::CodeReplayed,
         OAuthError::RequestUriUsed,
         OAuthError::Denied,
+        OAuthError::OtherPerson,
         OAuthError::Unavailable,
         OAuthError::Internal,
     ];

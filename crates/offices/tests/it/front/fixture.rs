@@ -97,7 +97,16 @@ impl World {
         Self::made(100, false, 7)
     }
 
+    /// A sandbox's front whose persona agent keeps sessions.
+    pub fn with_persona_sessions() -> Self {
+        Self::made_with(100, true, 7, true)
+    }
+
     fn made(transactions: usize, responses: bool, drawn_from: u8) -> Self {
+        Self::made_with(transactions, responses, drawn_from, false)
+    }
+
+    fn made_with(transactions: usize, responses: bool, drawn_from: u8, persona_sessions: bool) -> Self {
         let rng = Arc::new(SeededRng::new(drawn_from.into()));
         let (registry, front_key, group) = (key(Alg::EdDSA, &*rng), key(Alg::EdDSA, &*rng), key(Alg::EdDSA, &*rng));
         let node = key(Alg::ES256, &*rng);
@@ -126,7 +135,7 @@ impl World {
         };
         let clock = Arc::new(ManualClock::new(NOW));
         let once = Arc::new(MemoryOnce::new(100_000));
-        let config = Config { trust: trust.clone(), transactions, agents: vec![AGENT.to_owned()] };
+        let config = Config { trust: trust.clone(), transactions, agents: vec![AGENT.to_owned()], persona_sessions };
         let mut ports = ports(&front_key, &clock, &rng, &once);
         if !responses {
             let own = [(TRANSACTION_KEY.to_owned(), SoftwareKey::Ed25519(seed(&front_key)))];

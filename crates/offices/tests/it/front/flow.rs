@@ -220,11 +220,12 @@ fn a_production_front_has_no_agents_no_http_and_no_basic_platforms() {
         let mut trust = world.trust.clone();
         (trust.root, trust.issuer) = (Root::Production, "https://id.example".into());
         trust.wallet_origin = "https://wallet.example".into();
-        let mut config = Config { trust, transactions: 1, agents: Vec::new() };
+        let mut config = Config { trust, transactions: 1, agents: Vec::new(), persona_sessions: false };
         change(&mut config);
         Front::new(config, ports(&world.front_key, &world.clock, &world.rng, &world.once))
     };
     assert_eq!(front(|c| c.agents.push("https://agent.example".into())).err(), Some(FrontError::Agents));
+    assert_eq!(front(|c| c.persona_sessions = true).err(), Some(FrontError::Agents));
     assert!(matches!(front(|c| c.trust.issuer = ISSUER.into()).err(), Some(FrontError::Origin(_))));
     let real = front(|_| {}).unwrap();
     let mut trust = world.trust.clone();
