@@ -170,7 +170,7 @@ async fn authorize(State(site): State<Site>, request: Browser) -> Response<Body>
 }
 
 async fn logout(State(site): State<Site>, request: Browser) -> Response<Body> {
-    match site.front.logout(&request.form) {
+    match site.front.logout(&request.form).await {
         Ok(Some(to)) => (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response(),
         Ok(None) => {
             let page = FrontSignedOut { lang: request.language(), sandbox: site.front.root() == Root::Sandbox };

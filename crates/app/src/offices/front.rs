@@ -1,5 +1,6 @@
 //! The front at work.
 
+use super::back_channel::PlatformServers;
 use super::registry::Admitted;
 use super::{Premises, Running, Surroundings};
 use crate::failure::Failure;
@@ -64,6 +65,7 @@ pub fn start(
         clock: Arc::clone(&around.clock),
         rng: Arc::clone(&around.rng),
         sealer: Sealer::random(around.rng.as_ref()),
+        back_channel: Arc::new(PlatformServers::of(around.trust.root)),
     };
     let front = Front::new(config, ports).map_err(Failure::other)?;
     let running = RunningFront {

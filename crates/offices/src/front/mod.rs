@@ -22,6 +22,7 @@ pub use sealer::Sealer;
 pub use sign_in::{Shown, TRANSACTION_KEY};
 pub use transactions::TRANSACTION_SECONDS;
 
+use crate::ports::BackChannel;
 use cookie::Cookies;
 use hufu_kernel::{Clock, KeyStore, Octets, Refusal, Rng, Root, Timestamp};
 use hufu_oidc::provider::{
@@ -67,6 +68,8 @@ pub struct Ports {
     pub rng: Arc<dyn Rng>,
     /// Seals requests, codes and tokens.
     pub sealer: Sealer,
+    /// Reaches platforms' servers.
+    pub back_channel: Arc<dyn BackChannel>,
 }
 
 /// A platform's request as it came in.
@@ -190,8 +193,11 @@ impl Front {
     pub fn admit(&self, jws: &str) -> Result<(), NotAdmitted> {
         let client = self.admission.read(jws, self.now())?;
         let certificate = &client.certificate;
-        if !certificate.registration.response_algs().all(|alg| self.provider.response_algs.contains(&alg)) {
-            let why = "asks for signed responses, and this front has no key of its own for them";
+        let registered = &certificate.registration;
+        let responses = registered.response_algs().all(|alg| self.provider.response_algs.contains(&alg));
+        let logout_tokens = registered.backchannel_logout_uri.is_none() || self.responses.public().is_some();
+        if !(responses && logout_tokens) {
+            let why = "asks for what is signed, and this front has no key of its own for it";
             return Err(NotAdmitted::new(Refusal::PlatformRequest, why));
         }
         let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);

@@ -59,6 +59,8 @@ impl Provider {
             "userinfo_endpoint": self.endpoint("/userinfo"),
             "jwks_uri": self.endpoint("/jwks.json"),
             "end_session_endpoint": self.endpoint("/logout"),
+            "backchannel_logout_supported": !signed.is_empty(),
+            "backchannel_logout_session_supported": false,
             "introspection_endpoint": self.endpoint("/introspect"),
             "introspection_endpoint_auth_methods_supported": methods,
             "introspection_endpoint_auth_signing_alg_values_supported": proofs,

@@ -20,7 +20,7 @@ pub use authorize::{Authorized, OpenRequest, Rejection, authorize};
 pub(crate) use client_auth::ASSERTION_TYPE;
 pub use discovery::Provider;
 pub use introspect::{AboutToken, about_token, revoked};
-pub use logout::logout;
+pub use logout::{LOGOUT_TOKEN_SECONDS, LogoutNotice, SignedOut, logout};
 pub use par::{Pushed, par};
 pub use registration::{Client, ClientError, Clients, RESPONSE_ALG};
 pub use request::{AuthorizationRequest, answers_scope};

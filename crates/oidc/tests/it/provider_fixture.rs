@@ -66,6 +66,7 @@ fn client(client_id: &str, keys: &[&SoftKey]) -> Arc<Client> {
         client_secret_sha256: keys.is_empty().then(|| Octets(Sha256::digest(SECRET).into())),
         registration: Registration {
             post_logout_redirect_uris: vec![format!("https://{client_id}.example/bye")],
+            backchannel_logout_uri: Some(format!("https://{client_id}.example/out")),
             ..Registration::default()
         },
         iat: NOW,

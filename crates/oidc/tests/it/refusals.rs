@@ -219,7 +219,8 @@ fn logout_mistakes(world: &World, seen: &mut Seen) {
     let token = |key: &SoftKey, alg, typ: &str, claims: Value| sign(key, Header::new(alg).typ(typ), &claims).unwrap();
     let old = json!({ "iss": ISSUER, "aud": "shop", "sub": "s", "exp": NOW - 86_400 });
     let hint = token(&world.node, Alg::EdDSA, "JWT", old.clone());
-    let said = |pairs: Pairs| logout(&world.env(), &Form::parse(&pairs.encode()).unwrap());
+    let out = |pairs: Pairs| logout(&world.env(), &Form::parse(&pairs.encode()).unwrap());
+    let said = |pairs: Pairs| out(pairs).map(|out| out.redirect);
     let with_hint = |hint: &str| Pairs::default().with("id_token_hint", hint).with("post_logout_redirect_uri", BACK);
     assert_eq!(said(with_hint(&hint)), Ok(Some(BACK.to_owned())));
     assert_eq!(said(with_hint(&hint).with("state", "s t")), Ok(Some(format!("{BACK}?state=s+t"))));
@@ -228,6 +229,13 @@ fn logout_mistakes(world: &World, seen: &mut Seen) {
     {
         assert_eq!(said(pairs), Ok(None), "a page");
     }
+    // The platform of the hint is told, of the person in it; without one nobody is.
+    let notice = out(with_hint(&hint)).unwrap().notice.unwrap();
+    assert_eq!(notice.uri, "https://shop.example/out");
+    let claims = notice.claims(ISSUER, NOW, "j");
+    assert_eq!((&claims["aud"], &claims["sub"], &claims["exp"]), (&json!("shop"), &json!("s"), &json!(NOW + 120)));
+    assert!(claims.get("nonce").is_none() && claims.get("sid").is_none());
+    assert_eq!(out(Pairs::default().with("client_id", "shop")).unwrap().notice, None);
     let stranger = SoftKey::generate(Alg::EdDSA, &world.rng).unwrap();
     let mut other_issuer = old.clone();
     other_issuer["iss"] = json!("https://evil.example");

@@ -110,11 +110,11 @@ async fn a_hint_lets_nobody_else_be_signed_in() {
 #[tokio::test]
 async fn a_sign_out_goes_by_the_agent_once_and_by_no_strangers_address() {
     let world = World::with_persona_sessions();
-    let left = |form: &str| world.front.logout(form).unwrap();
-    let to = left("state=a+b").unwrap();
+    let left = async |form: &str| world.front.logout(form).await.unwrap();
+    let to = left("state=a+b").await.unwrap();
     assert_eq!(to, format!("{WALLET}/sandbox/sign-out?state=a+b"));
-    assert_eq!(left(&format!("{}&hufu_agent=done", query(&to))), None);
+    assert_eq!(left(&format!("{}&hufu_agent=done", query(&to))).await, None);
     // Looked at before anybody goes anywhere.
-    assert!(world.front.logout("post_logout_redirect_uri=https%3A%2F%2Fevil.example%2F").is_err());
-    assert_eq!(World::new().front.logout("state=a+b").unwrap(), None);
+    assert!(world.front.logout("post_logout_redirect_uri=https%3A%2F%2Fevil.example%2F").await.is_err());
+    assert_eq!(World::new().front.logout("state=a+b").await.unwrap(), None);
 }
