@@ -77,6 +77,7 @@ errors! {
     RequestObjectAudience "invalid_request_object" 400 Page "aud of the request object must hold the issuer identifier (FAPI 2.0 Message Signing section 5.3.1).";
     RequestObjectTime "invalid_request_object" 400 Page "The request object needs exp and nbf: in force now, nbf within the last 60 minutes, exp at most 60 minutes after nbf.";
     RequestObjectParameter "invalid_request_object" 400 Page "A claim of the request object is no parameter: null, a control character, or request or request_uri within it.";
+    RequestUriForeign "request_uri_not_supported" 400 Redirect "request_uri is taken from this service's own pushed requests only (RFC 9126), never fetched from elsewhere.";
     Registration "registration_not_supported" 400 Redirect "The registration parameter is not supported.";
     ResponseType "unsupported_response_type" 400 Redirect "response_type must be code.";
     ResponseMode "invalid_request" 400 Redirect "response_mode must be query, form_post, query.jwt, form_post.jwt, jwt, or absent.";
@@ -210,7 +211,7 @@ mod tests {
 
     #[test]
     fn only_registered_error_codes_are_used() {
-        const REGISTERED: [&str; 17] = [
+        const REGISTERED: [&str; 18] = [
             "invalid_request",
             "invalid_client",
             "invalid_grant",
@@ -222,6 +223,7 @@ mod tests {
             "unsupported_grant_type",
             "unsupported_response_type",
             "request_not_supported",
+            "request_uri_not_supported",
             "registration_not_supported",
             "login_required",
             "access_denied",
@@ -239,7 +241,7 @@ mod tests {
         for error in OAuthError::ALL.iter().filter(|e| {
             e.code().starts_with("invalid_client")
                 || e.name().starts_with("Redirect")
-                || e.name().starts_with("RequestUri")
+                || e.code().starts_with("invalid_request_uri")
         }) {
             assert!(!error.may_redirect(), "{}", error.name());
         }

@@ -117,7 +117,13 @@ fn pushed(_: &Environment<'_>, call: &Call<'_>, opening: &mut Opening) -> Result
 fn open(env: &Environment<'_>, call: &Call<'_>, opening: &mut Opening) -> Result<(), OAuthError> {
     let Some(request_uri) = call.form.get("request_uri") else { return Ok(()) };
     let client = opening.client.as_ref().ok_or(OAuthError::ClientMissing)?;
-    let sealed = request_uri.strip_prefix(REQUEST_URI_PREFIX).ok_or(OAuthError::RequestUriUnknown)?;
+    let Some(sealed) = request_uri.strip_prefix(REQUEST_URI_PREFIX) else {
+        // Nothing is fetched from anywhere. Who says so gets it told at a certified address, if the request names one.
+        let mut asked = Asked::of(Arc::clone(client));
+        request::check_address(env, call, &mut asked).map_err(|_| OAuthError::RequestUriUnknown)?;
+        opening.request = Some(asked.request);
+        return Err(OAuthError::RequestUriForeign);
+    };
     let opened = env.sealed.open(SealedKind::Request, &client.certificate.client_id, sealed);
     let opened: OpenRequest =
         opened.and_then(|json| serde_json::from_slice(&json).ok()).ok_or(OAuthError::RequestUriUnknown)?;

@@ -33,8 +33,9 @@ use hufu_kernel::Timestamp;
 use hufu_wire::jose::Jwks;
 use serde::{Deserialize, Serialize};
 
-/// Seconds a `request_uri` lives (RFC 9126 section 2.2; FAPI 2.0: below 600).
-pub const REQUEST_URI_SECONDS: i64 = 60;
+/// Seconds a `request_uri` lives (RFC 9126 section 2.2; FAPI 2.0: below 600). Long enough for a browser that is opened first, and for a
+/// person who is asked which.
+pub const REQUEST_URI_SECONDS: i64 = 90;
 /// Seconds a code lives (FAPI 2.0 section 5.3.2.1: at most 60).
 pub const CODE_SECONDS: i64 = 60;
 /// Seconds an access token lives.

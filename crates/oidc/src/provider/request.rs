@@ -101,6 +101,11 @@ pub(super) fn check(env: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result
     }
 }
 
+/// Checks who asks and where the answer goes, and nothing else: for a refusal that is to reach the client.
+pub(super) fn check_address(env: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthError> {
+    [client_id, state, redirect_uri, response_mode].iter().try_for_each(|check| check(env, call, asked))
+}
+
 /// The scope value of an answer.
 #[must_use]
 pub fn answers_scope(answers: &[Answer]) -> String {
@@ -250,9 +255,11 @@ fn id_token_hint(env: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<()
     Ok(())
 }
 
-/// A voluntary request: values we do not know are passed over; of those we know, the weakest is needed.
+/// A voluntary request: values we do not know are passed over; of those we know, the weakest is needed. A `+` that was not encoded
+/// arrives as a space, and must not ask for less than was meant.
 fn acr_values(_: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthError> {
-    let wanted = call.form.get("acr_values").unwrap_or_default();
+    let plus = acr(Strength::CertificatePassword);
+    let wanted = call.form.get("acr_values").unwrap_or_default().replace(&plus.replace('+', " "), plus);
     let known = |strength: &&Strength| wanted.split(' ').any(|word| word == acr(**strength));
     asked.request.strength = Strength::ALL.iter().filter(known).min().copied();
     Ok(())

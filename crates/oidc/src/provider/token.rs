@@ -137,6 +137,7 @@ fn access_token(code: &Code, jkt: Option<String>, now: Timestamp) -> Result<Acce
         jkt: jkt.unwrap_or_default(),
         exp: now + ACCESS_TOKEN_SECONDS,
         sub: token.sub,
+        auth_time: token.auth_time,
         hufu: token.hufu,
     })
 }

@@ -30,6 +30,8 @@ pub struct AccessToken {
     /// As in the ID token.
     pub sub: String,
     /// As in the ID token.
+    pub auth_time: Timestamp,
+    /// As in the ID token.
     pub hufu: VerificationResult,
 }
 

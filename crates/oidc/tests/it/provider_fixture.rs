@@ -214,6 +214,7 @@ impl World {
             jkt: jkt.to_owned(),
             exp: NOW + 300,
             sub: "s".into(),
+            auth_time: NOW,
             hufu,
         }
     }

@@ -59,7 +59,7 @@ async fn an_assertion_with_a_mistake_is_refused() {
         ("sub", json!("bank")),
         ("iss", Value::Null),
         ("exp", json!(NOW)),
-        ("exp", json!(NOW + 311)),
+        ("exp", json!(NOW + 331)),
         ("exp", Value::Null),
         ("exp", json!("soon")),
         ("iat", json!(NOW + 60)),

@@ -100,6 +100,9 @@ async fn acr_values_ask_for_the_weakest_of_those_listed_and_unknown_ones_are_pas
         ("urn:hufu:acr:certificate+password urn:hufu:acr:certificate", Strength::Certificate),
         ("urn:hufu:acr:face urn:hufu:acr:certificate+password", Strength::CertificatePassword),
         ("urn:hufu:acr:face", Strength::Certificate),
+        // What a form makes of a plus that nobody encoded.
+        ("urn:hufu:acr:certificate password", Strength::CertificatePassword),
+        ("urn:hufu:acr:certificate urn:hufu:acr:certificate password", Strength::Certificate),
     ] {
         let pending = shop.begin(&Wish::default(), &*world.rng);
         let mut push = world.push_request(&shop, &pending);

@@ -107,7 +107,7 @@ async fn a_request_uri_is_worth_nothing_after_completion_expiry_or_for_another_c
     assert_eq!(shown(&url.replace("client_id=shop&", "")).await, refused(OAuthError::ClientMissing));
     let changed = format!("{}{}", &url[..url.len() - 1], if url.ends_with('A') { 'B' } else { 'A' });
     assert_eq!(shown(&changed).await, refused(OAuthError::RequestUriUnknown));
-    world.clock.advance(60);
+    world.clock.advance(90);
     assert_eq!(shown(&url).await, refused(OAuthError::RequestUriExpired));
     drop(bank);
 }

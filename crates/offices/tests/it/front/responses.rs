@@ -144,6 +144,7 @@ async fn a_platform_is_told_of_its_own_tokens_alone_and_gives_them_up() {
     let active = told(&world, &shop, &token.access_token).await;
     assert_eq!((&active["active"], &active["sub"]), (&json!(true), &json!(token.token.sub)));
     assert_eq!(active["cnf"]["jkt"], json!(shop.dpop.as_ref().unwrap().public().thumbprint()));
+    assert_eq!((&active["acr"], &active["auth_time"]), (&json!(token.token.acr), &json!(token.token.auth_time)));
     let nothing = json!({ "active": false });
     assert_eq!(told(&world, &other, &token.access_token).await, nothing, "another platform's");
     assert_eq!(told(&world, &shop, "AAAA").await, nothing, "no token");
