@@ -124,14 +124,35 @@ mod tests {
             assert!(may_reach(Root::Production, ip) && !may_reach(Root::Sandbox, ip), "{ip}");
         }
         for ip in [
-            "0.0.0.0", "10.1.2.3", "127.0.0.1", "100.64.0.1", "169.254.169.254", "172.16.0.1", "172.31.255.255",
-            "192.0.0.8", "192.168.1.1", "198.18.0.1", "203.0.113.9", "224.0.0.1", "255.255.255.255", "::", "::1",
-            "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::1", "2001:0:a00:1::1", "2001:db8::1", "fe80::1", "fd00::1",
+            "0.0.0.0",
+            "10.1.2.3",
+            "127.0.0.1",
+            "100.64.0.1",
+            "169.254.169.254",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.0.0.8",
+            "192.168.1.1",
+            "198.18.0.1",
+            "203.0.113.9",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::a00:1",
+            "2002:a00:1::1",
+            "2001:0:a00:1::1",
+            "2001:db8::1",
+            "fe80::1",
+            "fd00::1",
             "ff02::1",
         ] {
             assert!(!may_reach(Root::Production, ip.parse().unwrap()), "{ip}");
         }
-        assert!(may_reach(Root::Sandbox, "::1".parse().unwrap()) && !may_reach(Root::Sandbox, "10.0.0.1".parse().unwrap()));
+        assert!(
+            may_reach(Root::Sandbox, "::1".parse().unwrap()) && !may_reach(Root::Sandbox, "10.0.0.1".parse().unwrap())
+        );
     }
 
     /// What a server on this machine hears, if it is called: its first request.

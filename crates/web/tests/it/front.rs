@@ -289,7 +289,10 @@ async fn an_answer_comes_by_get_from_a_persona_agent_alone() {
             assert_eq!(stranger.status(), StatusCode::FORBIDDEN);
             assert!(header_of(&done, "location").starts_with("https://judge.example/cb?code="));
         } else {
-            assert_eq!((stranger.status(), done.status()), (StatusCode::METHOD_NOT_ALLOWED, StatusCode::METHOD_NOT_ALLOWED));
+            assert_eq!(
+                (stranger.status(), done.status()),
+                (StatusCode::METHOD_NOT_ALLOWED, StatusCode::METHOD_NOT_ALLOWED)
+            );
         }
     }
 }

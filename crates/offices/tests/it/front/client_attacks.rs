@@ -2,9 +2,9 @@
 
 use super::fixture::*;
 use hufu_kernel::b64;
+use hufu_offices::front::NONCE_SECONDS;
 use hufu_oidc::Reply;
 use hufu_oidc::client::{ClientAuth, HttpRequest, RelyingParty, Wish};
-use hufu_offices::front::NONCE_SECONDS;
 use hufu_wire::api::platform::Registration;
 use hufu_wire::dpop::{Expected, make_proof};
 use hufu_wire::jose::{Alg, Header, Signer, SoftKey, sign};

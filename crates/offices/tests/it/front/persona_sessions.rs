@@ -90,8 +90,7 @@ async fn a_hint_lets_nobody_else_be_signed_in() {
     for (same, wanted) in [(true, None), (false, Some("login_required"))] {
         let (to, cookie) = sent(&world, &judge, &pending, &hinted).await;
         let transaction = world.fetch(&parameter(&to, "tx").unwrap());
-        let answer =
-            if same { world.answer(&transaction) } else { world.answer_with(&transaction, somebody_else) };
+        let answer = if same { world.answer(&transaction) } else { world.answer_with(&transaction, somebody_else) };
         let back = world.front.complete(&answer, &[&cookie]).await.unwrap();
         assert_eq!(parameter(&back.redirect_to, "error").as_deref(), wanted);
         assert_eq!(parameter(&back.redirect_to, "code").is_some(), same);

@@ -222,24 +222,29 @@ async fn the_platform_of_the_hint_is_told_of_a_sign_out_once_and_nobody_else_is(
         let [(uri, token)] = posted.as_slice() else { panic!("one is told: {posted:?}") };
         assert_eq!(uri, "https://shop.example/out");
         let claims = read(&world, token, "logout+jwt");
-        assert_eq!((&claims["iss"], &claims["aud"], &claims["sub"]), (&json!(ISSUER), &json!("shop"), &json!(told.token.sub)));
+        assert_eq!(
+            (&claims["iss"], &claims["aud"], &claims["sub"]),
+            (&json!(ISSUER), &json!("shop"), &json!(told.token.sub))
+        );
         assert_eq!(claims["events"], json!({ "http://schemas.openid.net/event/backchannel-logout": {} }));
         assert_eq!((&claims["iat"], &claims["exp"]), (&json!(NOW), &json!(NOW + 120)));
         assert!(claims["jti"].as_str().unwrap().len() >= 20 && claims.get("nonce").is_none());
         // Whoever takes it for an ID token is told otherwise by its type and its algorithm.
-        assert!(hufu_oidc::client::verify_id_token(
-            token,
-            &hufu_oidc::client::Expected {
-                issuer: ISSUER,
-                client_id: "shop",
-                nonce: "",
-                keys: &Jwks::from_json(world.front.jwks().body.as_bytes()).unwrap(),
-                alg: Alg::EdDSA,
-                strength: hufu_kernel::Strength::Certificate,
-                now: NOW,
-            }
-        )
-        .is_err());
+        assert!(
+            hufu_oidc::client::verify_id_token(
+                token,
+                &hufu_oidc::client::Expected {
+                    issuer: ISSUER,
+                    client_id: "shop",
+                    nonce: "",
+                    keys: &Jwks::from_json(world.front.jwks().body.as_bytes()).unwrap(),
+                    alg: Alg::EdDSA,
+                    strength: hufu_kernel::Strength::Certificate,
+                    now: NOW,
+                }
+            )
+            .is_err()
+        );
     }
     // The same token again, a stranger's, and none: nobody's server is called.
     assert_eq!(sign_out(&told.id_token).await, Ok(None));
