@@ -8,7 +8,7 @@ use hufu_wallet::Asked;
 use tokio::sync::Mutex;
 
 /// Seconds a session lives: less than the minute for which nodes take a person's proof.
-pub const SESSION_SECONDS: i64 = 50;
+pub(crate) const SESSION_SECONDS: i64 = 50;
 
 /// Sessions at once; the one that began first goes first.
 const SESSIONS: usize = 10_000;

@@ -217,7 +217,7 @@ impl RelyingParty {
     /// [`ClientError::Signing`].
     pub fn userinfo(&self, access_token: &str, now: Timestamp, rng: &dyn Rng) -> Result<HttpRequest, ClientError> {
         let url = self.endpoint("/userinfo");
-        let headers = match self.proof(("GET", &url), (Some(access_token), None), now, rng)? {
+        let headers = match self.proof(("GET", url.as_str()), (Some(access_token), None), now, rng)? {
             Some(proof) => vec![("authorization", format!("DPoP {access_token}")), ("dpop", proof)],
             None => vec![("authorization", format!("Bearer {access_token}"))],
         };
@@ -274,7 +274,7 @@ impl RelyingParty {
         rng: &dyn Rng,
     ) -> Result<HttpRequest, ClientError> {
         let mut request = self.with_credentials(self.endpoint(path), body, now, rng)?;
-        let proof = self.proof((request.method, &request.url), (None, None), now, rng)?;
+        let proof = self.proof((request.method, request.url.as_str()), (None, None), now, rng)?;
         request.headers.extend(proof.map(|proof| ("dpop", proof)));
         Ok(request)
     }

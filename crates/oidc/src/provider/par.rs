@@ -68,7 +68,7 @@ fn the_request(env: &Environment<'_>, call: &Call<'_>, pushing: &mut Pushing) ->
 }
 
 fn proof_key(env: &Environment<'_>, call: &Call<'_>, pushing: &mut Pushing) -> Result<(), OAuthError> {
-    let Some(proof) = proof::read(env, call, ("/par", &pushing.asked.client), None)? else { return Ok(()) };
+    let Some(proof) = proof::read(env, call, ("/par", &*pushing.asked.client), None)? else { return Ok(()) };
     let named = &mut pushing.asked.request.dpop_jkt;
     if !named.is_empty() && *named != proof.jkt {
         return Err(OAuthError::DpopKey);

@@ -147,7 +147,7 @@ fn grant_type(_: &Environment<'_>, call: &Call<'_>, _: &mut Redeeming) -> Result
 }
 
 fn possession(env: &Environment<'_>, call: &Call<'_>, redeeming: &mut Redeeming) -> Result<(), OAuthError> {
-    redeeming.proof = proof::read(env, call, ("/token", &redeeming.client), None)?;
+    redeeming.proof = proof::read(env, call, ("/token", &*redeeming.client), None)?;
     if redeeming.proof.is_none() && redeeming.client.is_fapi() { Err(OAuthError::ProofMissing) } else { Ok(()) }
 }
 
