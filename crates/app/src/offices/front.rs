@@ -265,7 +265,7 @@ mod tests {
                 metrics: None,
             };
             let premises = Premises::new("front", own, front_keys, OwnRows::None);
-            let front = start(&premises, &around, Some(source)).unwrap();
+            let front = start(&premises, &around, Some(source), false).unwrap();
             Self { place, keys, admitted, front }
         }
 

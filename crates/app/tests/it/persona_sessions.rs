@@ -4,7 +4,7 @@
 use crate::demo::{options, start};
 use crate::linking::platform;
 use hufu_app::demo::Options;
-use hufu_kernel::{Clock as _, Pair};
+use hufu_kernel::Pair;
 use hufu_platform::client::{RelyingParty, SignedIn};
 use hufu_sandbox::http::send_as;
 use hufu_sandbox::robot::{Visit, World, wish};
