@@ -148,6 +148,10 @@ struct Demo {
     /// Admit the platform in FILE; may be repeated. `hufu platform new` writes such files.
     #[arg(long, value_name = "FILE")]
     platform: Vec<PathBuf>,
+    /// Send browsers to the persona agent, which remembers for 50 seconds who signed in: for `prompt=none` and `max_age` of the OpenID
+    /// Foundation's suite.
+    #[arg(long)]
+    persona_sessions: bool,
     /// Watch a robot enrol, sign in and hold the service to its promises; ends with 0 if all were held.
     #[arg(long)]
     tour: bool,
@@ -463,6 +467,7 @@ fn run_demo(demo: Demo) -> Result<ExitCode, Failure> {
         store: demo.store.store,
         metrics: demo.metrics,
         platforms: demo.platform,
+        persona_sessions: demo.persona_sessions,
         tour: demo.tour,
         json: demo.json,
     };

@@ -1,6 +1,7 @@
 //! The offices, each started alone from what is its own: the same functions whether the others are in this process (`hufu demo`)
 //! or elsewhere (`hufu serve`). What one office asks of another goes through the traits in `hufu_offices::ports`.
 
+pub mod back_channel;
 pub mod front;
 pub mod node;
 pub mod post;

@@ -18,6 +18,13 @@ use hufu_wire::api::platform::{AdmittedPage, ListAdmitted};
 use hufu_wire::api::recovery::{BeginRecovery, FindRow, Notify, RowFound, SealedRecovery};
 use hufu_wire::documents::DocumentNumber;
 
+/// The platforms' servers, as the front sees them.
+pub trait BackChannel: Send + Sync {
+    /// Posts a logout token to a registered address (OpenID Connect Back-Channel Logout 1.0 section 2.5). Returns at once; what cannot be
+    /// delivered is lost.
+    fn post_logout(&self, uri: &str, logout_token: String);
+}
+
 /// A tagger, as the registrar sees it.
 #[async_trait]
 pub trait Tagger: Send + Sync {

@@ -77,6 +77,7 @@ errors! {
     RequestObjectAudience "invalid_request_object" 400 Page "aud of the request object must hold the issuer identifier (FAPI 2.0 Message Signing section 5.3.1).";
     RequestObjectTime "invalid_request_object" 400 Page "The request object needs exp and nbf: in force now, nbf within the last 60 minutes, exp at most 60 minutes after nbf.";
     RequestObjectParameter "invalid_request_object" 400 Page "A claim of the request object is no parameter: null, a control character, or request or request_uri within it.";
+    RequestUriForeign "request_uri_not_supported" 400 Redirect "request_uri is taken from this service's own pushed requests only (RFC 9126), never fetched from elsewhere.";
     Registration "registration_not_supported" 400 Redirect "The registration parameter is not supported.";
     ResponseType "unsupported_response_type" 400 Redirect "response_type must be code.";
     ResponseMode "invalid_request" 400 Redirect "response_mode must be query, form_post, query.jwt, form_post.jwt, jwt, or absent.";
@@ -92,6 +93,8 @@ errors! {
     DpopKey "invalid_request" 400 Redirect "dpop_jkt must be a SHA-256 thumbprint, and that of the DPoP proof if there is one (RFC 9449 section 10).";
     Prompt "invalid_request" 400 Redirect "prompt must be login, consent, select_account, or none alone.";
     MaxAge "invalid_request" 400 Redirect "max_age must be a number of seconds.";
+    SubjectHint "invalid_request" 400 Redirect "id_token_hint is not an ID token that this client got, under a key that this service uses now.";
+    OtherPerson "login_required" 400 Redirect "The person who signed in is not the one of id_token_hint.";
     LoginRequired "login_required" 400 Redirect "prompt=none cannot be met: every sign-in is a fresh act of the person; no session is kept.";
     Denied "access_denied" 400 Redirect "The person did not agree, or could not go on.";
 
@@ -99,6 +102,7 @@ errors! {
     ProofMissing "invalid_dpop_proof" 400 Redirect "A DPoP proof is required (RFC 9449, FAPI 2.0 section 5.3.2.1).";
     ProofRepeated "invalid_dpop_proof" 400 Redirect "More than one DPoP header.";
     ProofInvalid "invalid_dpop_proof" 400 Redirect "The DPoP proof fails a check of RFC 9449 section 4.3: typ, alg, key, signature, htm, htu, iat (60 s) or ath.";
+    ProofNonce "use_dpop_nonce" 400 Page "The DPoP proof must carry the nonce of the DPoP-Nonce header of this answer: send the request again, with a new proof (RFC 9449 section 8).";
     ProofReplayed "invalid_dpop_proof" 400 Redirect "This DPoP proof was used before; make a new one for every request.";
 
     // -- the token endpoint (RFC 6749 section 5.2)
@@ -207,7 +211,7 @@ mod tests {
 
     #[test]
     fn only_registered_error_codes_are_used() {
-        const REGISTERED: [&str; 16] = [
+        const REGISTERED: [&str; 18] = [
             "invalid_request",
             "invalid_client",
             "invalid_grant",
@@ -215,9 +219,11 @@ mod tests {
             "invalid_token",
             "invalid_request_uri",
             "invalid_dpop_proof",
+            "use_dpop_nonce",
             "unsupported_grant_type",
             "unsupported_response_type",
             "request_not_supported",
+            "request_uri_not_supported",
             "registration_not_supported",
             "login_required",
             "access_denied",
@@ -235,7 +241,7 @@ mod tests {
         for error in OAuthError::ALL.iter().filter(|e| {
             e.code().starts_with("invalid_client")
                 || e.name().starts_with("Redirect")
-                || e.name().starts_with("RequestUri")
+                || e.code().starts_with("invalid_request_uri")
         }) {
             assert!(!error.may_redirect(), "{}", error.name());
         }

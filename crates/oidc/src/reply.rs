@@ -78,8 +78,8 @@ impl Reply {
     #[must_use]
     pub fn error(error: OAuthError, challenge: Challenge) -> Self {
         let status = match challenge {
-            // At a resource a bad proof is a failed authentication (RFC 9449 section 7.1).
-            Challenge::Dpop if error.code() == "invalid_dpop_proof" => 401,
+            // At a resource a bad proof is a failed authentication (RFC 9449 sections 7.1, 9).
+            Challenge::Dpop if matches!(error.code(), "invalid_dpop_proof" | "use_dpop_nonce") => 401,
             _ => error.status(),
         };
         let mut reply = Self::json(status, &json!({ "error": error.code(), "error_description": error.description() }));
@@ -88,6 +88,13 @@ impl Reply {
         }
         reply.refused = Some(error.code());
         reply
+    }
+
+    /// With the nonce that the next proof is to carry (RFC 9449 sections 8.2, 9).
+    #[must_use]
+    pub fn with_nonce(mut self, nonce: String) -> Self {
+        self.headers.push(("dpop-nonce", nonce));
+        self
     }
 
     /// A header's value.

@@ -3,14 +3,15 @@
 
 use crate::bounded::Bounded;
 use crate::html::{STYLE_PATH, escape, language, page, say, style};
+use crate::persona_sessions::{PersonaSessions, Session};
 use crate::persons::{Person, Situation};
 use crate::robot::{Robot, World};
-use axum::extract::{Form, Query, State};
+use axum::extract::{Form, Query, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use hufu_kernel::{Lang, Octets, Refusal, b64, unb64};
+use hufu_kernel::{Lang, Octets, Refusal, Timestamp, b64, unb64};
 use hufu_wallet::{Asked, SoftwareDevice, State as WalletState, WalletError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -38,6 +39,8 @@ struct Inner {
     asked: Mutex<Bounded<Octets<32>, Asked>>,
     file: PathBuf,
     saved: Mutex<BTreeMap<String, Saved>>,
+    /// Where the sandbox was started so.
+    sessions: Option<PersonaSessions>,
 }
 
 /// A persona's wallet between starts: device keys of nobody real.
@@ -64,9 +67,10 @@ impl From<WalletError> for Trouble {
 }
 
 impl Agent {
-    /// An agent for the personas among `persons`; their wallets are kept in `file`.
+    /// An agent for the personas among `persons`; their wallets are kept in `file`. With `sessions` it remembers for a moment who signed
+    /// in (decision 0022).
     #[must_use]
-    pub fn new(world: World, persons: &[Person], file: PathBuf) -> Self {
+    pub fn new(world: World, persons: &[Person], file: PathBuf, sessions: bool) -> Self {
         let personas: BTreeMap<String, Person> = persons
             .iter()
             .filter(|person| person.persona.is_some())
@@ -75,13 +79,15 @@ impl Agent {
         let robots = personas.keys().map(|id| (id.clone(), Mutex::new(None))).collect();
         let saved = std::fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
         let asked = Mutex::new(Bounded::new(OPEN));
-        Self(Arc::new(Inner { world, personas, robots, asked, file, saved: Mutex::new(saved) }))
+        let sessions = sessions.then(|| PersonaSessions::new(&world.trust.wallet_origin));
+        Self(Arc::new(Inner { world, personas, robots, asked, file, saved: Mutex::new(saved), sessions }))
     }
 
     /// The agent's pages, for the wallet's own origin.
     pub fn router(&self) -> Router {
         Router::new()
             .route("/sandbox/sign-in", get(show).post(answer))
+            .route("/sandbox/sign-out", get(sign_out))
             .route("/sandbox/personas.json", get(list))
             .route(STYLE_PATH, get(style))
             .with_state(self.clone())
@@ -112,7 +118,15 @@ impl Agent {
         let signed = robot.sign_in(asked, &asked.transaction.answers.clone(), password, pair).await?;
         // The sandbox keeps no history for personas: a thousand sign-ins leave nothing behind.
         robot.state.receipts.clear();
-        Ok(Hidden { id_token: signed.id_token, s: b64(signed.s.as_slice()) })
+        Ok(Hidden { id_token: signed.id_token, s: b64(signed.s.as_slice()), proved: signed.payload.auth_time })
+    }
+
+    /// The answer of the persona who signed in with this browser a moment ago, if the request leaves it at that.
+    async fn again(&self, asked: &Asked, since: Option<i64>, headers: &HeaderMap) -> Option<Hidden> {
+        let (now, since) = (self.0.world.clock.now(), Timestamp(since?));
+        let session = self.0.sessions.as_ref()?.answering(headers, asked, since, now).await?;
+        let asked = Asked { proved: Some(session.proved), ..asked.clone() };
+        self.sign(&asked, &session.persona, session.password.then_some(PERSONA_PASSWORD)).await.ok()
     }
 
     /// The persona's wallet, enrolled. The caller holds this persona's lock and no other.
@@ -176,12 +190,18 @@ impl Agent {
 struct Hidden {
     id_token: String,
     s: String,
+    /// When the persona proved to be there.
+    proved: Timestamp,
 }
 
 #[derive(Deserialize)]
 struct Ask {
     #[serde(default)]
     tx: String,
+    /// A persona who proved to be there since then need not be asked.
+    since: Option<i64>,
+    /// Nobody may be asked.
+    silent: Option<u8>,
 }
 
 #[derive(Deserialize)]
@@ -205,6 +225,12 @@ async fn show(State(agent): State<Agent>, headers: HeaderMap, Query(ask): Query<
         Ok(tx) => agent.asked(&tx).await,
         Err(trouble) => Err(trouble),
     };
+    if let (Ok(asked), true) = (&asked, agent.0.sessions.is_some()) {
+        let hidden = agent.again(asked, ask.since, &headers).await;
+        if hidden.is_some() || ask.silent.is_some() {
+            return unasked(&agent, &ask.tx, hidden.as_ref());
+        }
+    }
     match asked {
         Ok(asked) => html(&agent, lang, StatusCode::OK, &consent(&agent, &asked, lang, &ask.tx, None)),
         Err(trouble) => troubled(&agent, lang, trouble),
@@ -231,12 +257,49 @@ async fn answer(State(agent): State<Agent>, headers: HeaderMap, Form(answered): 
     }
     let password = (!answered.password.is_empty()).then_some(answered.password.as_str());
     match agent.sign(&asked, &answered.persona, password).await {
-        Ok(hidden) => html(&agent, lang, StatusCode::OK, &leave(&agent, &asked, lang, &answered.tx, Some(&hidden))),
+        Ok(hidden) => {
+            let page = leave(&agent, &asked, lang, &answered.tx, Some(&hidden));
+            let mut response = html(&agent, lang, StatusCode::OK, &page);
+            if let Some(sessions) = &agent.0.sessions {
+                let session = Session::of(&asked, &answered.persona, password.is_some(), hidden.proved);
+                let cookie = sessions.begin(session, agent.0.world.rng.as_ref()).await;
+                set_cookie(&mut response, &cookie);
+            }
+            response
+        }
         Err(Trouble::Refused(refusal)) => {
             let status = StatusCode::from_u16(refusal.text().status).unwrap_or(StatusCode::BAD_REQUEST);
             html(&agent, lang, status, &consent(&agent, &asked, lang, &answered.tx, Some(refusal.sentence(lang))))
         }
         Err(trouble) => troubled(&agent, lang, trouble),
+    }
+}
+
+/// Back to the front, with an answer for which nobody was asked.
+fn unasked(agent: &Agent, tx: &str, hidden: Option<&Hidden>) -> Response {
+    let issuer = &agent.0.world.trust.issuer;
+    // Base64url and dots: nothing of it needs another spelling in a query, and `tx` was read as such.
+    let to = match hidden {
+        Some(hidden) => format!("{issuer}/complete?tx={tx}&id_token={}&s={}", hidden.id_token, hidden.s),
+        None => format!("{issuer}/refuse?tx={tx}"),
+    };
+    (StatusCode::SEE_OTHER, [(header::LOCATION, to), (header::CACHE_CONTROL, "no-store".to_owned())]).into_response()
+}
+
+/// The front sends the browser here on its way out, and gets it back with the same parameters: no address in them is followed.
+async fn sign_out(State(agent): State<Agent>, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
+    let to = format!("{}/logout?{}&hufu_agent=done", agent.0.world.trust.issuer, query.unwrap_or_default());
+    let mut response = (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response();
+    if let Some(sessions) = &agent.0.sessions {
+        let cookie = sessions.end(&headers).await;
+        set_cookie(&mut response, &cookie);
+    }
+    response
+}
+
+fn set_cookie(response: &mut Response, cookie: &str) {
+    if let Ok(cookie) = HeaderValue::from_str(cookie) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
     }
 }
 
@@ -294,7 +357,7 @@ fn consent(agent: &Agent, asked: &Asked, lang: Lang, tx: &str, problem: Option<&
          <p>{direct}</p><form method=\"post\" action=\"/sandbox/sign-in\"><input type=\"hidden\" name=\"tx\" value=\"{tx}\">\
          <p><label for=\"persona\">{persona}</label><select id=\"persona\" name=\"persona\" required>{personas}</select></p>\
          <p><label for=\"password\">{password}</label><input id=\"password\" name=\"password\" type=\"password\" inputmode=\"numeric\" autocomplete=\"off\"{required}></p>\
-         <p class=\"choice\"><button name=\"decision\" value=\"agree\">{agree}</button> <button name=\"decision\" value=\"refuse\">{refuse}</button></p></form>",
+         <p class=\"choice\"><button id=\"agree\" name=\"decision\" value=\"agree\">{agree}</button> <button id=\"refuse\" name=\"decision\" value=\"refuse\">{refuse}</button></p></form>",
         title =
             escape(&format!("{} {}", say(lang, "以角色身份登录", "Sign in as a persona:"), certificate.name.get(lang))),
         who = say(lang, "谁在请求", "Who asks"),
@@ -338,7 +401,7 @@ fn leave(agent: &Agent, asked: &Asked, lang: Lang, tx: &str, hidden: Option<&Hid
     };
     format!(
         "<h1>{heading}</h1><form method=\"post\" action=\"{issuer}/{path}\"><input type=\"hidden\" name=\"tx\" value=\"{tx}\">{fields}\
-         <p><button>{back}</button></p></form>",
+         <p><button id=\"back\">{back}</button></p></form>",
         tx = escape(tx),
         back = escape(&format!("{} {}", say(lang, "返回", "Back to"), asked.certificate.name.get(lang))),
     )

@@ -1,7 +1,7 @@
 //! The network of robots, persona agents and sample platforms: HTTP on this machine, over TLS where the demo has it.
 
-use hufu_kernel::NodeIndex;
-use hufu_platform::client::HttpRequest;
+use hufu_kernel::{NodeIndex, Rng, Timestamp};
+use hufu_platform::client::{HttpRequest, RelyingParty};
 use hufu_wallet::{Address, Reply, Transport};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use serde::{Deserialize, Serialize};
@@ -170,6 +170,31 @@ impl Transport for Http {
 /// # Errors
 /// A sentence, if nothing answers.
 pub async fn send(client: &reqwest::Client, request: HttpRequest) -> Result<(u16, String), String> {
+    answer_of(client, request).await.map(|(status, body, _)| (status, body))
+}
+
+/// The same, and once more with the nonce that the service asks for, if it does (RFC 9449 section 8).
+///
+/// # Errors
+/// A sentence, if nothing answers.
+pub async fn send_as(
+    party: &RelyingParty,
+    client: &reqwest::Client,
+    request: HttpRequest,
+    now: Timestamp,
+    rng: &dyn Rng,
+) -> Result<(u16, String), String> {
+    match answer_of(client, request.clone()).await? {
+        (400, body, Some(nonce)) if body.contains("\"use_dpop_nonce\"") => {
+            let again = party.with_nonce(&request, &nonce, now, rng).map_err(|error| error.to_string())?;
+            send(client, again).await
+        }
+        (status, body, _) => Ok((status, body)),
+    }
+}
+
+/// Status, body, `DPoP-Nonce`.
+async fn answer_of(client: &reqwest::Client, request: HttpRequest) -> Result<(u16, String, Option<String>), String> {
     let method = reqwest::Method::from_bytes(request.method.as_bytes()).map_err(|error| error.to_string())?;
     let mut builder = client.request(method, &request.url).body(request.body);
     for (name, value) in request.headers {
@@ -177,6 +202,7 @@ pub async fn send(client: &reqwest::Client, request: HttpRequest) -> Result<(u16
     }
     let answer = builder.send().await.map_err(|error| error.to_string())?;
     let status = answer.status().as_u16();
+    let nonce = answer.headers().get("dpop-nonce").and_then(|value| value.to_str().ok()).map(str::to_owned);
     let body = answer.text().await.map_err(|error| error.to_string())?;
-    Ok((status, body))
+    Ok((status, body, nonce))
 }

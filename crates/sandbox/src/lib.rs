@@ -9,6 +9,7 @@ mod html;
 pub mod http;
 pub mod load;
 pub mod ordinary_client;
+mod persona_sessions;
 pub mod persons;
 pub mod phone_simulator;
 pub mod platforms;

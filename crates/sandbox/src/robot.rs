@@ -1,6 +1,6 @@
 //! A person in software: enrols over HTTP, reads its own code from the phone simulator, signs in.
 
-use crate::http::{Addresses, Http, send};
+use crate::http::{Addresses, Http, send_as};
 use crate::persons::Person;
 use hufu_kernel::{Answer, Clock, Lang, Octets, Pair, Rng, Strength, unb64};
 use hufu_platform::client::{Pending, RelyingParty, SignedIn as Known, Wish};
@@ -158,8 +158,9 @@ impl Visit<'_> {
     pub async fn arrive(&self, world: &World, robot: &Robot) -> Result<AtWallet, Failure> {
         let http = world.addresses.client()?;
         let pending = self.platform.begin(&self.wish, world.rng.as_ref());
-        let push = self.platform.push(&pending, world.clock.now(), world.rng.as_ref()).map_err(text)?;
-        let (status, body) = send(&http, push).await?;
+        let now = world.clock.now();
+        let push = self.platform.push(&pending, now, world.rng.as_ref()).map_err(text)?;
+        let (status, body) = send_as(self.platform, &http, push, now, world.rng.as_ref()).await?;
         let url = self.platform.pushed(status, &body).map_err(text)?;
         let tx = robot.transport().authorize(&url).await?;
         let tx =
@@ -187,8 +188,9 @@ impl Visit<'_> {
     pub async fn redeem(&self, world: &World, pending: &Pending, redirect_to: &str) -> Result<Known, Failure> {
         let (_, query) = redirect_to.split_once('?').ok_or("a redirect without a query")?;
         let code = self.platform.callback(pending, query).map_err(text)?;
-        let redeem = self.platform.redeem(pending, &code, world.clock.now(), world.rng.as_ref()).map_err(text)?;
-        let (status, body) = send(&world.addresses.client()?, redeem).await?;
+        let (now, rng) = (world.clock.now(), world.rng.as_ref());
+        let redeem = self.platform.redeem(pending, &code, now, rng).map_err(text)?;
+        let (status, body) = send_as(self.platform, &world.addresses.client()?, redeem, now, rng).await?;
         self.platform.redeemed(pending, status, &body, world.clock.now()).map_err(text)
     }
 }

@@ -1,6 +1,6 @@
 //! How a sample platform signs people in: by a library of its own choice, or as FAPI 2.0 with our verifier.
 
-use crate::http::send;
+use crate::http::send_as;
 use crate::ordinary_client::{self, OrdinaryClient};
 use hufu_kernel::{Clock, Lang, Rng};
 use hufu_platform::IdToken;
@@ -70,8 +70,9 @@ impl SampleClient {
         match self {
             Self::Fapi(party) => {
                 let pending = party.begin(wish, rng);
-                let push = party.push(&pending, clock.now(), rng).map_err(said)?;
-                let (status, body) = send(http, push).await?;
+                let now = clock.now();
+                let push = party.push(&pending, now, rng).map_err(said)?;
+                let (status, body) = send_as(party, http, push, now, rng).await?;
                 let url = party.pushed(status, &body).map_err(said)?;
                 Ok((Away::Fapi(pending), url))
             }
@@ -96,7 +97,7 @@ impl SampleClient {
                 let code = party.callback(&pending, query).map_err(said)?;
                 let now = clock.now();
                 let request = party.redeem(&pending, &code, now, rng).map_err(said)?;
-                let (status, body) = send(http, request).await?;
+                let (status, body) = send_as(party, http, request, now, rng).await?;
                 party.redeemed(&pending, status, &body, now).map(|known| known.token).map_err(said)
             }
             (Self::Ordinary(party), Away::Ordinary(away)) => party.finish(http, away, query).await,

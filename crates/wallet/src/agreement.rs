@@ -17,6 +17,8 @@ pub struct Terms<'a> {
     pub strength: Strength,
     /// Random: the opening of `ctx`.
     pub s: Octets<32>,
+    /// When the person proved to be there: the token's `auth_time`.
+    pub proved: Timestamp,
     /// The wallet's clock.
     pub now: Timestamp,
 }
@@ -36,7 +38,7 @@ impl Agreement {
     /// The agreement to what `transaction` asks, under `terms`. Checks nothing: [`crate::Wallet::open`] does.
     #[must_use]
     pub fn new(transaction: &Transaction, certificate: &PlatformCertificate, terms: Terms<'_>) -> Self {
-        let Terms { answers, strength, s, now } = terms;
+        let Terms { answers, strength, s, proved, now } = terms;
         let consent = Consent {
             certificate: transaction.certificate.clone(),
             iss: transaction.iss.clone(),
@@ -50,7 +52,7 @@ impl Agreement {
             purpose: transaction.purpose.clone(),
             s,
             strength,
-            t: now,
+            t: proved,
             iat: now,
         };
         let ctx = context(&consent, certificate);

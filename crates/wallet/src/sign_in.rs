@@ -26,6 +26,8 @@ pub struct Asked {
     pub transaction: Transaction,
     /// Who asks, by the registry's word.
     pub certificate: PlatformCertificate,
+    /// When the person proved to be there, if that was a moment ago; nodes take it for a minute. `None`: when they sign.
+    pub proved: Option<Timestamp>,
 }
 
 /// The person's record of one consent: held by wallet and platform, by no office.
@@ -88,7 +90,7 @@ impl<T: Transport, D: Device> Wallet<T, D> {
         {
             return Err(WalletError::Refused(hufu_kernel::Refusal::OverAsking));
         }
-        Ok(Asked { transaction, certificate })
+        Ok(Asked { transaction, certificate, proved: None })
     }
 
     /// Signs in with the answers the person agreed to; tries another pair if one node fails.
@@ -128,7 +130,8 @@ impl<T: Transport, D: Device> Wallet<T, D> {
         pair: Pair,
     ) -> Result<SignedIn, WalletError> {
         let strength = if password.is_some() { Strength::CertificatePassword } else { Strength::Certificate };
-        let terms = Terms { answers, strength, s: self.draw(), now: self.clock.now() };
+        let now = self.clock.now();
+        let terms = Terms { answers, strength, s: self.draw(), proved: asked.proved.unwrap_or(now), now };
         let Agreement { consent: agreed, ctx, challenge: chal } =
             Agreement::new(&asked.transaction, &asked.certificate, terms);
         let assertion = self.device.assert(&chal).await?;

@@ -4,7 +4,7 @@ use crate::pages::{self, FrontRefusal, FrontResponse, FrontSignedOut};
 use crate::reply::{Edge, body, json, parse};
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{FromRef, FromRequest, Path, Request, State};
+use axum::extract::{FromRef, FromRequest, Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
@@ -73,13 +73,19 @@ type Shared = State<Arc<Front>>;
 /// * platforms: `/.well-known/openid-configuration`, `/.well-known/oauth-authorization-server`, `/jwks.json`, `/par`,
 ///   `/token`, `/userinfo`, `/introspect`, `/revoke`
 /// * browsers: `/authorize`, `/logout`, the page `/respond` that posts a response to a platform, and top-level form posts to
-///   `/complete` and `/refuse`, answered with 303 or with a page, whose style sheet is `/style.css`
+///   `/complete` and `/refuse`, answered with 303 or with a page, whose style sheet is `/style.css`; where a sandbox's persona agent
+///   keeps sessions, also a GET to the two
 /// * the wallet's scripts: `/tx/{tx}`, and JSON to `/complete` and `/refuse`, answered with JSON
 pub fn router(edge: &Edge, front: &Arc<Front>) -> Router {
+    let (mut completing, mut refusing) = (post(complete), post(refuse));
+    if front.persona_sessions() {
+        completing = completing.get(complete_unasked);
+        refusing = refusing.get(refuse_unasked);
+    }
     let wallet = Router::new()
         .route("/tx/{tx}", get(transaction))
-        .route("/complete", post(complete))
-        .route("/refuse", post(refuse))
+        .route("/complete", completing)
+        .route("/refuse", refusing)
         .layer(cors(front.wallet_origin()));
     Router::new()
         .route("/.well-known/openid-configuration", get(discovery))
@@ -164,7 +170,7 @@ async fn authorize(State(site): State<Site>, request: Browser) -> Response<Body>
 }
 
 async fn logout(State(site): State<Site>, request: Browser) -> Response<Body> {
-    match site.front.logout(&request.form) {
+    match site.front.logout(&request.form).await {
         Ok(Some(to)) => (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response(),
         Ok(None) => {
             let page = FrontSignedOut { lang: request.language(), sandbox: site.front.root() == Root::Sandbox };
@@ -220,6 +226,27 @@ async fn refuse(State(site): State<Site>, posted: Posted<RefuseSignIn>) -> Respo
         Err(refusal) => Err(refusal),
     };
     posted.answer(&site, done)
+}
+
+/// A sandbox's persona agent sends the browser here with an answer for which nobody had to be asked, which a page without a script cannot
+/// post. The front's cookie of this browser is needed as ever.
+async fn complete_unasked(
+    State(site): State<Site>,
+    headers: HeaderMap,
+    Query(value): Query<CompleteSignIn>,
+) -> Response<Body> {
+    let done = site.front.complete(&value, &texts(&headers, &header::COOKIE)).await;
+    Posted { headers, by_script: false, value }.answer(&site, done)
+}
+
+/// The same, where it would have had to ask.
+async fn refuse_unasked(
+    State(site): State<Site>,
+    headers: HeaderMap,
+    Query(value): Query<RefuseSignIn>,
+) -> Response<Body> {
+    let done = site.front.refuse(&value, &texts(&headers, &header::COOKIE)).await;
+    Posted { headers, by_script: false, value }.answer(&site, done)
 }
 
 /// All values of a header. One that is no text stands as an empty one, so that its presence still counts.

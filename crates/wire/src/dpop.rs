@@ -42,6 +42,9 @@ pub struct Proof {
     pub jti: String,
     /// When it was made.
     pub iat: Timestamp,
+    /// The nonce it carries, if it does. A server that accepts more than one at a time compares it itself, with
+    /// [`Expected::nonce`] `None`.
+    pub nonce: Option<String>,
     /// The key.
     pub key: Jwk,
 }
@@ -114,7 +117,8 @@ pub fn verify_proof(proof: &str, expected: &Expected<'_>) -> Result<Proof, DpopE
     AFTER_KEY.iter().try_for_each(|check| check(&case))?;
     let text = |name| case.claims.text(name).map(str::to_owned).map_err(|_| DpopError::Claim(name));
     let iat = case.claims.date("iat").map_err(|_| DpopError::Claim("iat"))?;
-    Ok(Proof { jkt: key.thumbprint(), jti: text("jti")?, iat, key })
+    let nonce = case.claims.optional("nonce").map_err(|_| DpopError::Claim("nonce"))?;
+    Ok(Proof { jkt: key.thumbprint(), jti: text("jti")?, iat, nonce, key })
 }
 
 fn required_claims(case: &Case<'_>) -> Result<(), DpopError> {

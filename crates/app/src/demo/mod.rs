@@ -67,6 +67,8 @@ pub struct Options {
     pub metrics: MetricsAt,
     /// Platforms to admit.
     pub platforms: Vec<PathBuf>,
+    /// Send browsers to the persona agent, which remembers for a moment who signed in.
+    pub persona_sessions: bool,
     /// Take the tour and end.
     pub tour: bool,
     /// The tour's report as JSON.
@@ -196,6 +198,7 @@ impl Demo {
             identity: Arc::new(Register(RegisterClient::new(&addresses).map_err(Failure::other)?)),
             face: Arc::new(SandboxFace),
             sms: Arc::new(Messages(SmsClient::new(&addresses).map_err(Failure::other)?)),
+            persona_sessions: options.persona_sessions,
         };
         let rows = rows::settle(&root, options.store.as_ref(), rng.as_ref()).await?;
         let offices = Arc::new(together::start(&root, &rows, &around, outside).await?);
@@ -263,7 +266,8 @@ impl Demo {
 
     /// The wallet's origin: pages, and the personas' wallets.
     fn wallet(&self) -> axum::Router {
-        let agent = Agent::new(self.world.clone(), &self.persons, self.root.path().join("personas.json"));
+        let sessions = self.offices.front.front.persona_sessions();
+        let agent = Agent::new(self.world.clone(), &self.persons, self.root.path().join("personas.json"), sessions);
         let pages = pages::sandbox_router(
             PagesConfig {
                 trust: self.root.trust().clone(),

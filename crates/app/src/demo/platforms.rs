@@ -40,6 +40,9 @@ pub const SAMPLES: [&str; 3] = ["yunzhou-library", "blue-jar", "clay-jar-bank"];
 /// Those of them that sign people in with an ordinary OpenID Connect library, which knows profile `basic` only.
 pub const ORDINARY: [&str; 2] = ["yunzhou-library", "blue-jar"];
 
+/// The one of them that registered that its proofs carry nonces.
+const WITH_NONCES: &str = "clay-jar-bank";
+
 impl Invented {
     /// Its OpenID Connect client, with keys pinned from the trust root's public half and never from the front.
     ///
@@ -107,6 +110,7 @@ pub fn invented(
         let secret = ordinary.then(|| secret_of(&folder.join(format!("{}.secret", platform.client_id)), rng));
         let secret = secret.transpose()?;
         let base = at.get(&platform.client_id).cloned().unwrap_or_else(|| platform.sector_id.clone());
+        let require_dpop_nonce = platform.client_id == WITH_NONCES;
         let file = PlatformFile {
             redirect_uris: vec![format!("{base}/callback")],
             client_id: platform.client_id,
@@ -115,7 +119,7 @@ pub fn invented(
             entitled: platform.entitled,
             id_token_signed_response_alg: Alg::EdDSA,
             client_secret_sha256: secret.as_ref().map(|secret| Octets(Sha256::digest(secret).into())),
-            registration: Registration::default(),
+            registration: Registration { require_dpop_nonce, ..Registration::default() },
             name: platform.name,
             purposes: platform.purposes,
             jwks: Jwks { keys: if ordinary { Vec::new() } else { vec![key.public().clone()] } },

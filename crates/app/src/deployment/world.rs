@@ -87,7 +87,7 @@ impl Scene {
 
     /// The wallet's origin: pages, and the personas' wallets.
     fn wallet(&self, data: &Path) -> axum::Router {
-        let agent = Agent::new(self.world.clone(), &self.persons, data.join("personas.json"));
+        let agent = Agent::new(self.world.clone(), &self.persons, data.join("personas.json"), false);
         let config = PagesConfig {
             trust: Trust::clone(&self.world.trust),
             registrar: self.addresses().registrar.clone(),

@@ -1,5 +1,6 @@
 //! The front at work.
 
+use super::back_channel::PlatformServers;
 use super::registry::Admitted;
 use super::{Premises, Running, Surroundings};
 use crate::failure::Failure;
@@ -46,18 +47,25 @@ pub struct RunningFront {
     refused: Mutex<BTreeMap<String, NotAdmitted>>,
 }
 
-/// Starts the front. Without a source its platforms are admitted by who started it.
+/// Starts the front. Without a source its platforms are admitted by who started it; `persona_sessions` is for sandboxes.
 ///
 /// # Errors
 /// [`Failure`] naming what contradicts itself.
-pub fn start(own: &Premises, around: &Surroundings, source: Option<Source>) -> Result<Arc<RunningFront>, Failure> {
-    let config = Config { trust: Trust::clone(&around.trust), transactions: TRANSACTIONS, agents: Vec::new() };
+pub fn start(
+    own: &Premises,
+    around: &Surroundings,
+    source: Option<Source>,
+    persona_sessions: bool,
+) -> Result<Arc<RunningFront>, Failure> {
+    let trust = Trust::clone(&around.trust);
+    let config = Config { trust, transactions: TRANSACTIONS, agents: Vec::new(), persona_sessions };
     let ports = Ports {
         keys: Arc::clone(&own.keys),
         once: Arc::new(MemoryOnce::new(ONCE)),
         clock: Arc::clone(&around.clock),
         rng: Arc::clone(&around.rng),
         sealer: Sealer::random(around.rng.as_ref()),
+        back_channel: Arc::new(PlatformServers::of(around.trust.root)),
     };
     let front = Front::new(config, ports).map_err(Failure::other)?;
     let running = RunningFront {
@@ -257,7 +265,7 @@ mod tests {
                 metrics: None,
             };
             let premises = Premises::new("front", own, front_keys, OwnRows::None);
-            let front = start(&premises, &around, Some(source)).unwrap();
+            let front = start(&premises, &around, Some(source), false).unwrap();
             Self { place, keys, admitted, front }
         }
 

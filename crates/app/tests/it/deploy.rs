@@ -19,6 +19,8 @@ struct Row {
     store: bool,
     #[serde(default)]
     outside: Vec<String>,
+    #[serde(default)]
+    platforms: bool,
     memory: u32,
 }
 
@@ -54,6 +56,7 @@ fn its_ports_and_stores_are_the_programs() {
         };
         assert_eq!(row.public, public.map(|offset| FIRST + offset), "{name}");
         assert_eq!(public.is_some(), PUBLIC.contains(&name) || ["front", "wallet"].contains(&name), "{name}");
+        assert_eq!(row.platforms, name == "front", "{name}");
         assert!(
             row.memory >= 64
                 && row.outside.iter().all(|service| ["register", "face", "messages"].contains(&service.as_str()))

@@ -17,6 +17,7 @@ mod linking;
 mod metrics;
 mod old_folders;
 mod patroni;
+mod persona_sessions;
 mod personas;
 mod postgres;
 mod refusals_page;

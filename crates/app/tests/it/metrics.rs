@@ -35,7 +35,9 @@ async fn a_sign_in_moves_the_counters_of_the_offices_that_took_part_and_of_no_st
         );
     }
     assert_eq!(moved("hufu_requests_total{office=\"front\",route=\"/complete\",status=\"3xx\"}"), 1);
-    assert_eq!(moved("hufu_request_seconds_count{office=\"front\",route=\"/token\"}"), 1);
+    // The bank registered that its proofs carry nonces, and keeps none: the first proof is answered with one.
+    assert_eq!(moved("hufu_requests_total{office=\"front\",route=\"/token\",status=\"4xx\"}"), 1);
+    assert_eq!(moved("hufu_request_seconds_count{office=\"front\",route=\"/token\"}"), 2);
     let nodes = ["node-1", "node-2", "node-3"];
     let sum = |sample: &dyn Fn(&str) -> String| nodes.iter().map(|node| moved(&sample(node))).sum::<u64>();
     assert_eq!(sum(&|node| format!("hufu_signatures_total{{office=\"{node}\",kind=\"result-share\"}}")), 2);

@@ -175,7 +175,7 @@ fn tables() -> BTreeMap<String, Table> {
 }
 
 /// Types whose values outlive a request, or are keys.
-const LASTING: [&str; 14] = [
+const LASTING: [&str; 15] = [
     "Family<",
     "Registry",
     "Mutex<",
@@ -187,6 +187,7 @@ const LASTING: [&str; 14] = [
     "Sessions<",
     "Transactions",
     "Sealer",
+    "ProofNonces",
     "Sender<Finished>",
     "Loaded",
     "Secret<",

@@ -49,13 +49,13 @@ impl Case<'_> {
     }
 }
 
-/// Checks the wallet's answer against the front's own transaction.
+/// Checks the wallet's answer against the front's own transaction, and returns the token's claims.
 pub(super) fn check(
     (keys, issuer): (&Jwks, &str),
     answer: &CompleteSignIn,
     pending: &Pending,
     now: Timestamp,
-) -> Result<(), Refusal> {
+) -> Result<IdToken, Refusal> {
     let refused = |check: &str| {
         tracing::debug!(check, "an ID token was refused");
         Refusal::TokenRejected
@@ -71,7 +71,7 @@ pub(super) fn check(
     let case = Case { issuer, tx: &answer.tx, pending, s: &answer.s, token: &token, payload: payload.bytes(), now };
     match CHECKS.iter().find(|(_, holds)| !holds(&case)) {
         Some((name, _)) => Err(refused(name)),
-        None => Ok(()),
+        None => Ok(token),
     }
 }
 

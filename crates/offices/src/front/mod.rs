@@ -6,6 +6,7 @@
 mod admission;
 mod completion;
 mod cookie;
+mod nonces;
 mod responses;
 mod sealer;
 mod sign_in;
@@ -15,11 +16,13 @@ mod transactions;
 pub use admission::{Admission, NotAdmitted};
 pub use cookie::COOKIE_SECONDS;
 pub use hufu_oidc::{OAuthError, Reply};
+pub use nonces::NONCE_SECONDS;
 pub use responses::{Posting, RESPONSE_KEY};
 pub use sealer::Sealer;
 pub use sign_in::{Shown, TRANSACTION_KEY};
 pub use transactions::TRANSACTION_SECONDS;
 
+use crate::ports::BackChannel;
 use cookie::Cookies;
 use hufu_kernel::{Clock, KeyStore, Octets, Refusal, Rng, Root, Timestamp};
 use hufu_oidc::provider::{
@@ -30,6 +33,7 @@ use hufu_oidc::{Challenge, Form};
 use hufu_store::Once;
 use hufu_wire::api::trust::Trust;
 use hufu_wire::jose::{Alg, Jwk, Jwks, KeyUse, PublicKey};
+use nonces::ProofNonces;
 use responses::ResponseKey;
 use serde_json::json;
 use std::collections::{BTreeSet, HashMap};
@@ -47,6 +51,9 @@ pub struct Config {
     pub transactions: usize,
     /// Sandbox only: further origins that may post the answer (the persona agent's page). Refused in production.
     pub agents: Vec<String>,
+    /// Sandbox only: browsers are sent to the persona agent, which remembers for a moment who signed in (decision 0022). Refused in
+    /// production.
+    pub persona_sessions: bool,
 }
 
 /// What a front works with.
@@ -61,6 +68,8 @@ pub struct Ports {
     pub rng: Arc<dyn Rng>,
     /// Seals requests, codes and tokens.
     pub sealer: Sealer,
+    /// Reaches platforms' servers.
+    pub back_channel: Arc<dyn BackChannel>,
 }
 
 /// A platform's request as it came in.
@@ -100,6 +109,7 @@ pub struct Front {
     admission: Admission,
     transaction_kid: String,
     keys: Jwks,
+    nonces: ProofNonces,
     responses: ResponseKey,
     agents: Vec<String>,
     cookies: Cookies,
@@ -126,6 +136,7 @@ impl Admitted<'_> {
             provider: &front.provider,
             clients: self,
             sealed: &front.ports.sealer,
+            nonces: &front.nonces,
             keys: &front.keys,
             now: *now,
         }
@@ -138,13 +149,13 @@ impl Front {
     /// # Errors
     /// [`FrontError`] if the configuration contradicts itself.
     pub fn new(config: Config, ports: Ports) -> Result<Self, FrontError> {
-        let Config { trust, transactions, agents } = config;
+        let Config { trust, transactions, agents, persona_sessions } = config;
         for origin in [&trust.issuer, &trust.wallet_origin].into_iter().chain(&agents) {
             if !acceptable_origin(origin, trust.root) {
                 return Err(FrontError::Origin(origin.clone()));
             }
         }
-        if trust.root == Root::Production && !agents.is_empty() {
+        if trust.root == Root::Production && (persona_sessions || !agents.is_empty()) {
             return Err(FrontError::Agents);
         }
         let keys = result_keys(&trust).ok_or(FrontError::Trust)?;
@@ -157,6 +168,7 @@ impl Front {
                 root: trust.root,
                 id_token_algs,
                 response_algs: responses.algs(),
+                persona_sessions,
             },
             cookies: Cookies::new(trust.issuer.starts_with("https://")),
             clients: RwLock::default(),
@@ -164,6 +176,7 @@ impl Front {
             admission,
             transaction_kid: pinned(trust.offices.front)?.thumbprint(),
             keys,
+            nonces: ProofNonces::new(ports.sealer.derived("dpop-nonce").as_ref()),
             responses,
             agents,
             trust,
@@ -180,8 +193,11 @@ impl Front {
     pub fn admit(&self, jws: &str) -> Result<(), NotAdmitted> {
         let client = self.admission.read(jws, self.now())?;
         let certificate = &client.certificate;
-        if !certificate.registration.response_algs().all(|alg| self.provider.response_algs.contains(&alg)) {
-            let why = "asks for signed responses, and this front has no key of its own for them";
+        let registered = &certificate.registration;
+        let responses = registered.response_algs().all(|alg| self.provider.response_algs.contains(&alg));
+        let logout_tokens = registered.backchannel_logout_uri.is_none() || self.responses.public().is_some();
+        if !(responses && logout_tokens) {
+            let why = "asks for what is signed, and this front has no key of its own for it";
             return Err(NotAdmitted::new(Refusal::PlatformRequest, why));
         }
         let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);
@@ -220,6 +236,12 @@ impl Front {
         self.trust.root
     }
 
+    /// Whether this is a sandbox's front whose persona agent keeps sessions.
+    #[must_use]
+    pub fn persona_sessions(&self) -> bool {
+        self.provider.persona_sessions
+    }
+
     /// The metadata document (OpenID Connect Discovery, RFC 8414).
     #[must_use]
     pub fn discovery(&self) -> Reply {
@@ -240,7 +262,8 @@ impl Front {
             let pushed = provider::par(env, call)?;
             self.use_once(&pushed.fresh, env.now).await.map_err(|error| (error, Challenge::None))?;
             let open = OpenRequest { request: pushed.request.clone(), exp: pushed.expires };
-            Ok(pushed.reply(&self.seal(SealedKind::Request, &open.request.client_id, &open)?))
+            let reply = pushed.reply(&self.seal(SealedKind::Request, &open.request.client_id, &open)?);
+            Ok(self.with_next_nonce(reply, pushed.by_nonce, env.now))
         })
         .await
     }
@@ -258,7 +281,8 @@ impl Front {
                 }
                 return Err((error, Challenge::None));
             }
-            Ok(redeemed.reply(&self.seal(SealedKind::AccessToken, "", &redeemed.access_token)?))
+            let reply = redeemed.reply(&self.seal(SealedKind::AccessToken, "", &redeemed.access_token)?);
+            Ok(self.with_next_nonce(reply, redeemed.by_nonce, env.now))
         })
         .await
     }
@@ -269,7 +293,10 @@ impl Front {
             let told = provider::userinfo(env, call)?;
             self.use_once(&told.fresh, env.now).await.map_err(|error| (error, told.challenge))?;
             match self.is_live(&told.token, env.now).await {
-                Ok(true) => self.told(env, &told),
+                Ok(true) => {
+                    let reply = self.told(env, &told)?;
+                    Ok(self.with_next_nonce(reply, told.by_nonce, env.now))
+                }
                 Ok(false) => Err((OAuthError::TokenInvalid, told.challenge)),
                 Err(error) => Err((error, Challenge::None)),
             }
@@ -353,9 +380,15 @@ impl Front {
             Ok(reply) => reply,
             Err((error, challenge)) => {
                 tracing::debug!(error = error.name(), "a platform's request was refused");
-                Reply::error(error, challenge)
+                let asked = error == OAuthError::ProofNonce;
+                self.with_next_nonce(Reply::error(error, challenge), asked, now)
             }
         }
+    }
+
+    /// Who uses nonces is told the next one with each answer, so that only the first request is made twice.
+    fn with_next_nonce(&self, reply: Reply, by_nonce: bool, now: Timestamp) -> Reply {
+        if by_nonce { reply.with_nonce(self.nonces.current(now)) } else { reply }
     }
 
     /// Uses every value, in order, or says which one was used before.

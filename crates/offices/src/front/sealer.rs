@@ -27,6 +27,11 @@ impl Sealer {
         Self::new(&Secret::new(random(rng)))
     }
 
+    /// A key for something else: no message's salt is as long as what is hashed here.
+    pub(super) fn derived(&self, purpose: &str) -> hmac::Tag {
+        hmac::sign(&self.0, &framed(&[b"hufu-v1-front-derived", purpose.as_bytes()]))
+    }
+
     fn message_key(&self, salt: &[u8]) -> Option<LessSafeKey> {
         let key = hmac::sign(&self.0, salt);
         UnboundKey::new(&AES_256_GCM, key.as_ref()).map(LessSafeKey::new).ok()

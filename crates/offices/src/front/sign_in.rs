@@ -2,8 +2,8 @@
 
 use super::transactions::{Pending, TRANSACTION_SECONDS, Tx};
 use super::{Admitted, Front, completion};
-use hufu_kernel::{Octets, Refusal, b64, framed, random};
-use hufu_oidc::provider::{self, Authorized, Code, CodeId, Rejection, SealedKind};
+use hufu_kernel::{Octets, Refusal, Timestamp, b64, framed, random};
+use hufu_oidc::provider::{self, AuthorizationRequest, Authorized, Code, CodeId, Rejection, SealedKind};
 use hufu_oidc::{Form, OAuthError, Pairs, Reply, with_query};
 use hufu_wire::api::sign_in::{CompleteSignIn, Continue, RefuseSignIn, Transaction};
 use hufu_wire::jose::{self, Alg, Header};
@@ -61,17 +61,30 @@ impl Front {
         }
         let tx: Tx = Octets(random(self.ports.rng.as_ref()));
         let begun = self.cookies.begin(cookies, self.ports.rng.as_ref());
-        let query =
-            Pairs::default().with("tx", &b64(tx.as_slice())).with_some("ui_locales", request.lang.map(|l| l.tag()));
+        let to = self.page_of(&request, &tx, now);
         let busy = self.unavailable(&request);
         let pending = Pending { client, request, pushed, cookie: begun.hash, exp: now + TRANSACTION_SECONDS };
         self.transactions.open(tx, pending, now).map_err(|_| busy)?;
-        let mut reply = see_other(with_query(&format!("{}/sign-in", self.trust.wallet_origin), &query));
+        let mut reply = see_other(to);
         reply.headers.extend(begun.set.into_iter().map(|cookie| ("set-cookie", cookie)));
         Ok(reply)
     }
 
-    fn unavailable(&self, request: &provider::AuthorizationRequest) -> Rejection {
+    /// Where the person answers: the wallet's page, or in a sandbox with sessions the persona agent's, which is told what it may answer
+    /// without asking.
+    fn page_of(&self, request: &AuthorizationRequest, tx: &Tx, now: Timestamp) -> String {
+        let wallet = &self.trust.wallet_origin;
+        let query =
+            Pairs::default().with("tx", &b64(tx.as_slice())).with_some("ui_locales", request.lang.map(|l| l.tag()));
+        if !self.provider.persona_sessions {
+            return with_query(&format!("{wallet}/sign-in"), &query);
+        }
+        let since = request.session_since(now).map(|since| since.0.to_string());
+        let query = query.with_some("since", since.as_deref()).with_some("silent", request.prompt_none.then_some("1"));
+        with_query(&format!("{wallet}/sandbox/sign-in"), &query)
+    }
+
+    fn unavailable(&self, request: &AuthorizationRequest) -> Rejection {
         let error = OAuthError::Unavailable;
         Rejection { error, redirect: Some(request.refused(&self.provider.issuer, error)) }
     }
@@ -115,7 +128,7 @@ impl Front {
     pub async fn complete(&self, answer: &CompleteSignIn, cookies: &[&str]) -> Result<Continue, Refusal> {
         let now = self.now();
         let pending = self.of_this_browser(&answer.tx, cookies)?;
-        completion::check((&self.keys, &self.provider.issuer), answer, &pending, now)?;
+        let token = completion::check((&self.keys, &self.provider.issuer), answer, &pending, now)?;
         self.transactions.end(&answer.tx)?;
         if let Some((name, expires)) = &pending.pushed {
             // Past its expiry the request_uri opens nothing more, and it had this one transaction.
@@ -125,6 +138,10 @@ impl Front {
             }
         }
         let request = &pending.request;
+        if request.hinted_sub.as_ref().is_some_and(|hinted| *hinted != token.sub) {
+            let response = request.refused(&self.provider.issuer, OAuthError::OtherPerson);
+            return Ok(Continue { redirect_to: self.deliver(&response)? });
+        }
         let id = CodeId(Octets(random(self.ports.rng.as_ref())));
         let code = Code::of(request, id, &answer.id_token, now);
         let sealed = self.seal(SealedKind::Code, &request.client_id, &code).map_err(|_| Refusal::Internal)?;
@@ -143,7 +160,9 @@ impl Front {
             let now = self.now();
             self.ports.once.revoke(&pushed_key(name), (*expires).max(now), now).await.map_err(|_| Refusal::Busy)?;
         }
-        let response = pending.request.refused(&self.provider.issuer, OAuthError::Denied);
+        // Whom nobody asked has not refused (OpenID Connect Core section 3.1.2.6).
+        let error = if pending.request.prompt_none { OAuthError::LoginRequired } else { OAuthError::Denied };
+        let response = pending.request.refused(&self.provider.issuer, error);
         Ok(Continue { redirect_to: self.deliver(&response)? })
     }
 

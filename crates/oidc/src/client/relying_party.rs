@@ -217,11 +217,36 @@ impl RelyingParty {
     /// [`ClientError::Signing`].
     pub fn userinfo(&self, access_token: &str, now: Timestamp, rng: &dyn Rng) -> Result<HttpRequest, ClientError> {
         let url = self.endpoint("/userinfo");
-        let headers = match self.proof("GET", &url, Some(access_token), now, rng)? {
+        let headers = match self.proof(("GET", url.as_str()), (Some(access_token), None), now, rng)? {
             Some(proof) => vec![("authorization", format!("DPoP {access_token}")), ("dpop", proof)],
             None => vec![("authorization", format!("Bearer {access_token}"))],
         };
         Ok(HttpRequest { method: "GET", url, headers, body: String::new() })
+    }
+
+    /// The same request once more, with a proof that carries the nonce the server asked for: the `DPoP-Nonce` header of an answer
+    /// that is [`ClientError::Refused`] with `use_dpop_nonce` (RFC 9449 sections 8, 9). The client assertion is made anew.
+    ///
+    /// # Errors
+    /// [`ClientError::Signing`].
+    pub fn with_nonce(
+        &self,
+        request: &HttpRequest,
+        nonce: &str,
+        now: Timestamp,
+        rng: &dyn Rng,
+    ) -> Result<HttpRequest, ClientError> {
+        let authorization = request.headers.iter().find(|(name, _)| *name == "authorization");
+        let access_token = authorization.and_then(|(_, value)| value.strip_prefix("DPoP "));
+        let body = request.body.split("&client_assertion_type=").next().unwrap_or_default().to_owned();
+        let mut again = match access_token {
+            Some(_) => request.clone(),
+            None => self.with_credentials(request.url.clone(), body, now, rng)?,
+        };
+        again.headers.retain(|(name, _)| *name != "dpop");
+        let to = (request.method, request.url.as_str());
+        again.headers.extend(self.proof(to, (access_token, Some(nonce)), now, rng)?.map(|proof| ("dpop", proof)));
+        Ok(again)
     }
 
     fn endpoint(&self, path: &str) -> String {
@@ -230,14 +255,13 @@ impl RelyingParty {
 
     fn proof(
         &self,
-        method: &str,
-        url: &str,
-        access_token: Option<&str>,
+        (method, url): (&str, &str),
+        (access_token, nonce): (Option<&str>, Option<&str>),
         now: Timestamp,
         rng: &dyn Rng,
     ) -> Result<Option<String>, ClientError> {
         let Some(key) = &self.dpop else { return Ok(None) };
-        let request = dpop::Expected { method, htu: url, now, max_age: 0, access_token, nonce: None };
+        let request = dpop::Expected { method, htu: url, now, max_age: 0, access_token, nonce };
         make_proof(key, &request, rng).map(Some).map_err(|error| ClientError::Signing(error.to_string()))
     }
 
@@ -249,7 +273,20 @@ impl RelyingParty {
         now: Timestamp,
         rng: &dyn Rng,
     ) -> Result<HttpRequest, ClientError> {
-        let url = self.endpoint(path);
+        let mut request = self.with_credentials(self.endpoint(path), body, now, rng)?;
+        let proof = self.proof((request.method, request.url.as_str()), (None, None), now, rng)?;
+        request.headers.extend(proof.map(|proof| ("dpop", proof)));
+        Ok(request)
+    }
+
+    /// A POST with client authentication.
+    fn with_credentials(
+        &self,
+        url: String,
+        body: String,
+        now: Timestamp,
+        rng: &dyn Rng,
+    ) -> Result<HttpRequest, ClientError> {
         let mut headers = vec![("content-type", "application/x-www-form-urlencoded".to_owned())];
         let body = match &self.auth {
             ClientAuth::PrivateKeyJwt(key) => {
@@ -266,7 +303,6 @@ impl RelyingParty {
                 body
             }
         };
-        headers.extend(self.proof("POST", &url, None, now, rng)?.map(|proof| ("dpop", proof)));
         Ok(HttpRequest { method: "POST", url, headers, body })
     }
 

@@ -13,7 +13,7 @@ pub(super) const CHECKS: &[Step<Opening>] = &[
     ("pushed, where the profile says so", "FAPI 2.0 section 5.3.2.2", pushed),
     ("the request_uri is ours, this client's, in time", "RFC 9126 section 4", open),
     ("the plain request", "RFC 6749 section 4.1.1", plain),
-    ("no session to answer prompt=none from", "OpenID Connect Core section 3.1.2.6", prompt_none),
+    ("no session to answer prompt=none from", "OpenID Connect Core section 3.1.2.6; decision 0022", prompt_none),
 ];
 
 /// What is sealed into a `request_uri`.
@@ -87,6 +87,17 @@ impl AuthorizationRequest {
         self.response(pairs.with("iss", issuer))
     }
 
+    /// Since when a person must have proved to be there for this request not to ask again, where anybody keeps sessions: the sandbox's
+    /// persona agent. `None` asks in any case.
+    #[must_use]
+    pub fn session_since(&self, now: Timestamp) -> Option<Timestamp> {
+        match self.max_age {
+            _ if self.prompt_asks => None,
+            Some(seconds) => Some(now - i64::from(seconds)),
+            None => self.prompt_none.then_some(Timestamp(0)),
+        }
+    }
+
     fn response(&self, pairs: Pairs) -> Response {
         Response::new(&self.redirect_uri, self.response_mode, &self.client_id, pairs)
     }
@@ -106,7 +117,13 @@ fn pushed(_: &Environment<'_>, call: &Call<'_>, opening: &mut Opening) -> Result
 fn open(env: &Environment<'_>, call: &Call<'_>, opening: &mut Opening) -> Result<(), OAuthError> {
     let Some(request_uri) = call.form.get("request_uri") else { return Ok(()) };
     let client = opening.client.as_ref().ok_or(OAuthError::ClientMissing)?;
-    let sealed = request_uri.strip_prefix(REQUEST_URI_PREFIX).ok_or(OAuthError::RequestUriUnknown)?;
+    let Some(sealed) = request_uri.strip_prefix(REQUEST_URI_PREFIX) else {
+        // Nothing is fetched from anywhere. Who says so gets it told at a certified address, if the request names one.
+        let mut asked = Asked::of(Arc::clone(client));
+        request::check_address(env, call, &mut asked).map_err(|_| OAuthError::RequestUriUnknown)?;
+        opening.request = Some(asked.request);
+        return Err(OAuthError::RequestUriForeign);
+    };
     let opened = env.sealed.open(SealedKind::Request, &client.certificate.client_id, sealed);
     let opened: OpenRequest =
         opened.and_then(|json| serde_json::from_slice(&json).ok()).ok_or(OAuthError::RequestUriUnknown)?;
@@ -133,7 +150,8 @@ fn plain(env: &Environment<'_>, call: &Call<'_>, opening: &mut Opening) -> Resul
     checked
 }
 
-fn prompt_none(_: &Environment<'_>, _: &Call<'_>, opening: &mut Opening) -> Result<(), OAuthError> {
+/// The service keeps no session. In a sandbox that is told so, the persona agent does, and is asked.
+fn prompt_none(env: &Environment<'_>, _: &Call<'_>, opening: &mut Opening) -> Result<(), OAuthError> {
     let none = opening.request.as_ref().is_some_and(|request| request.prompt_none);
-    if none { Err(OAuthError::LoginRequired) } else { Ok(()) }
+    if none && !env.provider.persona_sessions { Err(OAuthError::LoginRequired) } else { Ok(()) }
 }

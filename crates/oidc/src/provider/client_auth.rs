@@ -17,8 +17,8 @@ pub(crate) const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-
 /// Seconds an assertion may live at most.
 const ASSERTION_SECONDS: i64 = 300;
 
-/// Seconds that clients' clocks may run ahead (FAPI 2.0 section 5.3.2.1: accept 10, refuse 60).
-const LEEWAY: i64 = 10;
+/// Seconds that clients' clocks may run ahead (FAPI 2.0 section 5.3.2.1: accept 10, may accept up to 60, refuse more).
+pub(super) const LEEWAY: i64 = 30;
 
 pub(super) const CHECKS: &[Step<Caller>] = &[
     ("one method", "RFC 6749 section 2.3", one_method),

@@ -20,6 +20,8 @@ pub struct Provider {
     pub id_token_algs: Vec<Alg>,
     /// The algorithms of what the front signs itself: authorization responses, introspection, userinfo. Never ID tokens.
     pub response_algs: Vec<Alg>,
+    /// Sandbox only: the persona agent remembers for a moment who signed in, so that `prompt=none` is asked of it (decision 0022).
+    pub persona_sessions: bool,
 }
 
 impl Provider {
@@ -57,6 +59,8 @@ impl Provider {
             "userinfo_endpoint": self.endpoint("/userinfo"),
             "jwks_uri": self.endpoint("/jwks.json"),
             "end_session_endpoint": self.endpoint("/logout"),
+            "backchannel_logout_supported": !signed.is_empty(),
+            "backchannel_logout_session_supported": false,
             "introspection_endpoint": self.endpoint("/introspect"),
             "introspection_endpoint_auth_methods_supported": methods,
             "introspection_endpoint_auth_signing_alg_values_supported": proofs,
@@ -100,6 +104,7 @@ mod tests {
             root,
             id_token_algs: vec![Alg::EdDSA, Alg::ES256],
             response_algs: vec![Alg::PS256],
+            persona_sessions: false,
         }
     }
 

@@ -3,6 +3,7 @@
 use super::client_auth::{authenticate, challenge};
 use super::{AccessToken, Call, Client, Environment, Fresh, SealedKind};
 use crate::{Challenge, OAuthError, Reply};
+use hufu_wire::api::sign_in::acr;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -47,6 +48,9 @@ impl AboutToken {
             "sub": token.sub,
             "exp": token.exp,
             "token_type": "Bearer",
+            // For a resource that asks for more (RFC 9470 section 6.2).
+            "acr": acr(token.hufu.strength),
+            "auth_time": token.auth_time,
         });
         if !token.jkt.is_empty() {
             told["token_type"] = "DPoP".into();

@@ -4,6 +4,7 @@
 mod authorize;
 mod client_auth;
 mod discovery;
+mod hint;
 mod introspect;
 mod logout;
 mod par;
@@ -19,7 +20,7 @@ pub use authorize::{Authorized, OpenRequest, Rejection, authorize};
 pub(crate) use client_auth::ASSERTION_TYPE;
 pub use discovery::Provider;
 pub use introspect::{AboutToken, about_token, revoked};
-pub use logout::logout;
+pub use logout::{LOGOUT_TOKEN_SECONDS, LogoutNotice, SignedOut, logout};
 pub use par::{Pushed, par};
 pub use registration::{Client, ClientError, Clients, RESPONSE_ALG};
 pub use request::{AuthorizationRequest, answers_scope};
@@ -32,8 +33,9 @@ use hufu_kernel::Timestamp;
 use hufu_wire::jose::Jwks;
 use serde::{Deserialize, Serialize};
 
-/// Seconds a `request_uri` lives (RFC 9126 section 2.2; FAPI 2.0: below 600).
-pub const REQUEST_URI_SECONDS: i64 = 60;
+/// Seconds a `request_uri` lives (RFC 9126 section 2.2; FAPI 2.0: below 600). Long enough for a browser that is opened first, and for a
+/// person who is asked which.
+pub const REQUEST_URI_SECONDS: i64 = 90;
 /// Seconds a code lives (FAPI 2.0 section 5.3.2.1: at most 60).
 pub const CODE_SECONDS: i64 = 60;
 /// Seconds an access token lives.
@@ -63,6 +65,8 @@ pub struct Environment<'a> {
     pub clients: &'a dyn Clients,
     /// Opens what was sealed for this client; the caller holds the key.
     pub sealed: &'a dyn Opener,
+    /// Knows the DPoP nonces that were given out.
+    pub nonces: &'a dyn Nonces,
     /// What results are signed with: the nodes' keys, none of the front's.
     pub keys: &'a Jwks,
     /// The present.
@@ -99,6 +103,12 @@ impl SealedKind {
 pub trait Opener: Sync {
     /// The plaintext, if `sealed` was made here as this kind for this client (empty for access tokens).
     fn open(&self, kind: SealedKind, client_id: &str, sealed: &str) -> Option<Vec<u8>>;
+}
+
+/// Knows its own DPoP nonces again (RFC 9449 section 8).
+pub trait Nonces: Sync {
+    /// Whether `nonce` was given out here, not long ago.
+    fn knows(&self, nonce: &str, now: Timestamp) -> bool;
 }
 
 /// A value that must not have been used before. The caller asks its single-use set, in the order given, only after all

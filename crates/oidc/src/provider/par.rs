@@ -12,12 +12,13 @@ use serde_json::json;
 pub(super) const CHECKS: &[Step<Pushing>] = &[
     ("no request_uri", "RFC 9126 section 2.1", no_request_uri),
     ("the request itself", "RFC 9126 section 2.1 (3)", the_request),
-    ("the proof's key", "RFC 9449 section 10.1", proof_key),
+    ("the proof's key", "RFC 9449 sections 8, 10.1", proof_key),
 ];
 
 pub(super) struct Pushing {
     asked: Asked,
     fresh: Vec<Fresh>,
+    by_nonce: bool,
 }
 
 /// An accepted pushed request: to be sealed with its expiry into the `request_uri`.
@@ -29,6 +30,8 @@ pub struct Pushed {
     pub expires: Timestamp,
     /// What must be used once.
     pub fresh: Vec<Fresh>,
+    /// Whether a proof with a nonce came along: the next one needs a nonce too.
+    pub by_nonce: bool,
 }
 
 impl Pushed {
@@ -50,9 +53,10 @@ pub fn par(env: &Environment<'_>, call: &Call<'_>) -> Result<Pushed, (OAuthError
 
 fn checked(env: &Environment<'_>, call: &Call<'_>) -> Result<Pushed, OAuthError> {
     let caller = authenticate(env, call)?;
-    let mut pushing = Pushing { asked: Asked::of(caller.client), fresh: caller.fresh };
+    let mut pushing = Pushing { asked: Asked::of(caller.client), fresh: caller.fresh, by_nonce: false };
     run(CHECKS, env, call, &mut pushing)?;
-    Ok(Pushed { request: pushing.asked.request, expires: env.now + REQUEST_URI_SECONDS, fresh: pushing.fresh })
+    let Pushing { asked, fresh, by_nonce } = pushing;
+    Ok(Pushed { request: asked.request, expires: env.now + REQUEST_URI_SECONDS, fresh, by_nonce })
 }
 
 fn no_request_uri(_: &Environment<'_>, call: &Call<'_>, _: &mut Pushing) -> Result<(), OAuthError> {
@@ -64,12 +68,13 @@ fn the_request(env: &Environment<'_>, call: &Call<'_>, pushing: &mut Pushing) ->
 }
 
 fn proof_key(env: &Environment<'_>, call: &Call<'_>, pushing: &mut Pushing) -> Result<(), OAuthError> {
-    let Some(proof) = proof::read(env, call, "/par", None)? else { return Ok(()) };
+    let Some(proof) = proof::read(env, call, ("/par", &*pushing.asked.client), None)? else { return Ok(()) };
     let named = &mut pushing.asked.request.dpop_jkt;
     if !named.is_empty() && *named != proof.jkt {
         return Err(OAuthError::DpopKey);
     }
     named.clone_from(&proof.jkt);
+    pushing.by_nonce = proof.nonce.is_some();
     pushing.fresh.push(proof::fresh(&proof));
     Ok(())
 }

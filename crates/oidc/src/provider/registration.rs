@@ -53,7 +53,8 @@ pub enum ClientError {
     Purposes,
     /// Something the front cannot do for this platform is registered.
     #[error(
-        "signed responses are PS256 and ID tokens never are; sign-out addresses are as redirect addresses; signed requests need keys"
+        "signed responses are PS256 and ID tokens never are; sign-out addresses are as redirect addresses, that of the back channel names a host and is \
+         without a session identifier; signed requests need keys"
     )]
     Registration,
 }
@@ -129,6 +130,8 @@ fn registration(certificate: &PlatformCertificate, root: Root, _: Timestamp) -> 
     let apart = certificate.id_token_signed_response_alg != RESPONSE_ALG;
     let addresses = registered.post_logout_redirect_uris.iter().all(|uri| acceptable_redirect(uri, root));
     let request_objects = !registered.require_signed_request_object || !certificate.jwks.keys.is_empty();
+    let back_channel = registered.backchannel_logout_uri.iter().all(|uri| acceptable_back_channel(uri, root));
+    let addresses = addresses && back_channel && !registered.backchannel_logout_session_required;
     if signed && apart && addresses && request_objects { Ok(()) } else { Err(ClientError::Registration) }
 }
 
@@ -152,6 +155,21 @@ fn acceptable_redirect(uri: &str, root: Root) -> bool {
     let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
     let this_machine = matches!(host, "localhost" | "127.0.0.1") || host.ends_with(".localhost");
     visible && !host.is_empty() && !authority.contains(['@', '[']) && (!local || (root == Root::Sandbox && this_machine))
+}
+
+/// An address that the front itself calls: a redirect address with a host's name in it, so that what the name leads to can be looked at
+/// before anything is sent. A number would be called as it stands, however it is spelt; in the sandbox those of this machine may.
+fn acceptable_back_channel(uri: &str, root: Root) -> bool {
+    let authority = uri.split_once("://").and_then(|(_, rest)| rest.split(['/', '?']).next()).unwrap_or_default();
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port),
+        _ => (authority, "443"),
+    };
+    let plain = host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b));
+    // What browsers and clients take for a number ends in one (WHATWG URL, "ends in a number").
+    let name = host.rsplit('.').next().is_some_and(|last| last.starts_with(|c: char| c.is_ascii_alphabetic()));
+    let this_machine = root == Root::Sandbox && matches!(host, "127.0.0.1" | "[::1]");
+    acceptable_redirect(uri, root) && port.parse::<u16>().is_ok() && ((plain && name) || this_machine)
 }
 
 fn purposes(certificate: &PlatformCertificate, _: Root, _: Timestamp) -> Result<(), ClientError> {
@@ -202,7 +220,43 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_back_channel_goes_to_names_and_never_to_numbers() {
+        for uri in ["https://shop.example/out", "https://shop.example:8443/out?x=1", "https://a1.b2/"] {
+            assert!(acceptable_back_channel(uri, Root::Production), "{uri}");
+        }
+        for uri in ["http://localhost:9000/out", "http://127.0.0.1:1/out", "http://[::1]:9/out", "https://127.0.0.1/"] {
+            assert!(acceptable_back_channel(uri, Root::Sandbox), "{uri}");
+            assert!(!acceptable_back_channel(uri, Root::Production), "{uri}");
+        }
+        for uri in [
+            "https://10.0.0.1/out",
+            "https://169.254.169.254/latest/meta-data",
+            "https://[fd00::1]/out",
+            "https://0x7f.1/",
+            "https://2130706433/",
+            "https://127.1/",
+            "https://10.0.0.1./",
+            "https://shop.example./",
+            "https://10.0.0.%31/",
+            "https://shop.example:99999/",
+            "https://user@shop.example/",
+            "http://shop.example/out",
+        ] {
+            for root in [Root::Production, Root::Sandbox] {
+                assert!(!acceptable_back_channel(uri, root), "{uri}");
+            }
+        }
+    }
+
     proptest! {
+        #[test]
+        fn whatever_the_back_channel_takes_is_no_number(host in "[0-9a-fx.%\\[\\]:-]{1,24}") {
+            let uri = format!("https://{host}/");
+            let number = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
+            prop_assert!(!(number && acceptable_back_channel(&uri, Root::Production)), "{}", uri);
+        }
+
         #[test]
         fn no_text_makes_the_address_check_fall_over(uri in ".{0,60}") {
             let _ = acceptable_redirect(&uri, Root::Sandbox);

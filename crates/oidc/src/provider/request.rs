@@ -1,7 +1,7 @@
 //! What a platform asks for: one table for pushed and for plain requests (RFC 6749 section 4.1.1, OpenID Connect Core
 //! section 3.1.2.1, RFC 7636, FAPI 2.0 section 5.3.2.2).
 
-use super::{Call, Client, Environment, ResponseMode, Step, request_object, run};
+use super::{Call, Client, Environment, ResponseMode, Step, hint, request_object, run};
 use crate::OAuthError;
 use hufu_kernel::{Answer, Lang, Strength, unb64};
 use hufu_wire::api::sign_in::acr;
@@ -22,7 +22,8 @@ pub(super) const CHECKS: &[Step<Asked>] = &[
     ("nonce", "OpenID Connect Core section 3.1.2.1", nonce),
     ("prompt", "OpenID Connect Core section 3.1.2.1", prompt),
     ("max_age", "OpenID Connect Core section 3.1.2.1", max_age),
-    ("acr_values", "OpenID Connect Core section 3.1.2.1", acr_values),
+    ("id_token_hint", "OpenID Connect Core section 3.1.2.1", id_token_hint),
+    ("acr_values", "OpenID Connect Core section 3.1.2.1; RFC 9470 section 4", acr_values),
     ("dpop_jkt", "RFC 9449 section 10", dpop_jkt),
     ("ui_locales", "OpenID Connect Core section 3.1.2.1", ui_locales),
 ];
@@ -56,6 +57,15 @@ pub struct AuthorizationRequest {
     pub strength: Option<Strength>,
     /// `prompt=none` was sent.
     pub prompt_none: bool,
+    /// Another `prompt` was sent: the person is to be asked.
+    #[serde(default)]
+    pub prompt_asks: bool,
+    /// `max_age`, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub max_age: Option<u32>,
+    /// The `sub` of `id_token_hint`: nobody else may be signed in by this request.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hinted_sub: Option<String>,
     /// The first of `ui_locales` that we speak.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub lang: Option<Lang>,
@@ -89,6 +99,11 @@ pub(super) fn check(env: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result
         Some(form) => run(CHECKS, env, &Call { form: &form, ..*call }, asked),
         None => run(CHECKS, env, call, asked),
     }
+}
+
+/// Checks who asks and where the answer goes, and nothing else: for a refusal that is to reach the client.
+pub(super) fn check_address(env: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthError> {
+    [client_id, state, redirect_uri, response_mode].iter().try_for_each(|check| check(env, call, asked))
 }
 
 /// The scope value of an answer.
@@ -218,22 +233,33 @@ fn nonce(_: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthErr
 fn prompt(_: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthError> {
     let words: Vec<&str> = call.form.get("prompt").into_iter().flat_map(|prompt| prompt.split(' ')).collect();
     asked.request.prompt_none = words.contains(&"none");
+    asked.request.prompt_asks = !words.is_empty() && !asked.request.prompt_none;
     let known = words.iter().all(|word| ["none", "login", "consent", "select_account"].contains(word));
     let alone = !asked.request.prompt_none || words.len() == 1;
     if known && alone { Ok(()) } else { Err(OAuthError::Prompt) }
 }
 
 /// Always met: every sign-in is a fresh authentication, and `auth_time` is always told.
-fn max_age(_: &Env<'_>, call: &Call<'_>, _: &mut Asked) -> Result<(), OAuthError> {
-    match call.form.get("max_age").map(str::parse::<u32>) {
-        Some(Err(_)) => Err(OAuthError::MaxAge),
-        _ => Ok(()),
-    }
+fn max_age(_: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthError> {
+    let read = call.form.get("max_age").map(str::parse::<u32>).transpose();
+    asked.request.max_age = read.map_err(|_| OAuthError::MaxAge)?;
+    Ok(())
 }
 
-/// A voluntary request: values we do not know are passed over; of those we know, the weakest is needed.
+/// Whom the platform means, by an ID token that it got of them. Who signs in instead is not signed in there by mistake.
+fn id_token_hint(env: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthError> {
+    let Some(text) = call.form.get("id_token_hint") else { return Ok(()) };
+    let own = |(client, _): &(Arc<Client>, _)| client.certificate.client_id == asked.request.client_id;
+    let (_, hint) = hint::read(env, text).filter(own).ok_or(OAuthError::SubjectHint)?;
+    asked.request.hinted_sub = Some(hint.sub);
+    Ok(())
+}
+
+/// A voluntary request: values we do not know are passed over; of those we know, the weakest is needed. A `+` that was not encoded
+/// arrives as a space, and must not ask for less than was meant.
 fn acr_values(_: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthError> {
-    let wanted = call.form.get("acr_values").unwrap_or_default();
+    let plus = acr(Strength::CertificatePassword);
+    let wanted = call.form.get("acr_values").unwrap_or_default().replace(&plus.replace('+', " "), plus);
     let known = |strength: &&Strength| wanted.split(' ').any(|word| word == acr(**strength));
     asked.request.strength = Strength::ALL.iter().filter(known).min().copied();
     Ok(())

@@ -1,13 +1,12 @@
 //! Signed request objects (RFC 9101, FAPI 2.0 Message Signing section 5.3.1): what a platform asks for, in its own signature.
 
+use super::client_auth::LEEWAY;
 use super::discovery::ASSERTION_ALGS;
 use super::{Client, Environment};
 use crate::{Form, OAuthError};
 use hufu_wire::jose::{Claims, Compact, NumericDate};
 use serde_json::Value;
 
-/// Seconds that clients' clocks may run ahead.
-const LEEWAY: i64 = 10;
 /// Seconds from `nbf` to `exp` at most, and since `nbf` at most (FAPI 2.0 Message Signing section 5.3.1).
 const LIFE: i64 = 3600;
 /// Claims of the JWT itself; everything else is a parameter of the request (RFC 9101 section 4).

@@ -18,7 +18,7 @@ use subtle::ConstantTimeEq;
 
 pub(super) const CHECKS: &[Step<Redeeming>] = &[
     ("grant_type", "RFC 6749 section 5.2", grant_type),
-    ("a proof, where the profile says so", "FAPI 2.0 section 5.3.2.1; RFC 9449 section 5", possession),
+    ("a proof, where the profile says so", "FAPI 2.0 section 5.3.2.1; RFC 9449 sections 5, 8", possession),
     ("the code is ours and this client's", "RFC 6749 section 4.1.3", code),
     ("the code is in time", "FAPI 2.0 section 5.3.2.1", in_time),
     ("redirect_uri is the same", "RFC 6749 section 4.1.3", redirect_uri),
@@ -73,6 +73,8 @@ pub struct Redeemed {
     pub access_token: AccessToken,
     /// What must be used once; the code is the last.
     pub fresh: Vec<Fresh>,
+    /// Whether the proof carried a nonce: the next one needs a nonce too.
+    pub by_nonce: bool,
 }
 
 impl Redeemed {
@@ -120,8 +122,9 @@ fn checked(env: &Environment<'_>, call: &Call<'_>) -> Result<Redeemed, OAuthErro
     let code = code.ok_or(OAuthError::CodeUnknown)?;
     fresh.extend(proof.as_ref().map(proof::fresh));
     fresh.push(Fresh { key: code.id.code_key(), expires: code.exp, otherwise: OAuthError::CodeReplayed });
+    let by_nonce = proof.as_ref().is_some_and(|proof| proof.nonce.is_some());
     let access_token = access_token(&code, proof.map(|proof| proof.jkt), env.now)?;
-    Ok(Redeemed { code, access_token, fresh })
+    Ok(Redeemed { code, access_token, fresh, by_nonce })
 }
 
 fn access_token(code: &Code, jkt: Option<String>, now: Timestamp) -> Result<AccessToken, OAuthError> {
@@ -134,6 +137,7 @@ fn access_token(code: &Code, jkt: Option<String>, now: Timestamp) -> Result<Acce
         jkt: jkt.unwrap_or_default(),
         exp: now + ACCESS_TOKEN_SECONDS,
         sub: token.sub,
+        auth_time: token.auth_time,
         hufu: token.hufu,
     })
 }
@@ -143,7 +147,7 @@ fn grant_type(_: &Environment<'_>, call: &Call<'_>, _: &mut Redeeming) -> Result
 }
 
 fn possession(env: &Environment<'_>, call: &Call<'_>, redeeming: &mut Redeeming) -> Result<(), OAuthError> {
-    redeeming.proof = proof::read(env, call, "/token", None)?;
+    redeeming.proof = proof::read(env, call, ("/token", &*redeeming.client), None)?;
     if redeeming.proof.is_none() && redeeming.client.is_fapi() { Err(OAuthError::ProofMissing) } else { Ok(()) }
 }
 

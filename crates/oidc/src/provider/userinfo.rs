@@ -1,18 +1,19 @@
 //! The userinfo endpoint (OpenID Connect Core section 5.3): the same `sub` and verification result as the ID token, so
 //! that a revoked access token can be seen to be revoked.
 
-use super::{Call, CodeId, Environment, Fresh, SealedKind, Step, proof, run};
+use super::{Call, Client, CodeId, Environment, Fresh, SealedKind, Step, proof, run};
 use crate::{Challenge, OAuthError, Reply};
 use hufu_kernel::Timestamp;
 use hufu_wire::api::sign_in::VerificationResult;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 pub(super) const CHECKS: &[Step<Telling>] = &[
     ("one access token", "RFC 6750 section 2", one_token),
     ("the token is ours", "RFC 6750 section 3.1", ours),
     ("the token is in time", "RFC 6750 section 3.1", in_time),
     ("the client is still admitted", "the registry", admitted),
-    ("the token's key", "RFC 9449 section 7", bound),
+    ("the token's key", "RFC 9449 sections 7, 9", bound),
 ];
 
 /// What is sealed into an access token.
@@ -29,6 +30,8 @@ pub struct AccessToken {
     /// As in the ID token.
     pub sub: String,
     /// As in the ID token.
+    pub auth_time: Timestamp,
+    /// As in the ID token.
     pub hufu: VerificationResult,
 }
 
@@ -41,6 +44,8 @@ pub struct Told {
     pub fresh: Vec<Fresh>,
     /// How to challenge if it was revoked or replayed.
     pub challenge: Challenge,
+    /// Whether the proof carried a nonce: the next one needs a nonce too.
+    pub by_nonce: bool,
 }
 
 #[derive(Serialize)]
@@ -73,7 +78,9 @@ pub(super) struct Telling {
     dpop: bool,
     sealed: String,
     token: Option<AccessToken>,
+    client: Option<Arc<Client>>,
     fresh: Vec<Fresh>,
+    by_nonce: bool,
 }
 
 /// Checks a userinfo request; `call.form` is the body of a POST, empty for a GET.
@@ -89,7 +96,7 @@ pub fn userinfo(env: &Environment<'_>, call: &Call<'_>) -> Result<Told, (OAuthEr
         (_, false) => Challenge::Bearer,
     };
     match (checked, telling.token) {
-        (Ok(()), Some(token)) => Ok(Told { token, fresh: telling.fresh, challenge }),
+        (Ok(()), Some(token)) => Ok(Told { token, fresh: telling.fresh, challenge, by_nonce: telling.by_nonce }),
         (Ok(()), None) => Err((OAuthError::TokenInvalid, challenge)),
         (Err(error), _) => Err((error, challenge)),
     }
@@ -125,8 +132,8 @@ fn in_time(env: &Environment<'_>, _: &Call<'_>, telling: &mut Telling) -> Result
 }
 
 fn admitted(env: &Environment<'_>, _: &Call<'_>, telling: &mut Telling) -> Result<(), OAuthError> {
-    let known = telling.token.as_ref().is_some_and(|token| env.clients.client(&token.client_id).is_some());
-    if known { Ok(()) } else { Err(OAuthError::TokenInvalid) }
+    telling.client = telling.token.as_ref().and_then(|token| env.clients.client(&token.client_id));
+    if telling.client.is_some() { Ok(()) } else { Err(OAuthError::TokenInvalid) }
 }
 
 /// A bound token is worth nothing without its proof, and may not be sent as if it were a bearer token.
@@ -138,10 +145,13 @@ fn bound(env: &Environment<'_>, call: &Call<'_>, telling: &mut Telling) -> Resul
     if jkt.is_empty() {
         return Ok(());
     }
-    let proof = proof::read(env, call, "/userinfo", Some(&telling.sealed))?.ok_or(OAuthError::ProofMissing)?;
+    let client = telling.client.as_deref().ok_or(OAuthError::TokenInvalid)?;
+    let proof = proof::read(env, call, ("/userinfo", client), Some(&telling.sealed))?;
+    let proof = proof.ok_or(OAuthError::ProofMissing)?;
     if proof.jkt != jkt {
         return Err(OAuthError::TokenBinding);
     }
+    telling.by_nonce = proof.nonce.is_some();
     telling.fresh.push(proof::fresh(&proof));
     Ok(())
 }

@@ -3,8 +3,8 @@
 use hufu_kernel::{Answer, Octets, Root, SeededRng, Timestamp, b64, unb64};
 use hufu_oidc::client::{ClientAuth, Pending, RelyingParty, Wish};
 use hufu_oidc::provider::{
-    AccessToken, AuthorizationRequest, Call, Client, Clients, Code, CodeId, Environment, OpenRequest, Opener, Provider,
-    REQUEST_URI_PREFIX, SealedKind,
+    AccessToken, AuthorizationRequest, Call, Client, Clients, Code, CodeId, Environment, Nonces, OpenRequest, Opener,
+    Provider, REQUEST_URI_PREFIX, SealedKind,
 };
 use hufu_oidc::{Form, OAuthError, Pairs};
 use hufu_wire::api::platform::{Bilingual, PlatformCertificate, Profile, Purpose, Registration};
@@ -66,6 +66,7 @@ fn client(client_id: &str, keys: &[&SoftKey]) -> Arc<Client> {
         client_secret_sha256: keys.is_empty().then(|| Octets(Sha256::digest(SECRET).into())),
         registration: Registration {
             post_logout_redirect_uris: vec![format!("https://{client_id}.example/bye")],
+            backchannel_logout_uri: Some(format!("https://{client_id}.example/out")),
             ..Registration::default()
         },
         iat: NOW,
@@ -74,7 +75,25 @@ fn client(client_id: &str, keys: &[&SoftKey]) -> Arc<Client> {
     Arc::new(Client { certificate, jws: String::new(), hash: Octets::default() })
 }
 
+/// The nonce that this server has given out.
+pub const NONCE: &str = "given-out";
+
+impl Nonces for World {
+    fn knows(&self, nonce: &str, now: Timestamp) -> bool {
+        (nonce, now) == (NONCE, NOW)
+    }
+}
+
 impl World {
+    /// The shop registered that its proofs carry nonces.
+    pub fn with_nonces() -> Self {
+        let mut world = Self::new();
+        let mut shop = Client::clone(&world.clients[0]);
+        shop.certificate.registration.require_dpop_nonce = true;
+        world.clients[0] = Arc::new(shop);
+        world
+    }
+
     /// The shop registered that it signs its requests.
     pub fn signing() -> Self {
         let mut world = Self::new();
@@ -130,6 +149,7 @@ impl World {
             root: Root::Sandbox,
             id_token_algs: vec![Alg::EdDSA],
             response_algs: vec![Alg::PS256],
+            persona_sessions: false,
         };
         let node = key(Alg::EdDSA);
         let results = Jwks { keys: vec![node.public().clone()] };
@@ -137,7 +157,14 @@ impl World {
     }
 
     pub fn env(&self) -> Environment<'_> {
-        Environment { provider: &self.provider, clients: self, sealed: &Glass, keys: &self.results, now: NOW }
+        Environment {
+            provider: &self.provider,
+            clients: self,
+            sealed: &Glass,
+            nonces: self,
+            keys: &self.results,
+            now: NOW,
+        }
     }
 
     pub fn pending(&self) -> Pending {
@@ -187,13 +214,24 @@ impl World {
             jkt: jkt.to_owned(),
             exp: NOW + 300,
             sub: "s".into(),
+            auth_time: NOW,
             hufu,
         }
     }
 
     pub fn proof(&self, key: &SoftKey, method: &str, path: &str, access_token: Option<&str>) -> String {
+        self.proof_with(key, (method, path), access_token, None)
+    }
+
+    pub fn proof_with(
+        &self,
+        key: &SoftKey,
+        (method, path): (&str, &str),
+        access_token: Option<&str>,
+        nonce: Option<&str>,
+    ) -> String {
         let htu = format!("{ISSUER}{path}");
-        let request = Expected { method, htu: &htu, now: NOW, max_age: 0, access_token, nonce: None };
+        let request = Expected { method, htu: &htu, now: NOW, max_age: 0, access_token, nonce };
         make_proof(key, &request, &self.rng).unwrap()
     }
 }

@@ -62,6 +62,7 @@ fn request_mistakes(world: &World, seen: &mut Seen) {
         ("dpop_jkt", Some("x"), E::DpopKey),
         ("prompt", Some("none consent"), E::Prompt),
         ("max_age", Some("soon"), E::MaxAge),
+        ("id_token_hint", Some("x.y.z"), E::SubjectHint),
         ("client_assertion_type", Some("x"), E::AssertionType),
         ("client_assertion", Some("x.y.z"), E::AssertionMalformed),
         ("client_assertion", None, E::ClientMissing),
@@ -88,16 +89,16 @@ fn client_mistakes(world: &World, seen: &mut Seen) {
         ("aud as an array", |c| c["aud"] = json!([ISSUER]), E::AssertionAudience),
         ("aud is the endpoint", |c| c["aud"] = json!("https://id.example/par"), E::AssertionAudience),
         ("expired", |c| c["exp"] = json!(NOW), E::AssertionTime),
-        ("lives too long", |c| c["exp"] = json!(NOW + 311), E::AssertionTime),
-        ("from the future", |c| c["iat"] = json!(NOW + 11), E::AssertionTime),
+        ("lives too long", |c| c["exp"] = json!(NOW + 331), E::AssertionTime),
+        ("from the future", |c| c["iat"] = json!(NOW + 31), E::AssertionTime),
         ("no jti", |c| c["jti"] = json!(1), E::AssertionId),
     ];
     for (why, change, wanted) in changed {
         let body = with(&good, "client_assertion", Some(&asserted(world, change)));
         seen.expect(refused(par, world, (&[], &[]), &body), wanted, why);
     }
-    let accepted = with(&good, "client_assertion", Some(&asserted(world, |c| c["iat"] = json!(NOW + 10))));
-    assert_eq!(refused(par, world, (&[], &[]), &accepted), None, "clocks ahead by ten seconds are accepted");
+    let accepted = with(&good, "client_assertion", Some(&asserted(world, |c| c["iat"] = json!(NOW + 30))));
+    assert_eq!(refused(par, world, (&[], &[]), &accepted), None, "clocks ahead by thirty seconds are accepted");
     let body = with(&good, "client_assertion", Some(&forged));
     seen.expect(refused(par, world, (&[], &[]), &body), E::AssertionSignature, "a stranger's key");
 
@@ -137,6 +138,15 @@ fn authorize_mistakes(world: &World, seen: &mut Seen) {
         .with("state", "s t")
         .encode();
     assert_eq!(said(&plain), None);
+    // Of somebody else: told where the request says, if that is certified.
+    let foreign = with(&plain, "request_uri", Some("https://evil.example/request.jwt"));
+    let rejection = said(&foreign).unwrap();
+    assert_eq!(rejection.redirect.map(|to| to.redirect_uri).as_deref(), Some("https://judge.example/cb"));
+    seen.expect(Some(rejection.error), E::RequestUriForeign, "a stranger's request_uri");
+    for (name, value) in [("redirect_uri", None), ("redirect_uri", Some("https://evil.example/"))] {
+        let rejection = said(&with(&foreign, name, value)).unwrap();
+        assert_eq!((rejection.error, rejection.redirect), (E::RequestUriUnknown, None), "{value:?}");
+    }
     let rejection = said(&with(&plain, "prompt", Some("none"))).unwrap();
     seen.expect(Some(rejection.error), E::LoginRequired, "prompt=none");
     let response = rejection.redirect.unwrap();
@@ -218,7 +228,8 @@ fn logout_mistakes(world: &World, seen: &mut Seen) {
     let token = |key: &SoftKey, alg, typ: &str, claims: Value| sign(key, Header::new(alg).typ(typ), &claims).unwrap();
     let old = json!({ "iss": ISSUER, "aud": "shop", "sub": "s", "exp": NOW - 86_400 });
     let hint = token(&world.node, Alg::EdDSA, "JWT", old.clone());
-    let said = |pairs: Pairs| logout(&world.env(), &Form::parse(&pairs.encode()).unwrap());
+    let out = |pairs: Pairs| logout(&world.env(), &Form::parse(&pairs.encode()).unwrap());
+    let said = |pairs: Pairs| out(pairs).map(|out| out.redirect);
     let with_hint = |hint: &str| Pairs::default().with("id_token_hint", hint).with("post_logout_redirect_uri", BACK);
     assert_eq!(said(with_hint(&hint)), Ok(Some(BACK.to_owned())));
     assert_eq!(said(with_hint(&hint).with("state", "s t")), Ok(Some(format!("{BACK}?state=s+t"))));
@@ -227,6 +238,13 @@ fn logout_mistakes(world: &World, seen: &mut Seen) {
     {
         assert_eq!(said(pairs), Ok(None), "a page");
     }
+    // The platform of the hint is told, of the person in it; without one nobody is.
+    let notice = out(with_hint(&hint)).unwrap().notice.unwrap();
+    assert_eq!(notice.uri, "https://shop.example/out");
+    let claims = notice.claims(ISSUER, NOW, "j");
+    assert_eq!((&claims["aud"], &claims["sub"], &claims["exp"]), (&json!("shop"), &json!("s"), &json!(NOW + 120)));
+    assert!(claims.get("nonce").is_none() && claims.get("sid").is_none());
+    assert_eq!(out(Pairs::default().with("client_id", "shop")).unwrap().notice, None);
     let stranger = SoftKey::generate(Alg::EdDSA, &world.rng).unwrap();
     let mut other_issuer = old.clone();
     other_issuer["iss"] = json!("https://evil.example");
@@ -304,6 +322,42 @@ fn userinfo_mistakes(world: &World, seen: &mut Seen) {
     seen.expect(said(&[&scheme("DPoP", &bearer)], &[], ""), E::TokenBinding, "a bearer token as bound");
 }
 
+/// Proofs without a nonce of ours, and with another: before the code is looked at, so that it is not used up.
+fn nonce_mistakes(seen: &mut Seen) {
+    use OAuthError as E;
+    let (world, any) = (World::with_nonces(), World::new());
+    for (world, nonce, wanted) in [
+        (&world, None, Some(E::ProofNonce)),
+        (&world, Some("another"), Some(E::ProofNonce)),
+        (&world, Some(NONCE), None),
+        // Of a platform that need not: what it sends must be right all the same.
+        (&any, None, None),
+        (&any, Some("another"), Some(E::ProofNonce)),
+        (&any, Some(NONCE), None),
+    ] {
+        let own = world.shop.dpop.as_ref().unwrap();
+        let bound = seal(SealedKind::AccessToken, "", &world.access_token(&own.public().thumbprint()));
+        let proof = |path, token| world.proof_with(own, ("POST", path), token, nonce);
+        let pending = world.pending();
+        let code = seal(SealedKind::Code, "shop", &world.code(&pending));
+        let redeem = world.shop.redeem(&pending, &code, NOW, &world.rng).unwrap().body;
+        let said = [
+            refused(par, world, (&[], &[&proof("/par", None)]), &push_body(world)),
+            refused(token, world, (&[], &[&proof("/token", None)]), &redeem),
+            refused(userinfo, world, (&[&format!("DPoP {bound}")], &[&proof("/userinfo", Some(&bound))]), ""),
+        ];
+        assert_eq!(said[0], wanted, "/par {nonce:?}");
+        assert_eq!(said[2], wanted, "/userinfo {nonce:?}");
+        match wanted {
+            Some(wanted) => seen.expect(said[1], wanted, "/token"),
+            // Past all checks: the ID token in this code is none, and nothing else is wrong with it.
+            None => assert_eq!(said[1], Some(E::Internal), "/token {nonce:?}"),
+        }
+    }
+    // A push without a proof has nothing to carry a nonce.
+    assert_eq!(refused(par, &world, (&[], &[]), &push_body(&world)), None);
+}
+
 #[test]
 fn every_refusal_is_reached_by_the_mistake_it_names() {
     let world = World::new();
@@ -314,6 +368,7 @@ fn every_refusal_is_reached_by_the_mistake_it_names() {
     token_mistakes(&world, &mut seen);
     userinfo_mistakes(&world, &mut seen);
     object_mistakes(&world, &mut seen);
+    nonce_mistakes(&mut seen);
     logout_mistakes(&world, &mut seen);
     let bare = with(&with(&push_body(&world), "scope", None), "token", None);
     seen.expect(refused(about_token, &world, (&[], &[]), &bare), OAuthError::TokenParameter, "no token");
@@ -324,6 +379,7 @@ fn every_refusal_is_reached_by_the_mistake_it_names() {
         OAuthError::CodeReplayed,
         OAuthError::RequestUriUsed,
         OAuthError::Denied,
+        OAuthError::OtherPerson,
         OAuthError::Unavailable,
         OAuthError::Internal,
     ];

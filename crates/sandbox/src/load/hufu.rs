@@ -71,11 +71,13 @@ impl Service {
         let jws = Compact::parse(told.expect("tx", 200)?.text()?).map_err(text)?;
         let transaction: Transaction = jws.unverified().json().map_err(text)?;
         let certificate = &self.certificates[ready.prepared.platform];
+        let now = self.platforms.clock.now();
         let terms = Terms {
             answers: &transaction.answers.clone(),
             strength: Strength::Certificate,
             s: Octets(random(self.platforms.rng.as_ref())),
-            now: self.platforms.clock.now(),
+            proved: now,
+            now,
         };
         let agreement = Agreement::new(&transaction, certificate, terms);
         // A browser sends both cookies back; over plain http they carry the same value.

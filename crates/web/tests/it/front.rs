@@ -270,3 +270,29 @@ async fn a_refused_client_and_a_refused_token_are_challenged() {
     let response = send(&app, request(Method::GET, "/userinfo", &[("authorization", "\u{e9}")], "")).await;
     assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
 }
+
+/// A GET that signs in is a sandbox's alone, where it was started so; and there it needs the browser that began.
+#[tokio::test]
+async fn an_answer_comes_by_get_from_a_persona_agent_alone() {
+    for (world, open) in [(World::new(), false), (World::with_persona_sessions(), true)] {
+        let (app, judge) = (app(&world), world.basic("judge"));
+        let pending = judge.begin(&Wish::default(), &*world.rng);
+        let sent = send(&app, request(Method::GET, judge.plain(&pending).strip_prefix(ISSUER).unwrap(), &[], "")).await;
+        let cookie = header_of(&sent, "set-cookie").split(';').next().unwrap().to_owned();
+        let tx = header_of(&sent, "location").split_once("tx=").unwrap().1.to_owned();
+        let transaction = world.fetch(&tx);
+        let at = AtWallet { pending, url: String::new(), begun: Begun { tx, cookie }, transaction };
+        let path = format!("/complete?{}", form_of(&world, &at));
+        let stranger = send(&app, request(Method::GET, &path, &[], "")).await;
+        let done = send(&app, request(Method::GET, &path, &[("cookie", &at.begun.cookie)], "")).await;
+        if open {
+            assert_eq!(stranger.status(), StatusCode::FORBIDDEN);
+            assert!(header_of(&done, "location").starts_with("https://judge.example/cb?code="));
+        } else {
+            assert_eq!(
+                (stranger.status(), done.status()),
+                (StatusCode::METHOD_NOT_ALLOWED, StatusCode::METHOD_NOT_ALLOWED)
+            );
+        }
+    }
+}

@@ -92,9 +92,19 @@ pub struct Registration {
     /// Exact addresses a browser may be sent to after a sign-out (OpenID Connect RP-Initiated Logout 1.0 section 3.1).
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub post_logout_redirect_uris: Vec<String>,
+    /// Where a logout token is posted when a person signs out at this platform (OpenID Connect Back-Channel Logout 1.0 section 2.2).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub backchannel_logout_uri: Option<String>,
+    /// The platform needs `sid` in logout tokens (section 2.2). Refused: ID tokens have none here.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub backchannel_logout_session_required: bool,
     /// A request is taken from a signed request object only (RFC 9101 section 10.5).
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub require_signed_request_object: bool,
+    /// Every DPoP proof must carry a nonce of the front's (RFC 9449 sections 8, 9). No specification names this member; it is written as
+    /// the one above.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub require_dpop_nonce: bool,
     /// The authorization response is a JWT of this algorithm, whatever `response_mode` says of its way (JARM section 3).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub authorization_signed_response_alg: Option<Alg>,

@@ -131,6 +131,10 @@ fn a_nonce_that_was_asked_for_must_be_there() {
     let stale = forged(|_, claims| claims["nonce"] = json!("stale"));
     assert_eq!(verify_proof(&stale, &asked), Err(DpopError::Nonce));
     assert!(verify_proof(&forged(|_, claims| claims["nonce"] = json!("fresh")), &asked).is_ok());
+    // Who accepts more than one reads which it is.
+    let nonce = |value: serde_json::Value| verify_proof(&forged(|_, claims| claims["nonce"] = value), &expected());
+    assert_eq!(nonce(json!("fresh")).map(|proof| proof.nonce), Ok(Some("fresh".to_owned())));
+    assert_eq!(nonce(json!(7)).map(|proof| proof.nonce), Err(DpopError::Claim("nonce")));
 }
 
 #[test]

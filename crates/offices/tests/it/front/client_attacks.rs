@@ -2,8 +2,10 @@
 
 use super::fixture::*;
 use hufu_kernel::b64;
+use hufu_offices::front::NONCE_SECONDS;
 use hufu_oidc::Reply;
 use hufu_oidc::client::{ClientAuth, HttpRequest, RelyingParty, Wish};
+use hufu_wire::api::platform::Registration;
 use hufu_wire::dpop::{Expected, make_proof};
 use hufu_wire::jose::{Alg, Header, Signer, SoftKey, sign};
 use serde_json::{Value, json};
@@ -57,7 +59,7 @@ async fn an_assertion_with_a_mistake_is_refused() {
         ("sub", json!("bank")),
         ("iss", Value::Null),
         ("exp", json!(NOW)),
-        ("exp", json!(NOW + 311)),
+        ("exp", json!(NOW + 331)),
         ("exp", Value::Null),
         ("exp", json!("soon")),
         ("iat", json!(NOW + 60)),
@@ -290,4 +292,103 @@ async fn assertions_by_eddsa_are_accepted_where_the_certificate_says_so() {
     assert_eq!(eddsa.alg(), Alg::EdDSA);
     modern.auth = ClientAuth::PrivateKeyJwt(eddsa);
     world.sign_in(&modern, &Wish::default()).await;
+}
+
+fn nonces() -> Registration {
+    Registration { require_dpop_nonce: true, ..Registration::default() }
+}
+
+/// The nonce that a refusal carries.
+fn asked_for(reply: &Reply) -> String {
+    reply.header("dpop-nonce").unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_nonce_costs_one_request_and_each_answer_brings_the_next() {
+    let world = World::new();
+    let shop = world.fapi_with("shop", Alg::EdDSA, nonces());
+    let pending = shop.begin(&Wish::default(), &*world.rng);
+    let push = world.push_request(&shop, &pending);
+    let first = world.send(&push).await;
+    assert_eq!(error_of(&first), "400 use_dpop_nonce");
+    let again = |request: &HttpRequest, nonce: &str| shop.with_nonce(request, nonce, world.now(), &*world.rng).unwrap();
+    let pushed = world.send(&again(&push, &asked_for(&first))).await;
+    let begun = world.browse(&shop.pushed(pushed.status, &pushed.body).unwrap()).await;
+    let back = world.front.complete(&world.answer(&world.fetch(&begun.tx)), &[&begun.cookie]).await.unwrap();
+    let code = shop.callback(&pending, query(&back.redirect_to)).unwrap();
+
+    // From here on no request is made twice.
+    let redeem = world.token_request(&shop, &pending, &code);
+    let redeemed = world.send(&again(&redeem, &asked_for(&pushed))).await;
+    let token = shop.redeemed(&pending, redeemed.status, &redeemed.body, world.now()).unwrap().access_token;
+    let ask = shop.userinfo(&token, world.now(), &*world.rng).unwrap();
+    let told = world.send(&again(&ask, &asked_for(&redeemed))).await;
+    assert_eq!(told.status, 200);
+    // Userinfo without one is a failed authentication, and says what is missing.
+    let refused = world.send(&ask).await;
+    assert_eq!(error_of(&refused), "401 use_dpop_nonce");
+    assert!(refused.header("www-authenticate").unwrap().contains("error=\"use_dpop_nonce\""));
+    assert_eq!(asked_for(&refused), asked_for(&told));
+    // A platform that did not register for it is asked for none and told none.
+    let bank = world.fapi("bank");
+    let pushed = world.send(&world.push_request(&bank, &bank.begin(&Wish::default(), &*world.rng))).await;
+    assert_eq!((pushed.status, pushed.header("dpop-nonce")), (201, None));
+}
+
+/// Somebody had the DPoP key for an hour and made proofs for later: they name their time, and no nonce of it.
+#[tokio::test]
+async fn a_proof_made_beforehand_is_worth_nothing_when_its_time_comes() {
+    let world = World::new();
+    let (shop, bank) = (world.fapi_with("shop", Alg::EdDSA, nonces()), world.fapi("bank"));
+    for (victim, wanted) in [(&shop, Some("400 use_dpop_nonce")), (&bank, None)] {
+        let push = world.push_request(victim, &victim.begin(&Wish::default(), &*world.rng));
+        let given = world.send(&push).await;
+        let nonce = given.header("dpop-nonce").map(str::to_owned);
+        let htu = format!("{ISSUER}/par");
+        let later = world.now() + 2 * NONCE_SECONDS;
+        let made = |now, nonce| {
+            let request = Expected { method: "POST", htu: &htu, now, max_age: 0, access_token: None, nonce };
+            make_proof(victim.dpop.as_ref().unwrap(), &request, &*world.rng).unwrap()
+        };
+        // With the nonce of today, where there is one, and without.
+        let stolen = [made(later, nonce.as_deref()), made(later, None)];
+        world.clock.advance(2 * NONCE_SECONDS);
+        for proof in stolen {
+            let mut push = world.push_request(victim, &victim.begin(&Wish::default(), &*world.rng));
+            set_proof(&mut push, Some(proof));
+            let reply = world.send(&push).await;
+            match wanted {
+                Some(wanted) => assert_eq!(error_of(&reply), wanted),
+                // The control: where no nonce is asked for, the stolen proof is as good as any.
+                None => assert_eq!(reply.status, 201),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_nonce_of_another_front_or_of_before_is_none_and_the_code_is_not_used_up_by_it() {
+    let (world, elsewhere) = (World::new(), World::seeded(8));
+    let shop = world.fapi_with("shop", Alg::EdDSA, nonces());
+    let push = world.push_request(&shop, &shop.begin(&Wish::default(), &*world.rng));
+    let own = asked_for(&world.send(&push).await);
+    let there = elsewhere.fapi_with("shop", Alg::EdDSA, nonces());
+    let foreign = elsewhere.push_request(&there, &there.begin(&Wish::default(), &*elsewhere.rng));
+    let foreign = asked_for(&elsewhere.send(&foreign).await);
+    assert_ne!(own, foreign);
+    let again = |nonce: &str| shop.with_nonce(&push, nonce, world.now(), &*world.rng).unwrap();
+    assert_eq!(error_of(&world.send(&again(&foreign)).await), "400 use_dpop_nonce");
+    assert_eq!(error_of(&world.send(&again("")).await), "400 use_dpop_nonce");
+    assert_eq!(world.send(&again(&own)).await.status, 201);
+    world.clock.advance(2 * NONCE_SECONDS);
+    assert_eq!(error_of(&world.send(&again(&own)).await), "400 use_dpop_nonce", "too old");
+
+    // Even of a platform that need not send any.
+    let bank = world.fapi("bank");
+    let (pending, code) = world.code(&bank, &Wish::default()).await;
+    let redeem = world.token_request(&bank, &pending, &code);
+    let refused = world.send(&bank.with_nonce(&redeem, &own, world.now(), &*world.rng).unwrap()).await;
+    assert_eq!(error_of(&refused), "400 use_dpop_nonce");
+    let mended = bank.with_nonce(&redeem, &asked_for(&refused), world.now(), &*world.rng).unwrap();
+    assert_eq!(world.send(&mended).await.status, 200);
 }

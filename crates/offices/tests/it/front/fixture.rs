@@ -5,6 +5,7 @@ use hufu_kernel::{
 };
 use hufu_offices::front::{Config, Front, Incoming, Ports, RESPONSE_KEY, Reply, Sealer, TRANSACTION_KEY};
 use hufu_offices::keys::{SoftwareKey, SoftwareKeys};
+use hufu_offices::ports::BackChannel;
 use hufu_oidc::client::{ClientAuth, HttpRequest, Pending, RelyingParty, SignedIn, Wish};
 use hufu_pairwise::{Context, Intl, request_direct};
 use hufu_store::MemoryOnce;
@@ -13,7 +14,7 @@ use hufu_wire::api::sign_in::{Answers, CompleteSignIn, Continue, IdToken, Transa
 use hufu_wire::api::trust::{NodeTrust, OfficeKeys, Trust};
 use hufu_wire::jose::{Alg, Compact, Header, Jwk, Jwks, PublicKey, RsaKey, Signer, SoftKey, sign, verify};
 use sha2::{Digest, Sha256};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex};
 use zeroize::Zeroizing;
 
 pub const ISSUER: &str = "http://localhost:7000";
@@ -51,6 +52,8 @@ pub struct World {
     /// One-key mode of node 1.
     pub node: SoftKey,
     pub once: Arc<MemoryOnce>,
+    /// What platforms' servers were told.
+    pub posted: Arc<Posted>,
 }
 
 pub fn certificate(client_id: &str, root: Root) -> PlatformCertificate {
@@ -84,16 +87,30 @@ impl World {
     }
 
     pub fn with_capacity(transactions: usize) -> Self {
-        Self::made(transactions, true)
+        Self::made(transactions, true, 7)
+    }
+
+    /// A front with other keys.
+    pub fn seeded(seed: u8) -> Self {
+        Self::made(100, true, seed)
     }
 
     /// A front that was founded before there were keys for what it signs.
     pub fn without_response_keys() -> Self {
-        Self::made(100, false)
+        Self::made(100, false, 7)
     }
 
-    fn made(transactions: usize, responses: bool) -> Self {
-        let rng = Arc::new(SeededRng::new(7));
+    /// A sandbox's front whose persona agent keeps sessions.
+    pub fn with_persona_sessions() -> Self {
+        Self::made_with(100, true, 7, true)
+    }
+
+    fn made(transactions: usize, responses: bool, drawn_from: u8) -> Self {
+        Self::made_with(transactions, responses, drawn_from, false)
+    }
+
+    fn made_with(transactions: usize, responses: bool, drawn_from: u8, persona_sessions: bool) -> Self {
+        let rng = Arc::new(SeededRng::new(drawn_from.into()));
         let (registry, front_key, group) = (key(Alg::EdDSA, &*rng), key(Alg::EdDSA, &*rng), key(Alg::EdDSA, &*rng));
         let node = key(Alg::ES256, &*rng);
         let nodes = [copy(&node), key(Alg::ES256, &*rng), key(Alg::ES256, &*rng)].map(|es256| NodeTrust {
@@ -121,14 +138,16 @@ impl World {
         };
         let clock = Arc::new(ManualClock::new(NOW));
         let once = Arc::new(MemoryOnce::new(100_000));
-        let config = Config { trust: trust.clone(), transactions, agents: vec![AGENT.to_owned()] };
+        let config = Config { trust: trust.clone(), transactions, agents: vec![AGENT.to_owned()], persona_sessions };
+        let posted = Arc::new(Posted::default());
         let mut ports = ports(&front_key, &clock, &rng, &once);
+        ports.back_channel = Arc::clone(&posted) as Arc<dyn BackChannel>;
         if !responses {
             let own = [(TRANSACTION_KEY.to_owned(), SoftwareKey::Ed25519(seed(&front_key)))];
             ports.keys = Arc::new(SoftwareKeys::load(own, Arc::clone(&rng) as Arc<dyn Rng>).unwrap());
         }
         let front = Arc::new(Front::new(config, ports).unwrap());
-        Self { front, clock, rng, trust, registry, front_key, group, node, once }
+        Self { front, clock, rng, trust, registry, front_key, group, node, once, posted }
     }
 
     /// Signs a certificate and brings it to the front.
@@ -347,6 +366,17 @@ pub fn ports(front_key: &SoftKey, clock: &Arc<ManualClock>, rng: &Arc<SeededRng>
         clock: Arc::clone(clock) as Arc<dyn hufu_kernel::Clock>,
         rng: Arc::clone(rng) as Arc<dyn Rng>,
         sealer: Sealer::random(&**rng),
+        back_channel: Arc::new(Posted::default()),
+    }
+}
+
+/// What would be posted to platforms' servers: addresses and logout tokens.
+#[derive(Default)]
+pub struct Posted(pub Mutex<Vec<(String, String)>>);
+
+impl BackChannel for Posted {
+    fn post_logout(&self, uri: &str, logout_token: String) {
+        self.0.lock().unwrap().push((uri.to_owned(), logout_token));
     }
 }
 

@@ -100,6 +100,9 @@ async fn acr_values_ask_for_the_weakest_of_those_listed_and_unknown_ones_are_pas
         ("urn:hufu:acr:certificate+password urn:hufu:acr:certificate", Strength::Certificate),
         ("urn:hufu:acr:face urn:hufu:acr:certificate+password", Strength::CertificatePassword),
         ("urn:hufu:acr:face", Strength::Certificate),
+        // What a form makes of a plus that nobody encoded.
+        ("urn:hufu:acr:certificate password", Strength::CertificatePassword),
+        ("urn:hufu:acr:certificate urn:hufu:acr:certificate password", Strength::Certificate),
     ] {
         let pending = shop.begin(&Wish::default(), &*world.rng);
         let mut push = world.push_request(&shop, &pending);
@@ -220,11 +223,12 @@ fn a_production_front_has_no_agents_no_http_and_no_basic_platforms() {
         let mut trust = world.trust.clone();
         (trust.root, trust.issuer) = (Root::Production, "https://id.example".into());
         trust.wallet_origin = "https://wallet.example".into();
-        let mut config = Config { trust, transactions: 1, agents: Vec::new() };
+        let mut config = Config { trust, transactions: 1, agents: Vec::new(), persona_sessions: false };
         change(&mut config);
         Front::new(config, ports(&world.front_key, &world.clock, &world.rng, &world.once))
     };
     assert_eq!(front(|c| c.agents.push("https://agent.example".into())).err(), Some(FrontError::Agents));
+    assert_eq!(front(|c| c.persona_sessions = true).err(), Some(FrontError::Agents));
     assert!(matches!(front(|c| c.trust.issuer = ISSUER.into()).err(), Some(FrontError::Origin(_))));
     let real = front(|_| {}).unwrap();
     let mut trust = world.trust.clone();

@@ -107,7 +107,7 @@ async fn a_request_uri_is_worth_nothing_after_completion_expiry_or_for_another_c
     assert_eq!(shown(&url.replace("client_id=shop&", "")).await, refused(OAuthError::ClientMissing));
     let changed = format!("{}{}", &url[..url.len() - 1], if url.ends_with('A') { 'B' } else { 'A' });
     assert_eq!(shown(&changed).await, refused(OAuthError::RequestUriUnknown));
-    world.clock.advance(60);
+    world.clock.advance(90);
     assert_eq!(shown(&url).await, refused(OAuthError::RequestUriExpired));
     drop(bank);
 }
@@ -160,7 +160,13 @@ async fn nothing_redirects_before_client_and_address_are_checked() {
         ("no address", query_of(&|q| with_parameter(q, "redirect_uri", None))),
         ("two addresses", query_of(&|q| format!("{q}&redirect_uri=https%3A%2F%2Fevil.example"))),
         ("two clients", query_of(&|q| format!("{q}&client_id=shop"))),
-        ("foreign request_uri", query_of(&|q| with_parameter(q, "request_uri", Some("https://evil.example/r")))),
+        (
+            "foreign request_uri",
+            query_of(&|q| {
+                let foreign = with_parameter(q, "request_uri", Some("https://evil.example/r"));
+                with_parameter(&foreign, "redirect_uri", Some("https://evil.example/"))
+            }),
+        ),
         (
             "made-up request_uri",
             query_of(&|q| with_parameter(q, "request_uri", Some(&format!("{REQUEST_URI_PREFIX}AAAA")))),

@@ -144,6 +144,7 @@ async fn a_platform_is_told_of_its_own_tokens_alone_and_gives_them_up() {
     let active = told(&world, &shop, &token.access_token).await;
     assert_eq!((&active["active"], &active["sub"]), (&json!(true), &json!(token.token.sub)));
     assert_eq!(active["cnf"]["jkt"], json!(shop.dpop.as_ref().unwrap().public().thumbprint()));
+    assert_eq!((&active["acr"], &active["auth_time"]), (&json!(token.token.acr), &json!(token.token.auth_time)));
     let nothing = json!({ "active": false });
     assert_eq!(told(&world, &other, &token.access_token).await, nothing, "another platform's");
     assert_eq!(told(&world, &shop, "AAAA").await, nothing, "no token");
@@ -202,4 +203,79 @@ async fn a_front_without_keys_of_its_own_offers_nothing_that_needs_them() {
     assert_eq!(world.admit(&asked), Err(Refusal::PlatformRequest));
     asked.registration = Registration::default();
     assert_eq!(world.admit(&asked), Ok(()));
+}
+
+#[tokio::test]
+async fn the_platform_of_the_hint_is_told_of_a_sign_out_once_and_nobody_else_is() {
+    let world = World::new();
+    let out = |name: &str| Registration {
+        backchannel_logout_uri: Some(format!("https://{name}.example/out")),
+        ..Registration::default()
+    };
+    let shop = world.fapi_with("shop", Alg::EdDSA, out("shop"));
+    world.fapi_with("bank", Alg::EdDSA, out("bank"));
+    let told = world.sign_in(&shop, &Wish::default()).await;
+    let sign_out = async |hint: &str| world.front.logout(&format!("id_token_hint={hint}&state=x")).await;
+    assert_eq!(sign_out(&told.id_token).await, Ok(None));
+    {
+        let posted = world.posted.0.lock().unwrap();
+        let [(uri, token)] = posted.as_slice() else { panic!("one is told: {posted:?}") };
+        assert_eq!(uri, "https://shop.example/out");
+        let claims = read(&world, token, "logout+jwt");
+        assert_eq!(
+            (&claims["iss"], &claims["aud"], &claims["sub"]),
+            (&json!(ISSUER), &json!("shop"), &json!(told.token.sub))
+        );
+        assert_eq!(claims["events"], json!({ "http://schemas.openid.net/event/backchannel-logout": {} }));
+        assert_eq!((&claims["iat"], &claims["exp"]), (&json!(NOW), &json!(NOW + 120)));
+        assert!(claims["jti"].as_str().unwrap().len() >= 20 && claims.get("nonce").is_none());
+        // Whoever takes it for an ID token is told otherwise by its type and its algorithm.
+        assert!(
+            hufu_oidc::client::verify_id_token(
+                token,
+                &hufu_oidc::client::Expected {
+                    issuer: ISSUER,
+                    client_id: "shop",
+                    nonce: "",
+                    keys: &Jwks::from_json(world.front.jwks().body.as_bytes()).unwrap(),
+                    alg: Alg::EdDSA,
+                    strength: hufu_kernel::Strength::Certificate,
+                    now: NOW,
+                }
+            )
+            .is_err()
+        );
+    }
+    // The same token again, a stranger's, and none: nobody's server is called.
+    assert_eq!(sign_out(&told.id_token).await, Ok(None));
+    let forged = world.signed_by(&key(Alg::EdDSA, &*world.rng), &told.token);
+    assert!(sign_out(&forged).await.is_err());
+    assert_eq!(world.front.logout("client_id=bank").await, Ok(None));
+    assert_eq!(world.posted.0.lock().unwrap().len(), 1);
+    // When ten minutes are over it may be told again.
+    world.clock.advance(601);
+    assert_eq!(sign_out(&told.id_token).await, Ok(None));
+    assert_eq!(world.posted.0.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_back_channel_that_could_lead_into_the_service_or_cannot_be_signed_is_not_admitted() {
+    let world = World::new();
+    let mut asked = certificate("shop", hufu_kernel::Root::Sandbox);
+    asked.jwks.keys.push(key(Alg::ES256, &*world.rng).public().clone());
+    let admit = |world: &World, asked: &mut hufu_wire::api::platform::PlatformCertificate, uri: &str, session| {
+        asked.registration.backchannel_logout_uri = Some(uri.to_owned());
+        asked.registration.backchannel_logout_session_required = session;
+        world.admit(asked)
+    };
+    for uri in ["https://10.0.0.1/out", "http://shop.example/out", "https://[fd00::1]/", "file:///etc/passwd"] {
+        assert_eq!(admit(&world, &mut asked, uri, false), Err(Refusal::PlatformRequest), "{uri}");
+    }
+    let good = "https://shop.example/out";
+    assert_eq!(admit(&world, &mut asked, good, true), Err(Refusal::PlatformRequest), "no ID token has a sid");
+    assert_eq!(admit(&world, &mut asked, good, false), Ok(()));
+    let keyless = World::without_response_keys();
+    assert_eq!(admit(&keyless, &mut asked, good, false), Err(Refusal::PlatformRequest));
+    let metadata: Value = serde_json::from_str(&keyless.front.discovery().body).unwrap();
+    assert_eq!(metadata["backchannel_logout_supported"], json!(false));
 }

@@ -423,7 +423,7 @@ impl World {
             strength,
             exp: self.clock.now() + 600,
         };
-        Asked { transaction, certificate }
+        Asked { transaction, certificate, proved: None }
     }
 
     /// Something the front signs, to show that its key makes no results.

@@ -1,0 +1,207 @@
+//! The front's way to platforms' servers (OpenID Connect Back-Channel Logout 1.0). It calls what the registry certified and what a name
+//! leads to outside this network, follows nothing and waits for nobody.
+
+use crate::failure::Failure;
+use hufu_kernel::Root;
+use hufu_offices::ports::BackChannel;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::redirect::Policy;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// A platform that takes longer is not told.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Calls under way at once; whoever signs out beyond that signs out without one.
+const AT_ONCE: usize = 64;
+
+/// Platforms' servers.
+pub struct PlatformServers {
+    root: Root,
+    client: OnceLock<Option<reqwest::Client>>,
+    places: Arc<Semaphore>,
+}
+
+impl PlatformServers {
+    /// Those of a root's platforms: on the public network, or in a sandbox on this machine.
+    #[must_use]
+    pub fn of(root: Root) -> Self {
+        Self { root, client: OnceLock::new(), places: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+
+    /// Made at the first call: most fronts make none, and a machine without authorities for TLS needs none until then.
+    fn client(&self) -> Option<&reqwest::Client> {
+        let made = || match client(self.root) {
+            Ok(client) => Some(client),
+            Err(error) => {
+                tracing::error!(%error, "no platform can be told of a sign-out");
+                None
+            }
+        };
+        self.client.get_or_init(made).as_ref()
+    }
+}
+
+fn client(root: Root) -> Result<reqwest::Client, Failure> {
+    let client = reqwest::Client::builder().timeout(PATIENCE).redirect(Policy::none()).no_proxy();
+    let client = client.dns_resolver(Arc::new(Reachable(root))).pool_max_idle_per_host(0);
+    client.build().map_err(Failure::other)
+}
+
+impl BackChannel for PlatformServers {
+    fn post_logout(&self, uri: &str, logout_token: String) {
+        let (Some(client), Ok(place)) = (self.client(), Arc::clone(&self.places).try_acquire_owned()) else {
+            return tracing::warn!("a platform was not told of a sign-out: too many at once, or no way there");
+        };
+        let request = client.post(uri).form(&[("logout_token", logout_token)]);
+        tokio::spawn(async move {
+            match request.send().await {
+                Ok(answer) if answer.status().is_success() => {}
+                Ok(answer) => tracing::warn!(status = answer.status().as_u16(), "a platform refused a logout token"),
+                Err(error) => tracing::warn!(cause = %error.without_url(), "a platform was not told of a sign-out"),
+            }
+            drop(place);
+        });
+    }
+}
+
+/// Names lead where the root's platforms can be, and nowhere else: what a name is set to after its admission opens no door.
+struct Reachable(Root);
+
+impl Resolve for Reachable {
+    fn resolve(&self, name: Name) -> Resolving {
+        let root = self.0;
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let allowed: Vec<SocketAddr> = found.filter(|at| may_reach(root, at.ip())).collect();
+            if allowed.is_empty() {
+                return Err("leads to no address that may be called".into());
+            }
+            Ok(Box::new(allowed.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// Whether a front of this root may call this address.
+fn may_reach(root: Root, ip: IpAddr) -> bool {
+    match (root, ip) {
+        (Root::Sandbox, ip) => ip.is_loopback(),
+        (Root::Production, IpAddr::V4(ip)) => is_public(ip),
+        (Root::Production, IpAddr::V6(ip)) => is_public_v6(ip),
+    }
+}
+
+/// Not among the IANA special-purpose addresses (RFC 6890 and its registry).
+fn is_public(ip: Ipv4Addr) -> bool {
+    let [a, b, c, _] = ip.octets();
+    let special = match (a, b, c) {
+        (0 | 10 | 127 | 224.., _, _) | (192, 168, _) | (169, 254, _) | (198, 18 | 19, _) => true,
+        (100, 64..=127, _) | (172, 16..=31, _) => true,
+        (192, 0, 0 | 2) | (192, 88, 99) | (198, 51, 100) | (203, 0, 113) => true,
+        _ => false,
+    };
+    !special
+}
+
+/// Global unicast, without what carries an IPv4 address in it and without documentation (RFC 4291, RFC 6890).
+fn is_public_v6(ip: Ipv6Addr) -> bool {
+    let [a, b, ..] = ip.segments();
+    let special = matches!((a, b), (0x2001, 0..=0x01ff | 0x0db8) | (0x2002, _) | (0x3ffe | 0x3fff, _));
+    (0x2000..=0x3fff).contains(&a) && !special
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    #[test]
+    fn a_production_front_calls_the_public_network_and_nothing_inside() {
+        for ip in ["93.184.215.14", "1.1.1.1", "172.32.0.1", "100.128.0.1", "2606:4700::1", "2a00:1450::1"] {
+            let ip = ip.parse().unwrap();
+            assert!(may_reach(Root::Production, ip) && !may_reach(Root::Sandbox, ip), "{ip}");
+        }
+        for ip in [
+            "0.0.0.0",
+            "10.1.2.3",
+            "127.0.0.1",
+            "100.64.0.1",
+            "169.254.169.254",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.0.0.8",
+            "192.168.1.1",
+            "198.18.0.1",
+            "203.0.113.9",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::a00:1",
+            "2002:a00:1::1",
+            "2001:0:a00:1::1",
+            "2001:db8::1",
+            "fe80::1",
+            "fd00::1",
+            "ff02::1",
+        ] {
+            assert!(!may_reach(Root::Production, ip.parse().unwrap()), "{ip}");
+        }
+        assert!(
+            may_reach(Root::Sandbox, "::1".parse().unwrap()) && !may_reach(Root::Sandbox, "10.0.0.1".parse().unwrap())
+        );
+    }
+
+    /// What a server on this machine hears, if it is called: its first request.
+    fn server(answer: &'static str) -> (u16, std::thread::JoinHandle<Option<String>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        listener.set_nonblocking(true).unwrap();
+        let heard = std::thread::spawn(move || {
+            for _ in 0..150 {
+                if let Ok((mut stream, _)) = listener.accept() {
+                    stream.set_nonblocking(false).unwrap();
+                    let mut heard = vec![0; 4096];
+                    let mut read = 0;
+                    while !heard[..read].windows(13).any(|part| part == b"logout_token=") {
+                        match stream.read(&mut heard[read..]).unwrap() {
+                            0 => break,
+                            more => read += more,
+                        }
+                    }
+                    stream.write_all(answer.as_bytes()).unwrap();
+                    return Some(String::from_utf8_lossy(&heard[..read]).into_owned());
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            None
+        });
+        (port, heard)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_logout_token_arrives_as_a_form_and_no_redirect_is_followed() {
+        let (inner, inside) = server("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+        let moved = format!("HTTP/1.1 307 Moved\r\nlocation: http://127.0.0.1:{inner}/\r\ncontent-length: 0\r\n\r\n");
+        let (outer, told) = server(String::leak(moved));
+        PlatformServers::of(Root::Sandbox).post_logout(&format!("http://localhost:{outer}/out"), "a.b.c".into());
+        let told = tokio::task::spawn_blocking(move || told.join().unwrap()).await.unwrap().unwrap();
+        assert!(told.starts_with("POST /out HTTP/1.1"), "{told}");
+        assert!(told.to_ascii_lowercase().contains("content-type: application/x-www-form-urlencoded"), "{told}");
+        assert!(told.contains("logout_token="), "{told}");
+        let inside = tokio::task::spawn_blocking(move || inside.join().unwrap()).await.unwrap();
+        assert_eq!(inside, None, "where the platform points is not called");
+    }
+
+    /// The platform's name is set to an address within, after its admission.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_name_that_leads_within_is_not_called() {
+        let (port, within) = server("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+        PlatformServers::of(Root::Production).post_logout(&format!("http://localhost:{port}/out"), "a.b.c".into());
+        let heard = tokio::task::spawn_blocking(move || within.join().unwrap()).await.unwrap();
+        assert_eq!(heard, None);
+    }
+}
