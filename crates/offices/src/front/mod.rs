@@ -30,6 +30,7 @@ use hufu_oidc::{Challenge, Form};
 use hufu_store::Once;
 use hufu_wire::api::trust::Trust;
 use hufu_wire::jose::{Alg, Jwk, Jwks, KeyUse, PublicKey};
+use hufu_wire::tls_client::ClientCertificate;
 use responses::ResponseKey;
 use serde_json::json;
 use std::collections::{BTreeSet, HashMap};
@@ -47,6 +48,8 @@ pub struct Config {
     pub transactions: usize,
     /// Sandbox only: further origins that may post the answer (the persona agent's page). Refused in production.
     pub agents: Vec<String>,
+    /// Where platforms are asked for TLS certificates, `https://host[:port]`, if anywhere.
+    pub mtls: Option<String>,
 }
 
 /// What a front works with.
@@ -72,6 +75,8 @@ pub struct Incoming<'a> {
     pub authorization: &'a [&'a str],
     /// All `DPoP` headers.
     pub dpop: &'a [&'a str],
+    /// The TLS certificate that the caller proved to hold, as the connection has it.
+    pub certificate: Option<&'a ClientCertificate>,
     /// The form body, or the query of a GET.
     pub form: &'a str,
 }
@@ -85,6 +90,9 @@ pub enum FrontError {
     /// The issuer or the wallet's origin is not `https://host[:port]` (http on this machine in the sandbox).
     #[error("{0} is not an acceptable origin")]
     Origin(String),
+    /// Where TLS certificates are asked for is no `https://host[:port]` of its own.
+    #[error("{0} is no address of its own for mutual TLS: https://host or https://host:port, and not the issuer's")]
+    Mutual(String),
     /// Agents outside the sandbox.
     #[error("persona agents exist in the sandbox only")]
     Agents,
@@ -138,11 +146,14 @@ impl Front {
     /// # Errors
     /// [`FrontError`] if the configuration contradicts itself.
     pub fn new(config: Config, ports: Ports) -> Result<Self, FrontError> {
-        let Config { trust, transactions, agents } = config;
+        let Config { trust, transactions, agents, mtls } = config;
         for origin in [&trust.issuer, &trust.wallet_origin].into_iter().chain(&agents) {
             if !acceptable_origin(origin, trust.root) {
                 return Err(FrontError::Origin(origin.clone()));
             }
+        }
+        if let Some(mtls) = mtls.as_ref().filter(|mtls| !may_ask_for_certificates(mtls, &trust)) {
+            return Err(FrontError::Mutual(mtls.clone()));
         }
         if trust.root == Root::Production && !agents.is_empty() {
             return Err(FrontError::Agents);
@@ -157,6 +168,7 @@ impl Front {
                 root: trust.root,
                 id_token_algs,
                 response_algs: responses.algs(),
+                mtls,
             },
             cookies: Cookies::new(trust.issuer.starts_with("https://")),
             clients: RwLock::default(),
@@ -182,6 +194,10 @@ impl Front {
         let certificate = &client.certificate;
         if !certificate.registration.response_algs().all(|alg| self.provider.response_algs.contains(&alg)) {
             let why = "asks for signed responses, and this front has no key of its own for them";
+            return Err(NotAdmitted::new(Refusal::PlatformRequest, why));
+        }
+        if certificate.registration.needs_mutual_tls() && self.provider.mtls.is_none() {
+            let why = "uses TLS certificates, and this front asks for none ([mtls] of its configuration)";
             return Err(NotAdmitted::new(Refusal::PlatformRequest, why));
         }
         let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);
@@ -344,8 +360,8 @@ impl Front {
             Ok(form) => form,
             Err(error) => return Reply::error(error.into(), Challenge::None),
         };
-        let call =
-            Call { method: request.method, authorization: request.authorization, dpop: request.dpop, form: &form };
+        let Incoming { method, authorization, dpop, certificate, .. } = *request;
+        let call = Call { method, authorization, dpop, certificate, form: &form };
         let now = self.now();
         let clients = Admitted(self, now);
         let env = clients.environment();
@@ -432,6 +448,12 @@ fn acceptable_origin(origin: &str, root: Root) -> bool {
     let host = authority.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map_or(authority, |(host, _)| host);
     let this_machine = matches!(host, "localhost" | "127.0.0.1" | "[::1]") || host.ends_with(".localhost");
     plain && (!local || (root == Root::Sandbox && this_machine))
+}
+
+/// A browser that a certificate is asked of shows a dialogue: nothing that browsers meet is at that address.
+fn may_ask_for_certificates(mtls: &str, trust: &Trust) -> bool {
+    let own = mtls != trust.issuer && mtls != trust.wallet_origin;
+    own && mtls.starts_with("https://") && acceptable_origin(mtls, trust.root)
 }
 
 #[cfg(test)]
