@@ -46,12 +46,18 @@ pub struct RunningFront {
     refused: Mutex<BTreeMap<String, NotAdmitted>>,
 }
 
-/// Starts the front. Without a source its platforms are admitted by who started it.
+/// Starts the front. Without a source its platforms are admitted by who started it; without `mtls`, the address at which it asks for
+/// TLS certificates, none of them may use one.
 ///
 /// # Errors
 /// [`Failure`] naming what contradicts itself.
-pub fn start(own: &Premises, around: &Surroundings, source: Option<Source>) -> Result<Arc<RunningFront>, Failure> {
-    let config = Config { trust: Trust::clone(&around.trust), transactions: TRANSACTIONS, agents: Vec::new() };
+pub fn start(
+    own: &Premises,
+    around: &Surroundings,
+    source: Option<Source>,
+    mtls: Option<String>,
+) -> Result<Arc<RunningFront>, Failure> {
+    let config = Config { trust: Trust::clone(&around.trust), transactions: TRANSACTIONS, agents: Vec::new(), mtls };
     let ports = Ports {
         keys: Arc::clone(&own.keys),
         once: Arc::new(MemoryOnce::new(ONCE)),
@@ -182,6 +188,10 @@ impl Running for RunningFront {
         Some(hufu_web::front::router(edge, &self.front))
     }
 
+    fn mutual(&self, edge: &Edge) -> Option<Router> {
+        Some(hufu_web::front::mutual_router(edge, &self.front))
+    }
+
     fn internal(&self, _: &Edge) -> Router {
         Router::new()
     }
@@ -215,12 +225,12 @@ impl Running for RunningFront {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::platform_file::{PlatformFile, Service, create};
+    use crate::platform_file::{Kind, PlatformFile, Service, create};
     use crate::root::{OfficeFolder, deal, key_file};
     use crate::rows::OwnRows;
     use hufu_domain::rules::Rules;
     use hufu_kernel::{Clock, KeyStore, OsRng, Rng, Root, SystemClock};
-    use hufu_wire::api::platform::{PlatformCertificate, Profile};
+    use hufu_wire::api::platform::PlatformCertificate;
     use std::path::Path;
 
     /// A front and the registry it asks, each in its folder.
@@ -257,7 +267,7 @@ mod tests {
                 metrics: None,
             };
             let premises = Premises::new("front", own, front_keys, OwnRows::None);
-            let front = start(&premises, &around, Some(source)).unwrap();
+            let front = start(&premises, &around, Some(source), None).unwrap();
             Self { place, keys, admitted, front }
         }
 
@@ -265,7 +275,7 @@ mod tests {
             let service = Service { issuer: "https://id.example", trust: Path::new("trust.json") };
             let folder = self.place.path().join(name);
             std::fs::create_dir(&folder).unwrap();
-            let written = create(name, &folder, Profile::Fapi2, service, &OsRng).unwrap();
+            let written = create(name, &folder, Kind::Key, service, &OsRng).unwrap();
             PlatformFile::read(&written.file).unwrap().certificate(Root::Sandbox, SystemClock.now())
         }
 

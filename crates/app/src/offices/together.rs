@@ -22,6 +22,8 @@ pub struct Outside {
     pub face: Arc<dyn FaceDecision>,
     /// Short messages.
     pub sms: Arc<dyn Sms>,
+    /// Where platforms are asked for TLS certificates, if anywhere.
+    pub mtls: Option<String>,
 }
 
 /// All offices, running.
@@ -90,7 +92,7 @@ pub async fn start(
         nodes: nodes.each_ref().map(|running| Arc::clone(&running.node) as Arc<dyn ports::Node>),
     };
     let registrar = registrar::start(&premises("registrar")?, around, neighbours).await?;
-    let front = front::start(&premises("front")?, around, None)?;
+    let front = front::start(&premises("front")?, around, None, outside.mtls)?;
     Ok(Offices { nodes, registrar, front, registry: premises("registry")?.keys, uniqueness, post })
 }
 
