@@ -117,13 +117,7 @@ pub struct Service<'a> {
 ///
 /// # Errors
 /// [`Failure::Other`] for a name that is no client identifier or files that are there already.
-pub fn create(
-    name: &str,
-    folder: &Path,
-    kind: Kind,
-    service: Service<'_>,
-    rng: &dyn Rng,
-) -> Result<Written, Failure> {
+pub fn create(name: &str, folder: &Path, kind: Kind, service: Service<'_>, rng: &dyn Rng) -> Result<Written, Failure> {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     if name.is_empty() || name.len() > 40 || !name.bytes().all(plain) || name.starts_with('-') || name.ends_with('-') {
         return Err(Failure::other(format!(
@@ -249,10 +243,9 @@ mod tests {
     #[test]
     fn a_platform_with_a_tls_certificate_registers_its_name_and_no_key() {
         let folder = tempfile::tempdir().unwrap();
-        let issued = || Issued { certificate: "certificate".into(), key: "key".to_owned().into(), subject: "CN=my-shop".into() };
-        let make = || {
-            create("my-shop", folder.path(), Kind::Certificate(issued()), service(), &SeededRng::new(1))
-        };
+        let issued =
+            || Issued { certificate: "certificate".into(), key: "key".to_owned().into(), subject: "CN=my-shop".into() };
+        let make = || create("my-shop", folder.path(), Kind::Certificate(issued()), service(), &SeededRng::new(1));
         let written = make().unwrap();
         let file = PlatformFile::read(&written.file).unwrap();
         let registration = file.registration.clone();

@@ -20,7 +20,9 @@ const LONGEST: usize = 1024;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum SubjectError {
     /// RFC 8705 section 2.1.2: exactly one.
-    #[error("exactly one of tls_client_auth_subject_dn, _san_dns, _san_uri, _san_ip and _san_email names the certificate")]
+    #[error(
+        "exactly one of tls_client_auth_subject_dn, _san_dns, _san_uri, _san_ip and _san_email names the certificate"
+    )]
     NotOne,
     /// Not of its kind.
     #[error(
@@ -93,10 +95,13 @@ mod tests {
     #[test]
     fn a_registered_name_is_what_it_is_called() {
         assert_eq!(ClientSubject::dns("API.Shop.example"), Some(ClientSubject::Dns("api.shop.example".into())));
-        for text in ["", ".", "*.shop.example", "shop.example.", "a..b", "shop example", "shop.example\0", "网.example"] {
+        for text in ["", ".", "*.shop.example", "shop.example.", "a..b", "shop example", "shop.example\0", "网.example"]
+        {
             assert_eq!(ClientSubject::dns(text), None, "{text:?}");
         }
-        assert!(ClientSubject::uri("urn:shop:api").is_some() && ClientSubject::uri("spiffe://shop.example/api").is_some());
+        assert!(
+            ClientSubject::uri("urn:shop:api").is_some() && ClientSubject::uri("spiffe://shop.example/api").is_some()
+        );
         for text in ["", "shop.example", ":x", "1a:x", "urn:", "urn:a b", "urn:\0", "a_b:x"] {
             assert_eq!(ClientSubject::uri(text), None, "{text:?}");
         }

@@ -109,7 +109,11 @@ impl PlatformCa {
         params.use_authority_key_identifier_extension = true;
         let key = KeyPair::generate().map_err(Failure::other)?;
         let certificate = params.signed_by(&key, &self.0).map_err(Failure::other)?;
-        Ok(Issued { certificate: certificate.pem(), key: Zeroizing::new(key.serialize_pem()), subject: format!("CN={client_id}") })
+        Ok(Issued {
+            certificate: certificate.pem(),
+            key: Zeroizing::new(key.serialize_pem()),
+            subject: format!("CN={client_id}"),
+        })
     }
 }
 

@@ -332,7 +332,8 @@ impl Draft {
             Some(host) => format!("https://mtls.{host}:{port}"),
         };
         let listen = self.listen("front", port);
-        let url_comment = "Its address as platforms know it; the metadata names it (mtls_endpoint_aliases). Not the issuer's.";
+        let url_comment =
+            "Its address as platforms know it; the metadata names it (mtls_endpoint_aliases). Not the issuer's.";
         let authorities = "The authorities that may vouch for platforms, PEM: each can speak in the name of every platform\n\
                            that registered a certificate. Read again when the file changes.";
         Table {
@@ -342,7 +343,11 @@ impl Draft {
             lines: vec![
                 off("url", quoted(&url), url_comment),
                 off("listen", quoted(&listen), "Address and port."),
-                off("certificate", "\"tls/mtls.pem\"", "Its own certificate with the chain, PEM. Read again when the file changes."),
+                off(
+                    "certificate",
+                    "\"tls/mtls.pem\"",
+                    "Its own certificate with the chain, PEM. Read again when the file changes.",
+                ),
                 off("key", "\"tls/mtls.key\"", "Its private key, PEM, readable by this office alone."),
                 off("authorities", "\"tls/platforms.pem\"", authorities),
             ],

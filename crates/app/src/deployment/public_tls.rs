@@ -173,7 +173,9 @@ impl AuthorityFile {
                 *believed = (found, fresh);
             }
             // Platforms are not locked out by a file that is half written.
-            Err(error) => tracing::warn!(%error, "the authorities of platforms' certificates stay those that were read before"),
+            Err(error) => {
+                tracing::warn!(%error, "the authorities of platforms' certificates stay those that were read before")
+            }
         }
         Arc::clone(&believed.1)
     }

@@ -128,11 +128,7 @@ fn checked(env: &Environment<'_>, call: &Call<'_>) -> Result<Redeemed, OAuthErro
     Ok(Redeemed { code, access_token, fresh })
 }
 
-fn access_token(
-    code: &Code,
-    (jkt, x5t): (Option<String>, String),
-    now: Timestamp,
-) -> Result<AccessToken, OAuthError> {
+fn access_token(code: &Code, (jkt, x5t): (Option<String>, String), now: Timestamp) -> Result<AccessToken, OAuthError> {
     // The token was verified when the code was made, and nobody could open the code since.
     let jws = Compact::parse(&code.id_token).map_err(|_| OAuthError::Internal)?;
     let token: IdToken = jws.unverified().json().map_err(|_| OAuthError::Internal)?;

@@ -5,6 +5,7 @@ use hufu_kernel::{b64, random};
 use hufu_oidc::provider::{SealedKind, about_token, authorize, logout, par, token, userinfo};
 use hufu_oidc::{Form, OAuthError, Pairs};
 use hufu_wire::jose::{Alg, Header, SoftKey, sign};
+use hufu_wire::tls_client::ClientCertificate;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 
@@ -326,13 +327,19 @@ fn certificate_mistakes(world: &World, seen: &mut Seen) {
     own.thumbprint().clone_into(&mut bound.x5t);
     let bound = seal(SealedKind::AccessToken, "", &bound);
     let header = format!("Bearer {bound}");
-    let told = |certificate, header: &str| refused_with(certificate, userinfo, world, (&[header], &[]), "");
+    let told = |certificate: Option<&ClientCertificate>, header: &str| {
+        refused_with(certificate, userinfo, world, (&[header], &[]), "")
+    };
     assert_eq!(told(Some(&own), &header), None);
     seen.expect(told(None, &header), E::TokenCertificate, "no certificate");
     seen.expect(told(Some(&tls_certificate(HOST)), &header), E::TokenCertificate, "another one in the same name");
     seen.expect(told(Some(&own), &format!("DPoP {bound}")), E::TokenBinding, "as if it were bound to a key");
     let key = seal(SealedKind::AccessToken, "", &world.access_token("thumbprint"));
-    seen.expect(told(Some(&own), &format!("Bearer {key}")), E::TokenBinding, "bound to a key, with a certificate alone");
+    seen.expect(
+        told(Some(&own), &format!("Bearer {key}")),
+        E::TokenBinding,
+        "bound to a key, with a certificate alone",
+    );
     // Bound to a certificate, and authenticated by its keys.
     let world = World::bound();
     let pending = world.pending();

@@ -123,7 +123,10 @@ fn object_identifier(kind: &str) -> Option<String> {
         return Some((*identifier).to_owned());
     }
     let number = |arc: &str| {
-        !arc.is_empty() && arc.len() <= 20 && arc.bytes().all(|b| b.is_ascii_digit()) && (arc == "0" || !arc.starts_with('0'))
+        !arc.is_empty()
+            && arc.len() <= 20
+            && arc.bytes().all(|b| b.is_ascii_digit())
+            && (arc == "0" || !arc.starts_with('0'))
     };
     (kind.contains('.') && kind.len() <= 100 && kind.split('.').all(number)).then(|| kind.to_owned())
 }
@@ -189,11 +192,15 @@ mod tests {
     #[test]
     fn the_examples_of_rfc_4514_section_4_are_read() {
         let of = |relatives: &[&[(&str, &str)]]| {
-            let relative = |relative: &&[(&str, &str)]| relative.iter().map(|(kind, value)| text(kind, value)).collect();
+            let relative =
+                |relative: &&[(&str, &str)]| relative.iter().map(|(kind, value)| text(kind, value)).collect();
             Some(DistinguishedName::of(relatives.iter().map(relative).collect::<Vec<Vec<_>>>()))
         };
         let read = DistinguishedName::parse;
-        assert_eq!(read("UID=jsmith,DC=example,DC=net"), of(&[&[("DC", "net")], &[("DC", "example")], &[("UID", "jsmith")]]));
+        assert_eq!(
+            read("UID=jsmith,DC=example,DC=net"),
+            of(&[&[("DC", "net")], &[("DC", "example")], &[("UID", "jsmith")]])
+        );
         assert_eq!(
             read("OU=Sales+CN=J.  Smith,DC=example,DC=net"),
             of(&[&[("DC", "net")], &[("DC", "example")], &[("CN", "J.  Smith"), ("OU", "Sales")]])
@@ -213,8 +220,8 @@ mod tests {
     #[test]
     fn what_is_no_such_form_is_refused() {
         for text in [
-            "CN", "CN=a,", ",CN=a", "CN=a;O=b", "CN=\"a\"", "CN=a+", "XX=a", "1=a", "1..2=a", "1.02=a", "CN= a", "CN=a ",
-            "CN=#", "CN=#0", "CN=#zz", "CN=a\\", "CN=a\\q", "CN=a\\f", "CN=\\ff", "CN=a\0", "CN=a<b", "CN =a",
+            "CN", "CN=a,", ",CN=a", "CN=a;O=b", "CN=\"a\"", "CN=a+", "XX=a", "1=a", "1..2=a", "1.02=a", "CN= a",
+            "CN=a ", "CN=#", "CN=#0", "CN=#zz", "CN=a\\", "CN=a\\q", "CN=a\\f", "CN=\\ff", "CN=a\0", "CN=a<b", "CN =a",
         ] {
             assert_eq!(DistinguishedName::parse(text), None, "{text:?}");
         }

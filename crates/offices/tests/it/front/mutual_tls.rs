@@ -258,12 +258,8 @@ fn a_platform_registers_one_name_that_is_one() {
 fn a_front_that_asks_for_no_certificate_admits_nobody_who_needs_one_and_asks_at_no_address_of_browsers() {
     let world = World::new();
     let front = |mtls: Option<&str>| {
-        let config = Config {
-            trust: world.trust.clone(),
-            transactions: 1,
-            agents: Vec::new(),
-            mtls: mtls.map(str::to_owned),
-        };
+        let config =
+            Config { trust: world.trust.clone(), transactions: 1, agents: Vec::new(), mtls: mtls.map(str::to_owned) };
         Front::new(config, ports(&world.front_key, &world.clock, &world.rng, &world.once))
     };
     let mut certificate = certificate("till", Root::Sandbox);
