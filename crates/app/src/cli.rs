@@ -7,15 +7,15 @@ mod node;
 
 use crate::bench;
 use crate::demo::metrics::MetricsAt;
+use crate::demo::platform_ca::PlatformCa;
 use crate::demo::{self, Ended, control};
 use crate::deployment as apart;
 use crate::failure::Failure;
 use crate::server::Server;
 use crate::{data_dir, doctor, explain, logs, platform_file, root, rows};
 use clap::{Args, Parser, Subcommand};
-use hufu_kernel::{OsRng, Root};
+use hufu_kernel::{Clock as _, OsRng, Root, SystemClock};
 use hufu_web::serve::Stopper;
-use hufu_wire::api::platform::Profile;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -140,6 +140,9 @@ struct Demo {
     /// With --tls: the name under which everything answers; the wallet is wallet.HOST, and so on. No hosts file is needed.
     #[arg(long, default_value = "localhost", value_name = "HOST", requires = "tls")]
     host: String,
+    /// Answer platforms with TLS certificates at an address of their own, too: `hufu platform new --mtls` issues them.
+    #[arg(long)]
+    mtls: bool,
     #[command(flatten)]
     store: StoreAt,
     /// Where Prometheus reads what is counted: 127.0.0.1:PORT, or off.
@@ -183,6 +186,10 @@ enum Platform {
         /// Plain OpenID Connect with a client secret instead of FAPI 2.0 (sandbox only).
         #[arg(long)]
         basic: bool,
+        /// A TLS certificate of this sandbox's authority in place of a key for assertions and proofs: for `hufu demo --mtls`, which
+        /// has made that authority at its first start.
+        #[arg(long, conflicts_with_all = ["basic", "trust"])]
+        mtls: bool,
         /// The service's issuer [default: that of a demo without flags, http://localhost:8420].
         #[arg(long, value_name = "URL")]
         issuer: Option<String>,
@@ -355,8 +362,17 @@ fn run_logged(command: Command) -> Result<ExitCode, Failure> {
         Command::Operator { command } => keys::run_operator(command),
         Command::Keys { command } => keys::run_keys(command),
         Command::Node { command } => node::run_node(&command),
-        Command::Platform { command: Platform::New { name, dir, basic, issuer, trust, data } } => {
-            new_platform(&name, &dir, if basic { Profile::Basic } else { Profile::Fapi2 }, (issuer, trust), &data)
+        Command::Platform { command: Platform::New { name, dir, basic, mtls, issuer, trust, data } } => {
+            let kind = match (basic, mtls) {
+                (true, _) => platform_file::Kind::Basic,
+                (_, true) => {
+                    let today = SystemClock.now().date();
+                    let issued = PlatformCa::open(&data.folder()?, today)?.issue(&name, today)?;
+                    platform_file::Kind::Certificate(issued)
+                }
+                _ => platform_file::Kind::Key,
+            };
+            new_platform(&name, &dir, kind, (issuer, trust), &data)
         }
         Command::Platform { command: Platform::Admit(asked) } => deployment::run_admit(&asked),
         Command::Platform { command: Platform::Withdraw(asked) } => deployment::run_withdraw(&asked),
@@ -416,7 +432,7 @@ fn bench_sign_in(asked: SignInBench) -> Result<ExitCode, Failure> {
 fn new_platform(
     name: &str,
     dir: &Path,
-    profile: Profile,
+    kind: platform_file::Kind,
     (issuer, trust): (Option<String>, Option<PathBuf>),
     data: &Data,
 ) -> Result<ExitCode, Failure> {
@@ -424,9 +440,12 @@ fn new_platform(
     let trust = trust.unwrap_or_else(|| folder.join(root::TRUST_FILE));
     let issuer = issuer.unwrap_or_else(|| demo::ISSUER.to_owned());
     let service = platform_file::Service { issuer: &issuer, trust: &trust };
-    let written = platform_file::create(name, dir, profile, service, &OsRng)?;
+    let written = platform_file::create(name, dir, kind, service, &OsRng)?;
     let file = written.file.display();
     println!("{file}");
+    if let Some(certificate) = &written.certificate {
+        println!("{}   its TLS certificate", certificate.display());
+    }
     if let Some(key) = &written.key {
         println!("{}   private: yours alone", key.display());
     }
@@ -435,7 +454,8 @@ fn new_platform(
         println!("\nNext: change names, redirect_uris and purposes in {file}; the registry admits it:");
         println!("  hufu platform admit {file} --config registry/office.toml");
     } else {
-        println!("\nNext: hufu demo{} --platform {file}", data.told());
+        let mtls = if written.certificate.is_some() { " --mtls" } else { "" };
+        println!("\nNext: hufu demo{}{mtls} --platform {file}", data.told());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -463,6 +483,7 @@ fn run_demo(demo: Demo) -> Result<ExitCode, Failure> {
         ready_file: demo.ready_file,
         wallet_origin: demo.wallet_origin,
         tls: demo.tls.then_some(demo.host),
+        mtls: demo.mtls,
         rules: demo.rules,
         store: demo.store.store,
         metrics: demo.metrics,

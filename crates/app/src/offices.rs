@@ -112,6 +112,11 @@ pub trait Running: Send + Sync {
     /// What wallets, browsers and platforms ask of it; nothing for an office that none of them ever meets.
     fn public(&self, edge: &Edge) -> Option<Router>;
 
+    /// What platforms ask of it that prove themselves by TLS certificates; nothing for any office but the front.
+    fn mutual(&self, _: &Edge) -> Option<Router> {
+        None
+    }
+
     /// What the other offices ask of it, each route with those who may.
     fn internal(&self, edge: &Edge) -> Router;
 

@@ -1,5 +1,6 @@
 //! A platform's file: what it asks the registry for. `hufu platform new` writes one, `hufu demo --platform` admits it.
 
+use crate::demo::platform_ca::Issued;
 use crate::failure::Failure;
 use crate::files;
 use hufu_kernel::{Answer, Octets, Rng, Root, Timestamp, b64, random};
@@ -80,12 +81,24 @@ impl PlatformFile {
     }
 }
 
+/// How a new platform proves itself.
+pub enum Kind {
+    /// By a key of its own: profile `fapi2`.
+    Key,
+    /// By a TLS certificate (RFC 8705): profile `fapi2`.
+    Certificate(Issued),
+    /// By a secret: profile `basic`.
+    Basic,
+}
+
 /// What `hufu platform new` wrote.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Written {
     /// The platform file.
     pub file: PathBuf,
-    /// Its private key, or the client secret's place for `basic`.
+    /// Its TLS certificate.
+    pub certificate: Option<PathBuf>,
+    /// Its private key; nothing for `basic`, whose secret is among the settings.
     pub key: Option<PathBuf>,
     /// Settings for a program.
     pub env: PathBuf,
@@ -100,17 +113,11 @@ pub struct Service<'a> {
     pub trust: &'a Path,
 }
 
-/// Writes `NAME.toml`, `NAME.key.json` (fapi2) and `NAME.env` into `folder`; nothing is overwritten.
+/// Writes `NAME.toml`, `NAME.env` and, for `fapi2`, `NAME.key.json` or `NAME.crt` and `NAME.key` into `folder`; nothing is overwritten.
 ///
 /// # Errors
 /// [`Failure::Other`] for a name that is no client identifier or files that are there already.
-pub fn create(
-    name: &str,
-    folder: &Path,
-    profile: Profile,
-    service: Service<'_>,
-    rng: &dyn Rng,
-) -> Result<Written, Failure> {
+pub fn create(name: &str, folder: &Path, kind: Kind, service: Service<'_>, rng: &dyn Rng) -> Result<Written, Failure> {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     if name.is_empty() || name.len() > 40 || !name.bytes().all(plain) || name.starts_with('-') || name.ends_with('-') {
         return Err(Failure::other(format!(
@@ -119,17 +126,24 @@ pub fn create(
     }
     let key = SoftKey::generate(Alg::ES256, rng).map_err(Failure::other)?;
     let secret = b64(&random::<32>(rng));
-    let mut file = template(name, profile);
-    match profile {
-        Profile::Fapi2 => file.jwks.keys.push(key.public().clone()),
-        Profile::Basic => file.client_secret_sha256 = Some(Octets(Sha256::digest(&secret).into())),
-    }
-    let written = Written {
-        file: folder.join(format!("{name}.toml")),
-        key: (profile == Profile::Fapi2).then(|| folder.join(format!("{name}.key.json"))),
-        env: folder.join(format!("{name}.env")),
+    let at = |ending: &str| folder.join(format!("{name}.{ending}"));
+    let (mut file, private) = match &kind {
+        Kind::Basic => (template(name, Profile::Basic), None),
+        Kind::Key => (template(name, Profile::Fapi2), Some(at("key.json"))),
+        Kind::Certificate(_) => (template(name, Profile::Fapi2), Some(at("key"))),
     };
-    for path in [Some(&written.file), written.key.as_ref(), Some(&written.env)].into_iter().flatten() {
+    match &kind {
+        Kind::Key => file.jwks.keys.push(key.public().clone()),
+        Kind::Basic => file.client_secret_sha256 = Some(Octets(Sha256::digest(&secret).into())),
+        Kind::Certificate(issued) => {
+            file.registration.tls_client_auth_subject_dn = Some(issued.subject.clone());
+            file.registration.tls_client_certificate_bound_access_tokens = true;
+        }
+    }
+    let certificate = matches!(kind, Kind::Certificate(_)).then(|| at("crt"));
+    let written = Written { file: at("toml"), certificate, key: private, env: at("env") };
+    let optional = written.certificate.iter().chain(&written.key);
+    for path in [&written.file, &written.env].into_iter().chain(optional) {
         if path.exists() {
             return Err(Failure::unreadable(path, "is there already; nothing was written"));
         }
@@ -140,9 +154,17 @@ pub fn create(
         service.trust.display(),
         file.redirect_uris[0]
     );
+    if let (Kind::Certificate(issued), Some(path)) = (&kind, &written.certificate) {
+        files::replace(path, issued.certificate.as_bytes(), files::PUBLIC)?;
+        env.push_str(&format!("HUFU_CLIENT_CERTIFICATE_FILE={}\n", path.display()));
+    }
     match &written.key {
         Some(path) => {
-            files::replace(path, key.to_private_jwk().as_bytes(), files::PRIVATE)?;
+            let private = match kind {
+                Kind::Certificate(issued) => issued.key,
+                _ => key.to_private_jwk(),
+            };
+            files::replace(path, private.as_bytes(), files::PRIVATE)?;
             env.push_str(&format!("HUFU_CLIENT_KEY_FILE={}\n", path.display()));
         }
         None => env.push_str(&format!("HUFU_CLIENT_SECRET={secret}\n")),
@@ -200,7 +222,8 @@ mod tests {
     fn what_new_writes_is_read_back_and_nothing_is_overwritten() {
         for profile in [Profile::Fapi2, Profile::Basic] {
             let folder = tempfile::tempdir().unwrap();
-            let make = || create("my-shop", folder.path(), profile, service(), &SeededRng::new(1));
+            let kind = || if profile == Profile::Fapi2 { Kind::Key } else { Kind::Basic };
+            let make = || create("my-shop", folder.path(), kind(), service(), &SeededRng::new(1));
             let written = make().unwrap();
             let file = PlatformFile::read(&written.file).unwrap();
             assert_eq!((file.client_id.as_str(), file.profile), ("my-shop", profile));
@@ -218,9 +241,29 @@ mod tests {
     }
 
     #[test]
+    fn a_platform_with_a_tls_certificate_registers_its_name_and_no_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let issued =
+            || Issued { certificate: "certificate".into(), key: "key".to_owned().into(), subject: "CN=my-shop".into() };
+        let make = || create("my-shop", folder.path(), Kind::Certificate(issued()), service(), &SeededRng::new(1));
+        let written = make().unwrap();
+        let file = PlatformFile::read(&written.file).unwrap();
+        let registration = file.registration.clone();
+        assert_eq!(registration.tls_client_auth_subject_dn.as_deref(), Some("CN=my-shop"));
+        assert!(registration.tls_client_certificate_bound_access_tokens && file.jwks.keys.is_empty());
+        let certificate = file.certificate(Root::Sandbox, Timestamp(1_900_000_000));
+        let now = Timestamp(1_900_000_000);
+        assert_eq!(hufu_oidc::provider::Client::consistent(&certificate, Root::Sandbox, now), Ok(()));
+        let (certificate, key) = (written.certificate.unwrap(), written.key.unwrap());
+        assert_eq!(std::fs::read(certificate).unwrap(), b"certificate");
+        assert_eq!((std::fs::read(&key).unwrap(), files::mode(&key).unwrap()), (b"key".to_vec(), files::PRIVATE));
+        assert!(make().is_err());
+    }
+
+    #[test]
     fn a_misspelt_member_refuses_with_its_name_and_line() {
         let folder = tempfile::tempdir().unwrap();
-        let written = create("x", folder.path(), Profile::Fapi2, service(), &SeededRng::new(2)).unwrap();
+        let written = create("x", folder.path(), Kind::Key, service(), &SeededRng::new(2)).unwrap();
         let text = std::fs::read_to_string(&written.file).unwrap().replace("redirect_uris", "redirect_urls");
         std::fs::write(&written.file, text).unwrap();
         let message = PlatformFile::read(&written.file).unwrap_err().to_string();
@@ -231,7 +274,7 @@ mod tests {
     fn names_that_are_no_client_identifiers_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["", "Shop", "a b", "../x", "-a", "a-", "a/b", "网"] {
-            assert!(create(name, folder.path(), Profile::Fapi2, service(), &SeededRng::new(3)).is_err(), "{name}");
+            assert!(create(name, folder.path(), Kind::Key, service(), &SeededRng::new(3)).is_err(), "{name}");
         }
     }
 

@@ -46,11 +46,12 @@ errors! {
     Malformed "invalid_request" 400 Page "The request is not a form of plain UTF-8 text (application/x-www-form-urlencoded).";
     Repeated "invalid_request" 400 Page "A parameter stands more than once (RFC 6749 section 3.1).";
 
-    // -- who asks (RFC 6749 section 2.3, RFC 7523, RFC 7523bis, FAPI 2.0 section 5.3.2.1)
-    ClientMissing "invalid_client" 401 Page "No client authentication: send client_assertion (or, in profile basic, the client secret).";
+    // -- who asks (RFC 6749 section 2.3, RFC 7523, RFC 7523bis, RFC 8705, FAPI 2.0 section 5.3.2.1)
+    ClientMissing "invalid_client" 401 Page "No client authentication: send client_assertion, or client_id with a TLS certificate to an address of mtls_endpoint_aliases (or, in profile basic, the client secret).";
     ClientUnknown "invalid_client" 401 Page "No platform of this client_id is admitted, or its certificate has ended.";
     TwoMethods "invalid_request" 400 Page "More than one way of client authentication in one request (RFC 6749 section 2.3).";
-    MethodNotAllowed "invalid_client" 401 Page "This client must authenticate in the way its profile says: fapi2 by private_key_jwt only.";
+    MethodNotAllowed "invalid_client" 401 Page "This client must authenticate in the way it registered: fapi2 by private_key_jwt, or by tls_client_auth alone.";
+    CertificateName "invalid_client" 401 Page "The TLS client certificate is not in the name that this client registered (RFC 8705 section 2.1).";
     SecretWrong "invalid_client" 401 Page "The client secret is wrong, or the Authorization header is malformed.";
     AssertionType "invalid_client" 401 Page "client_assertion_type must be urn:ietf:params:oauth:client-assertion-type:jwt-bearer.";
     AssertionMalformed "invalid_client" 401 Page "The client assertion is not a JWS of an accepted algorithm (ES256, EdDSA, PS256).";
@@ -98,7 +99,8 @@ errors! {
     LoginRequired "login_required" 400 Redirect "prompt=none cannot be met: every sign-in is a fresh act of the person; no session is kept.";
     Denied "access_denied" 400 Redirect "The person did not agree, or could not go on.";
 
-    // -- proof of possession (RFC 9449)
+    // -- proof of possession (RFC 9449, RFC 8705)
+    CertificateMissing "invalid_request" 400 Page "This client registered tls_client_certificate_bound_access_tokens: send its TLS certificate to an address of mtls_endpoint_aliases (RFC 8705 section 3).";
     ProofMissing "invalid_dpop_proof" 400 Redirect "A DPoP proof is required (RFC 9449, FAPI 2.0 section 5.3.2.1).";
     ProofRepeated "invalid_dpop_proof" 400 Redirect "More than one DPoP header.";
     ProofInvalid "invalid_dpop_proof" 400 Redirect "The DPoP proof fails a check of RFC 9449 section 4.3: typ, alg, key, signature, htm, htu, iat (60 s) or ath.";
@@ -115,11 +117,12 @@ errors! {
     CodeVerifier "invalid_grant" 400 Page "code_verifier is missing, malformed, unexpected, or does not hash to the code_challenge (RFC 7636 section 4.6).";
     CodeKey "invalid_grant" 400 Page "The DPoP proof is not of the key that the code is bound to (RFC 9449 section 10).";
 
-    // -- the userinfo endpoint (RFC 6750 section 3.1, RFC 9449 section 7.1)
+    // -- the userinfo endpoint (RFC 6750 section 3.1, RFC 9449 section 7.1, RFC 8705 section 3)
     TokenMissing "invalid_request" 401 Page "No access token.";
     TokenTwice "invalid_request" 400 Page "The access token is sent in more than one way.";
     TokenInvalid "invalid_token" 401 Page "The access token was not made here, has expired, or was revoked.";
-    TokenBinding "invalid_token" 401 Page "The access token is bound to a DPoP key: send it with scheme DPoP and a proof of that key.";
+    TokenBinding "invalid_token" 401 Page "The access token is bound to a DPoP key: send it with scheme DPoP and a proof of that key; one that is not needs scheme Bearer.";
+    TokenCertificate "invalid_token" 401 Page "The access token is bound to a TLS certificate: send it with that certificate to an address of mtls_endpoint_aliases (RFC 8705 section 3).";
 
     // -- introspection and revocation (RFC 7662, RFC 7009)
     TokenParameter "invalid_request" 400 Page "token is required.";

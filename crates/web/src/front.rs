@@ -1,5 +1,6 @@
 //! The front's routes. Handlers read headers and bodies; every decision is the front's.
 
+use crate::mutual_tls::ProvenCertificate;
 use crate::pages::{self, FrontRefusal, FrontResponse, FrontSignedOut};
 use crate::reply::{Edge, body, json, parse};
 use axum::Router;
@@ -91,17 +92,29 @@ pub fn router(edge: &Edge, front: &Arc<Front>) -> Router {
         .route("/.well-known/openid-configuration", get(discovery))
         .route("/.well-known/oauth-authorization-server", get(discovery))
         .route("/jwks.json", get(jwks))
+        .route("/authorize", get(authorize).post(authorize))
+        .route("/respond", get(respond))
+        .route("/logout", get(logout).post(logout))
+        .route("/style.css", get(pages::style))
+        .merge(platforms())
+        .merge(wallet)
+        .with_state(Site { edge: edge.clone(), front: Arc::clone(front) })
+}
+
+/// What the front answers where callers prove a TLS certificate (RFC 8705 section 5), for a listener of
+/// [`crate::mutual_tls::PlatformDoors`]: `/par`, `/token`, `/userinfo`, `/introspect`, `/revoke`, and nothing that browsers meet.
+pub fn mutual_router(edge: &Edge, front: &Arc<Front>) -> Router {
+    platforms().with_state(Site { edge: edge.clone(), front: Arc::clone(front) })
+}
+
+/// What platforms ask themselves, with or without a TLS certificate.
+fn platforms() -> Router<Site> {
+    Router::new()
         .route("/par", post(par))
         .route("/token", post(token))
         .route("/userinfo", get(userinfo).post(userinfo))
         .route("/introspect", post(introspect))
         .route("/revoke", post(revoke))
-        .route("/authorize", get(authorize).post(authorize))
-        .route("/respond", get(respond))
-        .route("/logout", get(logout).post(logout))
-        .route("/style.css", get(pages::style))
-        .merge(wallet)
-        .with_state(Site { edge: edge.clone(), front: Arc::clone(front) })
 }
 
 /// Scripts of the wallet's origin, with the transaction cookie; nobody else's.
@@ -308,6 +321,7 @@ impl FromRequest<Site> for Browser {
 struct Platform {
     method: Method,
     headers: HeaderMap,
+    certificate: Option<ProvenCertificate>,
     form: String,
 }
 
@@ -327,6 +341,7 @@ impl Platform {
             method: self.method.as_str(),
             authorization: &views.authorization,
             dpop: &views.dpop,
+            certificate: self.certificate.as_ref().map(ProvenCertificate::certificate),
             form: &self.form,
         }
     }
@@ -336,13 +351,14 @@ impl<S: Send + Sync> FromRequest<S> for Platform {
     type Rejection = Response<Body>;
     async fn from_request(request: Request, _: &S) -> Result<Self, Response<Body>> {
         let (method, headers) = (request.method().clone(), request.headers().clone());
+        let certificate = request.extensions().get().cloned();
         // RFC 6749 section 5.2 has one answer for requests that do not parse.
         let refuse = |refusal: Refusal| {
             let told = json!({ "error": "invalid_request", "error_description": refusal.text().developer });
             json(status(refusal), &told)
         };
         let form = if method == Method::POST { form_of(request).await.map_err(refuse)? } else { String::new() };
-        Ok(Self { method, headers, form })
+        Ok(Self { method, headers, certificate, form })
     }
 }
 

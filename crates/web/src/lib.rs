@@ -5,6 +5,7 @@ pub mod front;
 pub mod health;
 mod listen;
 pub mod metrics;
+pub mod mutual_tls;
 pub mod node;
 pub mod pages;
 pub mod peers;

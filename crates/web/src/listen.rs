@@ -1,5 +1,6 @@
 //! Where an office listens: ports of this machine, configured addresses, and sockets that were handed over.
 
+use crate::mutual_tls::PlatformDoors;
 use crate::peers::Doors;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -66,6 +67,8 @@ pub(crate) enum Speaks {
     Tls(Arc<rustls::ServerConfig>),
     /// TLS in which the caller proves its name too.
     Offices(Doors),
+    /// TLS in which a platform proves its certificate.
+    Platforms(PlatformDoors),
 }
 
 /// A port that is listened on.
@@ -93,6 +96,12 @@ impl Listening {
     #[must_use]
     pub fn behind(self, doors: Doors) -> Self {
         Self { speaks: Speaks::Offices(doors), ..self }
+    }
+
+    /// The same port, for platforms with a TLS certificate only.
+    #[must_use]
+    pub fn for_platforms(self, doors: PlatformDoors) -> Self {
+        Self { speaks: Speaks::Platforms(doors), ..self }
     }
 
     /// The same port with at most this many connections at once; more wait until one of them ends.

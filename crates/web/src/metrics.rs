@@ -211,7 +211,8 @@ impl Metrics {
         self.gauges.rows_behind.get_or_create(&Of { office }).set(behind);
     }
 
-    /// Sets when a certificate ends, Unix seconds: the one that an office shows to other offices (`office`), or to everybody (`public`).
+    /// Sets when a certificate ends, Unix seconds: the one that an office shows to other offices (`office`), to
+    /// everybody (`public`), or to platforms with certificates of their own (`mtls`).
     pub fn certificate_ends(&self, office: &'static str, certificate: &'static str, at: i64) {
         self.gauges.certificate_end.get_or_create(&Certified { office, certificate }).set(at);
     }

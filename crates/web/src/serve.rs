@@ -4,7 +4,8 @@ pub use crate::listen::{Inherited, ListenError, Listening, Place, Sharing, liste
 
 use crate::listen::Speaks;
 use crate::metrics::counted;
-use crate::peers::{PeerOffice, Shares};
+use crate::mutual_tls::{PlatformDoors, ProvenCertificate};
+use crate::peers::{Doors, PeerOffice, Shares};
 use crate::reply::Edge;
 use crate::traces::traced;
 use axum::Router;
@@ -221,6 +222,19 @@ impl Http {
     }
 }
 
+/// Where callers prove who they are.
+enum Door {
+    Offices(Doors),
+    Platforms(PlatformDoors),
+}
+
+/// Who is at the other end of a connection, as its handshake proved it.
+enum Caller {
+    Anybody,
+    Office(PeerOffice),
+    Platform(ProvenCertificate),
+}
+
 /// What every connection of a port is served with.
 #[derive(Clone)]
 struct Server {
@@ -235,10 +249,11 @@ struct Server {
 
 impl Server {
     async fn connect(self, stream: TcpStream, stop: Stop) {
-        let (config, doors) = match self.speaks.clone() {
-            Speaks::Plain => return self.answer(stream, false, None, stop).await,
+        let (config, door) = match self.speaks.clone() {
+            Speaks::Plain => return self.answer(stream, false, Caller::Anybody, stop).await,
             Speaks::Tls(config) => (config, None),
-            Speaks::Offices(doors) => (Arc::clone(&doors.config), Some(doors)),
+            Speaks::Offices(doors) => (Arc::clone(&doors.config), Some(Door::Offices(doors))),
+            Speaks::Platforms(doors) => (Arc::clone(&doors.config), Some(Door::Platforms(doors))),
         };
         let shaken = tokio::time::timeout(self.patience.headers, TlsAcceptor::from(config).accept(stream)).await;
         let stream = match shaken {
@@ -248,15 +263,19 @@ impl Server {
         };
         let agreed = stream.get_ref().1;
         let two = agreed.alpn_protocol() == Some(b"h2");
-        let caller = match doors.map(|doors| doors.caller(agreed)) {
-            None => None,
-            Some(Some(caller)) => Some(caller),
-            Some(None) => return tracing::warn!("a caller without a name came through"),
+        let caller = match door {
+            None => Some(Caller::Anybody),
+            Some(Door::Offices(doors)) => doors.caller(agreed).map(Caller::Office),
+            Some(Door::Platforms(doors)) => doors.caller(agreed).map(Caller::Platform),
         };
-        let share = caller.as_ref().map(|caller| self.shares.take(caller));
-        if let (Some(None), Some(caller)) = (&share, &caller) {
+        let Some(caller) = caller else { return tracing::warn!("a caller without a name came through") };
+        let share = match &caller {
+            Caller::Office(office) => Some(self.shares.take(office)),
+            _ => None,
+        };
+        if let (Some(None), Caller::Office(office)) = (&share, &caller) {
             return tracing::warn!(
-                peer = caller.name(),
+                peer = office.name(),
                 "an office has more connections open than are its share; this one was cut"
             );
         }
@@ -264,14 +283,16 @@ impl Server {
         drop(share);
     }
 
-    async fn answer<S>(self, stream: S, two: bool, caller: Option<PeerOffice>, stop: Stop)
+    async fn answer<S>(self, stream: S, two: bool, caller: Caller, stop: Stop)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let asked = Arc::new(Asked::default());
         let service = service_fn(|mut request: Request<Incoming>| {
-            if let Some(caller) = &caller {
-                request.extensions_mut().insert(caller.clone());
+            match &caller {
+                Caller::Anybody => {}
+                Caller::Office(office) => drop(request.extensions_mut().insert(office.clone())),
+                Caller::Platform(proven) => drop(request.extensions_mut().insert(proven.clone())),
             }
             let (app, under_way) = (self.app.clone(), asked.begin());
             async move {

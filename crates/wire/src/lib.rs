@@ -8,5 +8,6 @@ pub mod jose;
 pub mod network_number;
 pub mod phone;
 pub mod sd_jwt;
+pub mod tls_client;
 mod typed_text;
 pub mod webauthn;

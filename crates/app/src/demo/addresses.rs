@@ -209,6 +209,12 @@ pub struct Ready {
     /// Where metrics are read, if anything is counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metrics: Option<String>,
+    /// With `--mtls`: where platforms with TLS certificates are answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mtls: Option<String>,
+    /// With `--mtls`: the file of the authority that vouches for that address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mtls_ca: Option<PathBuf>,
     /// The file of the trust root's public half, to be pinned.
     pub trust: PathBuf,
     /// Platforms with pages.

@@ -3,6 +3,7 @@
 pub mod addresses;
 pub mod control;
 pub mod metrics;
+pub mod platform_ca;
 pub mod platforms;
 pub mod tls;
 pub mod tour;
@@ -59,6 +60,8 @@ pub struct Options {
     pub wallet_origin: Option<String>,
     /// Speak TLS, under this host name and the names below it.
     pub tls: Option<String>,
+    /// Answer platforms with TLS certificates too.
+    pub mtls: bool,
     /// A folder of rules in place of the built-in ones.
     pub rules: Option<PathBuf>,
     /// Keep the offices' rows on this server instead of in files.
@@ -97,15 +100,20 @@ pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
         None => Site::plain(),
     };
     let mut ports = claim(options.port).await?;
-    let demo = Demo::open(&options, &ports, site).await?;
-    let (probes, samples_at) = (ports.probes(&demo.site), ports.sample_addresses(&demo.site));
     let mut own = Own {
         control: listen(Place { what: "control", port: 0, flag: "--port" }).await?,
+        mtls: match options.mtls {
+            true => Some(listen(Place { what: "mutual TLS", port: 0, flag: "--port" }).await?),
+            false => None,
+        },
         metrics: match options.metrics {
             MetricsAt::Off => None,
             MetricsAt::Port(port) => Some(listen(Place { what: "metrics", port, flag: "--metrics" }).await?),
         },
     };
+    let mtls = own.mtls.as_ref().map(|at| platform_ca::origin(&site, at.port));
+    let demo = Demo::open(&options, &ports, site, mtls).await?;
+    let (probes, samples_at) = (ports.probes(&demo.site), ports.sample_addresses(&demo.site));
     let metrics_at = own.metrics.as_ref().map(|at| demo.site.origin("metrics", at.port) + hufu_web::metrics::PATH);
     // Certificates are for the machine's time, which browsers go by, not for the sandbox's.
     if let Some(ca) = &demo.ca {
@@ -114,6 +122,8 @@ pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
         own.control = over_tls("control", own.control)?;
         own.metrics = own.metrics.map(|at| over_tls("metrics", at)).transpose()?;
     }
+    let today = SystemClock.now().date();
+    own.mtls = own.mtls.map(|at| platform_ca::listening(demo.root.path(), &demo.site, at, today)).transpose()?;
     for file in files {
         platforms::admit(&demo.offices, &file.certificate(Root::Sandbox, demo.now()))?;
     }
@@ -137,6 +147,9 @@ pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
         if let Some(at) = &ready.metrics {
             println!("\nMetrics  {at}");
         }
+        if let (Some(at), Some(ca)) = (&ready.mtls, &ready.mtls_ca) {
+            println!("\nMutual TLS  {at}   ({} vouches for it; hufu platform new --mtls)", ca.display());
+        }
         if let Some(ca) = &demo.ca {
             tls_banner(&demo.site, &demo.addresses, ca);
         }
@@ -153,6 +166,7 @@ pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
 /// Listeners of the demo itself.
 struct Own {
     control: Listening,
+    mtls: Option<Listening>,
     metrics: Option<Listening>,
 }
 
@@ -169,11 +183,12 @@ struct Demo {
     persons: Vec<Person>,
     errors: Arc<FileLog>,
     offices: Arc<Offices>,
+    mtls: Option<String>,
     world: World,
 }
 
 impl Demo {
-    async fn open(options: &Options, ports: &Ports, site: Site) -> Result<Self, Failure> {
+    async fn open(options: &Options, ports: &Ports, site: Site, mtls: Option<String>) -> Result<Self, Failure> {
         let rng: Arc<dyn Rng> = Arc::new(OsRng);
         let clock = Arc::new(control::clock(&options.data)?);
         let mut root = root::open_or_found(&options.data, clock.as_ref(), rng.as_ref())?;
@@ -199,6 +214,7 @@ impl Demo {
             face: Arc::new(SandboxFace),
             sms: Arc::new(Messages(SmsClient::new(&addresses).map_err(Failure::other)?)),
             persona_sessions: options.persona_sessions,
+            mtls: mtls.clone(),
         };
         let rows = rows::settle(&root, options.store.as_ref(), rng.as_ref()).await?;
         let offices = Arc::new(together::start(&root, &rows, &around, outside).await?);
@@ -210,7 +226,7 @@ impl Demo {
             rng: Arc::clone(&rng),
             notice_version: NOTICE_VERSION.to_owned(),
         };
-        Ok(Self { root, rows, site, ca, metrics, addresses, clock, rng, persons, errors, offices, world })
+        Ok(Self { root, rows, site, ca, metrics, addresses, clock, rng, persons, errors, offices, mtls, world })
     }
 
     fn now(&self) -> hufu_kernel::Timestamp {
@@ -237,6 +253,9 @@ impl Demo {
 
         let mut offices = Stage::new();
         offices.office(ports.front, &self.edge("front"), self.offices.front.as_ref(), always());
+        if let (Some(listening), Some(routes)) = (own.mtls, self.offices.front.mutual(&self.edge("front"))) {
+            offices.start(listening, &self.edge("front"), always(), routes);
+        }
         let registrar = probe(self.offices.enrolling());
         offices.office(ports.registrar, &self.edge("registrar"), self.offices.registrar.as_ref(), registrar);
         for (node, listening) in self.offices.nodes.iter().zip(ports.nodes) {
@@ -290,6 +309,8 @@ impl Demo {
             addresses: self.addresses.clone(),
             ca_spki_sha256: self.ca.as_ref().map(LocalCa::spki_sha256),
             metrics,
+            mtls: self.mtls.clone(),
+            mtls_ca: self.mtls.as_ref().map(|_| tls::certificate_path(self.root.path(), self.site.host())),
             trust: self.root.trust_path(),
             platforms: served.collect(),
             pid: std::process::id(),

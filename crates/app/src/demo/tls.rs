@@ -18,6 +18,7 @@ use rustls::client::danger::ServerCertVerifier as _;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{RootCertStore, ServerConfig};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -101,23 +102,32 @@ impl LocalCa {
         format!("{}=", hash.replace('-', "+").replace('_', "/"))
     }
 
-    /// What a server of this name needs, its key drawn now.
+    /// A certificate for a server of this name, its key drawn now.
     ///
     /// # Errors
     /// [`Failure::Unreadable`] if the key in the folder is not the certificate's, or the name is not below the host.
-    pub fn server(&self, name: &str) -> Result<Arc<ServerConfig>, Failure> {
+    pub fn certified(&self, name: &str) -> Result<CertifiedKey, Failure> {
         let key = KeyPair::generate().map_err(Failure::other)?;
         let leaf = server(name, self.today)?.signed_by(&key, &self.issuer).map_err(Failure::other)?;
         let provider = Arc::new(aws_lc_rs::default_provider());
         self.vouches_for(leaf.der(), name, &provider)?;
         // The authority goes along: who pins its key instead of importing it finds the key in the chain.
         let chain = vec![leaf.der().clone(), self.certificate.clone()];
-        let mut config = ServerConfig::builder_with_provider(provider)
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
+        CertifiedKey::from_der(chain, key, &provider).map_err(Failure::other)
+    }
+
+    /// What a server of this name needs.
+    ///
+    /// # Errors
+    /// As [`LocalCa::certified`].
+    pub fn server(&self, name: &str) -> Result<Arc<ServerConfig>, Failure> {
+        let own = Arc::new(SingleCertAndKey::from(self.certified(name)?));
+        let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(Failure::other)?
             .with_no_client_auth()
-            .with_single_cert(chain, PrivatePkcs8KeyDer::from(key.serialize_der()).into())
-            .map_err(Failure::other)?;
+            .with_cert_resolver(own);
         // One version of HTTP, the one that demos without TLS speak.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(config))
@@ -140,7 +150,7 @@ impl LocalCa {
     }
 }
 
-fn opened(path: &Path, pem: Vec<u8>) -> Result<KeyPair, Failure> {
+pub(super) fn opened(path: &Path, pem: Vec<u8>) -> Result<KeyPair, Failure> {
     let mode = files::mode(path)?;
     if mode & 0o077 != 0 {
         return Err(Failure::Exposed { path: path.to_owned(), mode, wanted: files::PRIVATE });
@@ -181,7 +191,7 @@ fn server(name: &str, today: Date) -> Result<CertificateParams, Failure> {
 }
 
 /// From yesterday on, since clients' clocks differ.
-fn dated(names: Vec<String>, today: Date, days: i64) -> Result<CertificateParams, Failure> {
+pub(super) fn dated(names: Vec<String>, today: Date, days: i64) -> Result<CertificateParams, Failure> {
     let day = |date: Date| {
         let part = |value: i8| u8::try_from(value).unwrap_or(1);
         date_time_ymd(i32::from(date.year()), part(date.month()), part(date.day()))

@@ -27,6 +27,8 @@ pub mod offsets {
     pub const SAMPLES: u16 = 8;
     /// The sandbox's control endpoint.
     pub const CONTROL: u16 = 11;
+    /// The front, for platforms with TLS certificates.
+    pub const MTLS: u16 = 12;
     /// The first office's listener for other offices.
     pub const INTERNAL: u16 = 20;
     /// The first office's listener for operators; the wallet's and the world's follow the offices'.
@@ -256,6 +258,9 @@ impl Draft {
         if ["front", "registrar", WALLET].contains(&office) || office.starts_with("node") {
             tables.push(self.public_table(office));
         }
+        if office == "front" {
+            tables.push(self.mtls_table());
+        }
         if STORES.contains(&office) {
             tables.push(store_table(office));
         }
@@ -318,6 +323,35 @@ impl Draft {
             off("behind_proxy", "false", comment)
         });
         Table { name: "public", comment: "The listener for wallets, browsers and platforms.", lines }
+    }
+
+    fn mtls_table(&self) -> Table {
+        let port = self.port + offsets::MTLS;
+        let url = match &self.host {
+            None => format!("https://localhost:{port}"),
+            Some(host) => format!("https://mtls.{host}:{port}"),
+        };
+        let listen = self.listen("front", port);
+        let url_comment =
+            "Its address as platforms know it; the metadata names it (mtls_endpoint_aliases). Not the issuer's.";
+        let authorities = "The authorities that may vouch for platforms, PEM: each can speak in the name of every platform\n\
+                           that registered a certificate. Read again when the file changes.";
+        Table {
+            name: "mtls",
+            comment: "The listener for platforms that prove themselves by TLS certificates (RFC 8705). Off: nobody is asked for one.\n\
+                      TLS ends here and nowhere before: what stands in front of it passes connections on as they come.",
+            lines: vec![
+                off("url", quoted(&url), url_comment),
+                off("listen", quoted(&listen), "Address and port."),
+                off(
+                    "certificate",
+                    "\"tls/mtls.pem\"",
+                    "Its own certificate with the chain, PEM. Read again when the file changes.",
+                ),
+                off("key", "\"tls/mtls.key\"", "Its private key, PEM, readable by this office alone."),
+                off("authorities", "\"tls/platforms.pem\"", authorities),
+            ],
+        }
     }
 
     fn running_tables(&self, office: &str) -> Vec<Table> {

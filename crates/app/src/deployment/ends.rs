@@ -15,6 +15,8 @@ pub struct Presented {
     pub own: Option<Arc<Leaf>>,
     /// To wallets, browsers and platforms, where it speaks TLS to them itself.
     pub public: Option<Arc<CertificateFiles>>,
+    /// To platforms with TLS certificates of their own.
+    pub mtls: Option<Arc<CertificateFiles>>,
 }
 
 impl Presented {
@@ -29,6 +31,9 @@ impl Presented {
         }
         if let Some(files) = &self.public {
             tell("public", files.presented());
+        }
+        if let Some(files) = &self.mtls {
+            tell("mtls", files.presented());
         }
     }
 }
@@ -74,7 +79,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         certificate(folder.path(), 2031);
         let files = public_tls::open(&folder.path().join("certificate.pem"), &folder.path().join("key.pem")).unwrap();
-        let presented = Presented { office: "post", own: Some(own), public: Some(files) };
+        let presented = Presented { office: "post", own: Some(own), public: Some(files), mtls: None };
         let metrics = Metrics::default();
         let told = |certificate: &str| -> i64 {
             presented.tell(&metrics);

@@ -39,6 +39,7 @@ pub fn check(offices: &[(&'static str, OfficeFile)], plan: &Plan) -> Result<(), 
         let tables = [
             ("[internal]", file.internal.as_ref().map(|internal| internal.listen)),
             ("[public]", file.public.as_ref().map(|public| public.listen)),
+            ("[mtls]", file.mtls.as_ref().map(|mtls| mtls.listen)),
             ("[metrics]", Some(file.metrics.listen)),
         ];
         for (table, at) in tables.into_iter().filter_map(|(table, at)| Some((table, at?))) {

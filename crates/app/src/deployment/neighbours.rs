@@ -54,7 +54,8 @@ pub async fn start(opened: &Opened, peers: &Peers) -> Result<Arc<dyn Running>, F
         ("front", _) => {
             let registry = peers.registry().map_err(asking)?;
             let source = front::Source { registry, kept: Admitted::of(own.folder().path()) };
-            Ok(front::start(own, around, Some(source), false)?)
+            let mtls = opened.file.mtls.as_ref().map(|mtls| mtls.url.clone());
+            Ok(front::start(own, around, Some(source), front::Besides { mtls, persona_sessions: false })?)
         }
         _ => Ok(registrar::start(own, around, of_registrar(opened, peers)?).await?),
     }

@@ -39,6 +39,9 @@ pub struct OfficeFile {
     /// The listener for wallets, browsers and platforms.
     #[serde(default)]
     pub public: Option<Public>,
+    /// Front: the listener for platforms with TLS certificates of their own.
+    #[serde(default)]
+    pub mtls: Option<Mtls>,
     /// Where the rows are.
     #[serde(default)]
     pub store: Option<StoreTable>,
@@ -96,6 +99,22 @@ pub struct Public {
     /// A proxy of the same operator speaks TLS in front of this listener.
     #[serde(default)]
     pub behind_proxy: bool,
+}
+
+/// The listener for platforms that prove themselves by TLS certificates (RFC 8705).
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mtls {
+    /// Its address as platforms know it, without a path: https, and not the issuer's.
+    pub url: String,
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// This listener's own TLS certificate with its chain, PEM.
+    pub certificate: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
+    /// The authorities that may vouch for platforms, PEM.
+    pub authorities: PathBuf,
 }
 
 /// Which engine keeps the rows.
@@ -307,6 +326,7 @@ impl OfficeFile {
         let tables = [
             ("[internal]", self.internal.is_some(), is_office, true),
             ("[public]", self.public.is_some(), public, true),
+            ("[mtls]", self.mtls.is_some(), name == "front", false),
             ("[store]", self.store.is_some(), STORES.contains(&name), false),
             ("[keys]", self.keys.is_some(), is_office, false),
             ("roster", self.roster.is_some(), is_office, true),
@@ -363,6 +383,7 @@ impl OfficeFile {
 
     fn beside_folder(mut self, folder: &Path) -> Self {
         let public = self.public.as_mut().map(|public| [public.certificate.as_mut(), public.key.as_mut()]);
+        let mtls = self.mtls.as_mut().map(|mtls| [&mut mtls.certificate, &mut mtls.key, &mut mtls.authorities]);
         let services = [&mut self.register, &mut self.face, &mut self.messages];
         let optional = [
             self.roster.as_mut(),
@@ -375,7 +396,7 @@ impl OfficeFile {
         let paths = [&mut self.deployment, &mut self.trust].into_iter();
         let paths = paths.chain(optional.into_iter().chain(public.into_iter().flatten()).flatten());
         let paths = paths.chain(services.into_iter().filter_map(|service| service.as_mut()?.ca.as_mut()));
-        for path in paths {
+        for path in paths.chain(mtls.into_iter().flatten()) {
             // Without the dots in the middle, for messages.
             *path = folder.join(&*path).components().collect();
         }

@@ -1,14 +1,18 @@
-//! TLS of the public listeners: a certificate and a key in files, read again when they change, so that renewing needs no restart.
+//! TLS of the public listeners: a certificate and a key in files, read again when they change, so that renewing needs no restart; and
+//! the authorities of platforms' own certificates, likewise.
 
 use crate::failure::Failure;
 use crate::files;
 use hufu_kernel::Timestamp;
-use rustls::ServerConfig;
+use hufu_web::mutual_tls::believing;
+use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -116,10 +120,109 @@ impl ResolvesServerCert for CertificateFiles {
     }
 }
 
+/// The authorities that may vouch for platforms, as their file has them now.
+#[derive(Debug)]
+pub struct AuthorityFile {
+    path: PathBuf,
+    believed: RwLock<(Standing, Arc<dyn ClientCertVerifier>)>,
+}
+
+/// The certificates of a file of authorities.
+///
+/// # Errors
+/// [`Failure::Unreadable`] for a file that is missing, broken or empty.
+pub fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
+    let bytes = files::read(path)?.ok_or_else(|| Failure::unreadable(path, "missing"))?;
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    match all.map_err(|error| Failure::unreadable(path, error))? {
+        none if none.is_empty() => Err(Failure::unreadable(path, "holds no certificate")),
+        some => Ok(some),
+    }
+}
+
+impl AuthorityFile {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// As [`authorities`]; [`Failure::Unreadable`] for a certificate that cannot be an authority's.
+    pub fn open(path: &Path) -> Result<Arc<Self>, Failure> {
+        let believed = RwLock::new((standing(path), Self::read(path)?));
+        Ok(Arc::new(Self { path: path.to_owned(), believed }))
+    }
+
+    fn read(path: &Path) -> Result<Arc<dyn ClientCertVerifier>, Failure> {
+        let mut all = RootCertStore::empty();
+        for authority in authorities(path)? {
+            all.add(authority).map_err(|error| Failure::unreadable(path, error))?;
+        }
+        believing(all).map_err(|error| Failure::unreadable(path, error))
+    }
+
+    fn current(&self) -> Arc<dyn ClientCertVerifier> {
+        let found = standing(&self.path);
+        {
+            let believed = self.believed.read().unwrap_or_else(PoisonError::into_inner);
+            if believed.0 == found {
+                return Arc::clone(&believed.1);
+            }
+        }
+        let mut believed = self.believed.write().unwrap_or_else(PoisonError::into_inner);
+        match Self::read(&self.path) {
+            Ok(fresh) => {
+                tracing::info!("the authorities of platforms' certificates were read again");
+                *believed = (found, fresh);
+            }
+            // Platforms are not locked out by a file that is half written.
+            Err(error) => {
+                tracing::warn!(%error, "the authorities of platforms' certificates stay those that were read before")
+            }
+        }
+        Arc::clone(&believed.1)
+    }
+}
+
+impl ClientCertVerifier for AuthorityFile {
+    /// None are named, so that whoever connects is not told whom this service believes.
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        self.current().verify_client_cert(end_entity, intermediates, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.current().verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.current().verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.current().supported_verify_schemes()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rcgen::{CertificateParams, KeyPair};
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
     fn write(folder: &Path) -> Vec<u8> {
         let key = KeyPair::generate().unwrap();
@@ -144,6 +247,35 @@ mod tests {
         files::replace(&certificate, b"nonsense", files::PUBLIC).unwrap();
         assert_eq!(shown(), second);
         assert!(open(&certificate, &key).is_err());
+    }
+
+    /// An authority's certificate, and a client's of it.
+    fn authority(name: &str) -> (String, CertificateDer<'static>) {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        let client = CertificateParams::new(vec!["shop.example".to_owned()]).unwrap();
+        let client = client.signed_by(&KeyPair::generate().unwrap(), &Issuer::new(params, key)).unwrap();
+        (pem, client.der().clone())
+    }
+
+    #[test]
+    fn an_authority_that_is_taken_out_is_believed_no_more_and_a_broken_file_locks_nobody_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("authorities.pem");
+        let ((first, of_first), (second, of_second)) = (authority("one.example"), authority("two.example"));
+        files::replace(&path, format!("{first}{second}").as_bytes(), files::PUBLIC).unwrap();
+        let believed = AuthorityFile::open(&path).unwrap();
+        let taken = |client: &CertificateDer<'_>| believed.verify_client_cert(client, &[], UnixTime::now()).is_ok();
+        assert!(taken(&of_first) && taken(&of_second));
+        files::replace(&path, second.as_bytes(), files::PUBLIC).unwrap();
+        assert!(!taken(&of_first) && taken(&of_second));
+        for broken in ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+            files::replace(&path, broken.as_bytes(), files::PUBLIC).unwrap();
+            assert!(!taken(&of_first) && taken(&of_second), "{broken:?}");
+            assert!(AuthorityFile::open(&path).is_err(), "{broken:?}");
+        }
     }
 
     #[test]

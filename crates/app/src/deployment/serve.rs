@@ -3,9 +3,9 @@
 
 use super::clock::FileClock;
 use super::ends::Presented;
-use super::office_file::{OfficeFile, Public, WALLET};
+use super::office_file::{Mtls, OfficeFile, Public, WALLET};
 use super::plan::Plan;
-use super::public_tls::CertificateFiles;
+use super::public_tls::{AuthorityFile, CertificateFiles};
 use super::watch::{self, Need, Watch};
 use super::{keys, neighbours, notify, public_tls, standing, state, wallet};
 use crate::data_dir::{self, Lock};
@@ -26,6 +26,7 @@ use http_body_util::Limited;
 use hufu_kernel::{Clock, KeyStore, NodeIndex, OsRng, Refusal, Rng, Root, SystemClock};
 use hufu_web::health::{self, Probe};
 use hufu_web::metrics::Metrics;
+use hufu_web::mutual_tls::PlatformDoors;
 use hufu_web::peers::{self, Leaf, PeerConfig, Peers, ceremony};
 use hufu_web::reply::Edge;
 use hufu_web::serve::{Inherited, Listening, Sharing, listen_at};
@@ -267,7 +268,7 @@ pub async fn run(asked: Asked, stop: Stop) -> Result<(), Failure> {
     let mut inherited = Inherited::from_env().map_err(Failure::other)?;
     let limits = &opened.file.limits;
 
-    let mut presented = Presented { office: opened.name(), own: Some(leaf), public: None };
+    let mut presented = Presented { office: opened.name(), own: Some(leaf), public: None, mtls: None };
     let mut outside = Stage::new();
     if let (Some(public), Some(routes)) = (&opened.file.public, office.public(&edge)) {
         let (listening, certificate) = public_listener(public, limits.connections, &mut inherited).await?;
@@ -276,6 +277,11 @@ pub async fn run(asked: Asked, stop: Stop) -> Result<(), Failure> {
         let routes = timely(&edge, &watch, limited(&edge, limits.body_bytes, routes));
         let routes = routes.merge(health::router(opened.name(), probe));
         outside.serve(listening, finished(&edge, routes));
+    }
+    if let (Some(mtls), Some(routes)) = (&opened.file.mtls, office.mutual(&edge)) {
+        let (listening, certificate) = mutual_listener(mtls, limits.connections, &mut inherited).await?;
+        presented.mtls = Some(certificate);
+        outside.serve(listening, finished(&edge, timely(&edge, &watch, limited(&edge, limits.body_bytes, routes))));
     }
     let mut inside = Stage::new();
     if let Some(internal) = &opened.file.internal {
@@ -340,6 +346,19 @@ pub(super) async fn public_listener(
         }
         _ => Ok((listening, None)),
     }
+}
+
+/// A listener for platforms that prove themselves by TLS certificates, and what it presents to them.
+async fn mutual_listener(
+    mtls: &Mtls,
+    connections: usize,
+    inherited: &mut Inherited,
+) -> Result<(Listening, Arc<CertificateFiles>), Failure> {
+    let own = public_tls::open(&mtls.certificate, &mtls.key)?;
+    let authorities = AuthorityFile::open(&mtls.authorities)?;
+    let doors = PlatformDoors::new(Arc::clone(&own) as _, authorities).map_err(Failure::other)?;
+    let listening = listen_at("platforms", &mtls.listen.to_string(), inherited, Sharing::Alone).await?;
+    Ok((listening.with_limit(connections).for_platforms(doors), own))
 }
 
 fn readiness(office: &Arc<dyn Running>, watch: &Arc<Watch>) -> Probe {

@@ -442,6 +442,8 @@ fn ready(folder: &Path, plan: &Plan, data: PathBuf) -> Result<Option<Ready>, Fai
         addresses,
         ca_spki_sha256: None,
         metrics: None,
+        mtls: None,
+        mtls_ca: None,
         trust: files::at(folder, folder.canonicalize())?.join(TRUST_FILE),
         platforms: served,
         pid: std::process::id(),

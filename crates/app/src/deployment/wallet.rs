@@ -50,7 +50,7 @@ pub async fn run(asked: Asked, stop: Stop) -> Result<(), Failure> {
     outside.serve(listening, finished(&edge, limited(&edge, file.limits.body_bytes, routes)));
     let mut own = Stage::new();
     let listening = listen_at("operators", &file.metrics.listen.to_string(), &mut inherited, Sharing::Alone).await?;
-    let presented = Presented { office: WALLET, own: None, public: certificate };
+    let presented = Presented { office: WALLET, own: None, public: certificate, mtls: None };
     let counted = counts::router(metrics, Vec::new(), move |metrics| presented.tell(metrics));
     let routes = health::router(WALLET, always()).merge(counted);
     own.serve(listening, finished(&edge, routes));

@@ -95,13 +95,10 @@ fn may_reach(root: Root, ip: IpAddr) -> bool {
 /// Not among the IANA special-purpose addresses (RFC 6890 and its registry).
 fn is_public(ip: Ipv4Addr) -> bool {
     let [a, b, c, _] = ip.octets();
-    let special = match (a, b, c) {
-        (0 | 10 | 127 | 224.., _, _) | (192, 168, _) | (169, 254, _) | (198, 18 | 19, _) => true,
-        (100, 64..=127, _) | (172, 16..=31, _) => true,
-        (192, 0, 0 | 2) | (192, 88, 99) | (198, 51, 100) | (203, 0, 113) => true,
-        _ => false,
-    };
-    !special
+    let of_its_own = matches!((a, b), (0 | 10 | 127 | 224.., _) | (192, 168) | (169, 254) | (198, 18 | 19));
+    let shared = matches!((a, b), (100, 64..=127) | (172, 16..=31));
+    let documented = matches!((a, b, c), (192, 0, 0 | 2) | (192, 88, 99) | (198, 51, 100) | (203, 0, 113));
+    !(of_its_own || shared || documented)
 }
 
 /// Global unicast, without what carries an IPv4 address in it and without documentation (RFC 4291, RFC 6890).

@@ -47,7 +47,16 @@ pub struct RunningFront {
     refused: Mutex<BTreeMap<String, NotAdmitted>>,
 }
 
-/// Starts the front. Without a source its platforms are admitted by who started it; `persona_sessions` is for sandboxes.
+/// What only some fronts do.
+#[derive(Clone, Default, Debug)]
+pub struct Besides {
+    /// Where platforms are asked for TLS certificates; without it none of them may use one.
+    pub mtls: Option<String>,
+    /// Of sandboxes: whether the persona agent keeps sessions, and browsers are sent to it.
+    pub persona_sessions: bool,
+}
+
+/// Starts the front. Without a source its platforms are admitted by who started it.
 ///
 /// # Errors
 /// [`Failure`] naming what contradicts itself.
@@ -55,10 +64,10 @@ pub fn start(
     own: &Premises,
     around: &Surroundings,
     source: Option<Source>,
-    persona_sessions: bool,
+    besides: Besides,
 ) -> Result<Arc<RunningFront>, Failure> {
-    let trust = Trust::clone(&around.trust);
-    let config = Config { trust, transactions: TRANSACTIONS, agents: Vec::new(), persona_sessions };
+    let (trust, Besides { mtls, persona_sessions }) = (Trust::clone(&around.trust), besides);
+    let config = Config { trust, transactions: TRANSACTIONS, agents: Vec::new(), persona_sessions, mtls };
     let ports = Ports {
         keys: Arc::clone(&own.keys),
         once: Arc::new(MemoryOnce::new(ONCE)),
@@ -190,6 +199,10 @@ impl Running for RunningFront {
         Some(hufu_web::front::router(edge, &self.front))
     }
 
+    fn mutual(&self, edge: &Edge) -> Option<Router> {
+        Some(hufu_web::front::mutual_router(edge, &self.front))
+    }
+
     fn internal(&self, _: &Edge) -> Router {
         Router::new()
     }
@@ -223,12 +236,12 @@ impl Running for RunningFront {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::platform_file::{PlatformFile, Service, create};
+    use crate::platform_file::{Kind, PlatformFile, Service, create};
     use crate::root::{OfficeFolder, deal, key_file};
     use crate::rows::OwnRows;
     use hufu_domain::rules::Rules;
     use hufu_kernel::{Clock, KeyStore, OsRng, Rng, Root, SystemClock};
-    use hufu_wire::api::platform::{PlatformCertificate, Profile};
+    use hufu_wire::api::platform::PlatformCertificate;
     use std::path::Path;
 
     /// A front and the registry it asks, each in its folder.
@@ -265,7 +278,7 @@ mod tests {
                 metrics: None,
             };
             let premises = Premises::new("front", own, front_keys, OwnRows::None);
-            let front = start(&premises, &around, Some(source), false).unwrap();
+            let front = start(&premises, &around, Some(source), Besides::default()).unwrap();
             Self { place, keys, admitted, front }
         }
 
@@ -273,7 +286,7 @@ mod tests {
             let service = Service { issuer: "https://id.example", trust: Path::new("trust.json") };
             let folder = self.place.path().join(name);
             std::fs::create_dir(&folder).unwrap();
-            let written = create(name, &folder, Profile::Fapi2, service, &OsRng).unwrap();
+            let written = create(name, &folder, Kind::Key, service, &OsRng).unwrap();
             PlatformFile::read(&written.file).unwrap().certificate(Root::Sandbox, SystemClock.now())
         }
 

@@ -24,6 +24,8 @@ pub struct Outside {
     pub sms: Arc<dyn Sms>,
     /// Whether the persona agent keeps sessions, and browsers are sent to it.
     pub persona_sessions: bool,
+    /// Where platforms are asked for TLS certificates, if anywhere.
+    pub mtls: Option<String>,
 }
 
 /// All offices, running.
@@ -92,7 +94,8 @@ pub async fn start(
         nodes: nodes.each_ref().map(|running| Arc::clone(&running.node) as Arc<dyn ports::Node>),
     };
     let registrar = registrar::start(&premises("registrar")?, around, neighbours).await?;
-    let front = front::start(&premises("front")?, around, None, outside.persona_sessions)?;
+    let besides = front::Besides { mtls: outside.mtls, persona_sessions: outside.persona_sessions };
+    let front = front::start(&premises("front")?, around, None, besides)?;
     Ok(Offices { nodes, registrar, front, registry: premises("registry")?.keys, uniqueness, post })
 }
 

@@ -2,7 +2,7 @@
 
 use hufu_app::demo::addresses::claim;
 use hufu_app::demo::{self, Ended, Options, control};
-use hufu_app::platform_file::{self, PlatformFile};
+use hufu_app::platform_file::{self, Kind, PlatformFile};
 use hufu_kernel::{Answer, OsRng, SystemClock};
 use hufu_offices::registrar::NOTICE_VERSION;
 use hufu_sandbox::http::Addresses;
@@ -10,7 +10,6 @@ use hufu_sandbox::persons::{Person, persons};
 use hufu_sandbox::robot::World;
 use hufu_wallet::WalletError;
 use hufu_web::serve::Stopper;
-use hufu_wire::api::platform::Profile;
 use hufu_wire::api::trust::Trust;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -77,6 +76,11 @@ impl Seen {
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let platforms = self.ready["platforms"].as_array().unwrap().iter();
         platforms.map(|platform| (text(&platform["client_id"]), text(&platform["url"]))).collect()
+    }
+
+    /// Where platforms with TLS certificates are answered, and the file of the authority that vouches for that.
+    pub fn mtls(&self) -> (&str, &Path) {
+        (self.ready["mtls"].as_str().unwrap(), Path::new(self.ready["mtls_ca"].as_str().unwrap()))
     }
 
     pub fn trust(&self) -> Trust {
@@ -220,7 +224,7 @@ async fn a_platform_of_ones_own_is_admitted_and_one_that_breaks_a_rule_is_named(
     let folder = tempfile::tempdir().unwrap();
     let new = |name: &str| {
         let service = platform_file::Service { issuer: "http://localhost:1", trust: folder.path() };
-        platform_file::create(name, folder.path(), Profile::Fapi2, service, &OsRng).unwrap().file
+        platform_file::create(name, folder.path(), Kind::Key, service, &OsRng).unwrap().file
     };
     let good = new("my-shop");
     let running = start(Options { platforms: vec![good], ..options(folder.path()) }).await;

@@ -15,6 +15,7 @@ mod kill;
 mod kills;
 mod linking;
 mod metrics;
+mod mutual_tls;
 mod old_folders;
 mod patroni;
 mod persona_sessions;

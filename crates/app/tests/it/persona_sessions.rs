@@ -21,6 +21,7 @@ struct Browser<'a> {
 
 /// What became of a request.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 enum Met {
     /// Nobody was asked.
     Unasked(Result<SignedIn, String>),

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The person goes where the platform sent them, agrees, and comes back.
-async fn agree(robot: &mut Robot, authorization: &str) -> String {
+pub async fn agree(robot: &mut Robot, authorization: &str) -> String {
     let tx = robot.transport().authorize(authorization).await.unwrap();
     let tx: Octets<32> = Octets::try_from(unb64(&tx).unwrap().as_slice()).unwrap();
     let asked = robot.open(&tx).await.unwrap();
@@ -20,7 +20,7 @@ async fn agree(robot: &mut Robot, authorization: &str) -> String {
     robot.complete(&asked, &signed).await.unwrap().redirect_to
 }
 
-async fn somebody(running: &Running, world: &World) -> Robot {
+pub async fn somebody(running: &Running, world: &World) -> Robot {
     let mut robot = world.robot().unwrap();
     world.enrol(&mut robot, &running.persons()[45], "27182845").await.unwrap();
     robot

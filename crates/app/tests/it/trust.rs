@@ -224,7 +224,7 @@ impl Drop for Demo {
 
 fn run_demo(data: &Path, ready: &Path) -> Demo {
     let mut demo = Command::new(env!("CARGO_BIN_EXE_hufu"));
-    demo.args(["demo", "--tls", "--port", "0", "--data"]).arg(data).arg("--ready-file").arg(ready);
+    demo.args(["demo", "--tls", "--mtls", "--port", "0", "--data"]).arg(data).arg("--ready-file").arg(ready);
     let mut demo = Demo(demo.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
     for _ in 0..600 {
         if ready.exists() {

@@ -33,6 +33,7 @@ use hufu_oidc::{Challenge, Form};
 use hufu_store::Once;
 use hufu_wire::api::trust::Trust;
 use hufu_wire::jose::{Alg, Jwk, Jwks, KeyUse, PublicKey};
+use hufu_wire::tls_client::ClientCertificate;
 use nonces::ProofNonces;
 use responses::ResponseKey;
 use serde_json::json;
@@ -54,6 +55,8 @@ pub struct Config {
     /// Sandbox only: browsers are sent to the persona agent, which remembers for a moment who signed in (decision 0022). Refused in
     /// production.
     pub persona_sessions: bool,
+    /// Where platforms are asked for TLS certificates, `https://host[:port]`, if anywhere.
+    pub mtls: Option<String>,
 }
 
 /// What a front works with.
@@ -81,6 +84,8 @@ pub struct Incoming<'a> {
     pub authorization: &'a [&'a str],
     /// All `DPoP` headers.
     pub dpop: &'a [&'a str],
+    /// The TLS certificate that the caller proved to hold, as the connection has it.
+    pub certificate: Option<&'a ClientCertificate>,
     /// The form body, or the query of a GET.
     pub form: &'a str,
 }
@@ -94,6 +99,9 @@ pub enum FrontError {
     /// The issuer or the wallet's origin is not `https://host[:port]` (http on this machine in the sandbox).
     #[error("{0} is not an acceptable origin")]
     Origin(String),
+    /// Where TLS certificates are asked for is no `https://host[:port]` of its own.
+    #[error("{0} is no address of its own for mutual TLS: https://host or https://host:port, and not the issuer's")]
+    Mutual(String),
     /// Agents outside the sandbox.
     #[error("persona agents exist in the sandbox only")]
     Agents,
@@ -149,11 +157,14 @@ impl Front {
     /// # Errors
     /// [`FrontError`] if the configuration contradicts itself.
     pub fn new(config: Config, ports: Ports) -> Result<Self, FrontError> {
-        let Config { trust, transactions, agents, persona_sessions } = config;
+        let Config { trust, transactions, agents, persona_sessions, mtls } = config;
         for origin in [&trust.issuer, &trust.wallet_origin].into_iter().chain(&agents) {
             if !acceptable_origin(origin, trust.root) {
                 return Err(FrontError::Origin(origin.clone()));
             }
+        }
+        if let Some(mtls) = mtls.as_ref().filter(|mtls| !may_ask_for_certificates(mtls, &trust)) {
+            return Err(FrontError::Mutual(mtls.clone()));
         }
         if trust.root == Root::Production && (persona_sessions || !agents.is_empty()) {
             return Err(FrontError::Agents);
@@ -169,6 +180,7 @@ impl Front {
                 id_token_algs,
                 response_algs: responses.algs(),
                 persona_sessions,
+                mtls,
             },
             cookies: Cookies::new(trust.issuer.starts_with("https://")),
             clients: RwLock::default(),
@@ -198,6 +210,10 @@ impl Front {
         let logout_tokens = registered.backchannel_logout_uri.is_none() || self.responses.public().is_some();
         if !(responses && logout_tokens) {
             let why = "asks for what is signed, and this front has no key of its own for it";
+            return Err(NotAdmitted::new(Refusal::PlatformRequest, why));
+        }
+        if certificate.registration.needs_mutual_tls() && self.provider.mtls.is_none() {
+            let why = "uses TLS certificates, and this front asks for none ([mtls] of its configuration)";
             return Err(NotAdmitted::new(Refusal::PlatformRequest, why));
         }
         let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);
@@ -371,8 +387,8 @@ impl Front {
             Ok(form) => form,
             Err(error) => return Reply::error(error.into(), Challenge::None),
         };
-        let call =
-            Call { method: request.method, authorization: request.authorization, dpop: request.dpop, form: &form };
+        let Incoming { method, authorization, dpop, certificate, .. } = *request;
+        let call = Call { method, authorization, dpop, certificate, form: &form };
         let now = self.now();
         let clients = Admitted(self, now);
         let env = clients.environment();
@@ -465,6 +481,12 @@ fn acceptable_origin(origin: &str, root: Root) -> bool {
     let host = authority.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map_or(authority, |(host, _)| host);
     let this_machine = matches!(host, "localhost" | "127.0.0.1" | "[::1]") || host.ends_with(".localhost");
     plain && (!local || (root == Root::Sandbox && this_machine))
+}
+
+/// A browser that a certificate is asked of shows a dialogue: nothing that browsers meet is at that address.
+fn may_ask_for_certificates(mtls: &str, trust: &Trust) -> bool {
+    let own = mtls != trust.issuer && mtls != trust.wallet_origin;
+    own && mtls.starts_with("https://") && acceptable_origin(mtls, trust.root)
 }
 
 #[cfg(test)]

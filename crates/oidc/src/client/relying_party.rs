@@ -19,6 +19,9 @@ pub enum ClientAuth {
     PrivateKeyJwt(SoftKey),
     /// Profile `basic` of the sandbox.
     SecretBasic(String),
+    /// The TLS certificate of whoever sends the requests (RFC 8705 section 2), to these addresses: `https://host[:port]`, of the
+    /// metadata's `mtls_endpoint_aliases`.
+    TlsClient(String),
 }
 
 /// A platform's configuration.
@@ -31,7 +34,7 @@ pub struct RelyingParty {
     pub issuer: String,
     /// How it authenticates.
     pub auth: ClientAuth,
-    /// The key that access tokens are bound to; `None` for profile `basic`.
+    /// The key that access tokens are bound to; `None` where they are bound to the TLS certificate, and for profile `basic`.
     pub dpop: Option<SoftKey>,
     /// Pinned keys of the service.
     pub keys: Jwks,
@@ -216,7 +219,7 @@ impl RelyingParty {
     /// # Errors
     /// [`ClientError::Signing`].
     pub fn userinfo(&self, access_token: &str, now: Timestamp, rng: &dyn Rng) -> Result<HttpRequest, ClientError> {
-        let url = self.endpoint("/userinfo");
+        let url = self.direct("/userinfo");
         let headers = match self.proof(("GET", url.as_str()), (Some(access_token), None), now, rng)? {
             Some(proof) => vec![("authorization", format!("DPoP {access_token}")), ("dpop", proof)],
             None => vec![("authorization", format!("Bearer {access_token}"))],
@@ -253,6 +256,14 @@ impl RelyingParty {
         format!("{}{path}", self.issuer)
     }
 
+    /// The address of what the platform asks itself; browsers go to [`RelyingParty::endpoint`].
+    fn direct(&self, path: &str) -> String {
+        match &self.auth {
+            ClientAuth::TlsClient(mtls) => format!("{mtls}{path}"),
+            _ => self.endpoint(path),
+        }
+    }
+
     fn proof(
         &self,
         (method, url): (&str, &str),
@@ -273,7 +284,7 @@ impl RelyingParty {
         now: Timestamp,
         rng: &dyn Rng,
     ) -> Result<HttpRequest, ClientError> {
-        let mut request = self.with_credentials(self.endpoint(path), body, now, rng)?;
+        let mut request = self.with_credentials(self.direct(path), body, now, rng)?;
         let proof = self.proof((request.method, request.url.as_str()), (None, None), now, rng)?;
         request.headers.extend(proof.map(|proof| ("dpop", proof)));
         Ok(request)
@@ -302,6 +313,8 @@ impl RelyingParty {
                 headers.push(("authorization", format!("Basic {}", Base64::encode_string(pair.as_bytes()))));
                 body
             }
+            // `client_id` stands in every body.
+            ClientAuth::TlsClient(_) => body,
         };
         Ok(HttpRequest { method: "POST", url, headers, body })
     }

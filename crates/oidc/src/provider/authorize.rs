@@ -57,7 +57,7 @@ pub(super) struct Opening {
 /// # Errors
 /// [`Rejection`].
 pub fn authorize(env: &Environment<'_>, form: &Form) -> Result<Authorized, Rejection> {
-    let call = Call { method: "GET", authorization: &[], dpop: &[], form };
+    let call = Call { method: "GET", authorization: &[], dpop: &[], certificate: None, form };
     let mut opening = Opening::default();
     let checked = run(CHECKS, env, &call, &mut opening);
     let Opening { client, request, pushed } = opening;

@@ -1,5 +1,5 @@
-//! Who calls: `private_key_jwt` (RFC 7523 under draft RFC 7523bis: the issuer alone as audience), or for profile `basic`
-//! of the sandbox a client secret (RFC 6749 section 2.3.1).
+//! Who calls: `private_key_jwt` (RFC 7523 under draft RFC 7523bis: the issuer alone as audience), `tls_client_auth` (RFC 8705
+//! section 2.1), or for profile `basic` of the sandbox a client secret (RFC 6749 section 2.3.1).
 
 use super::discovery::ASSERTION_ALGS;
 use super::{Call, Client, Environment, Fresh, Step, run};
@@ -25,6 +25,7 @@ pub(super) const CHECKS: &[Step<Caller>] = &[
     ("the client is admitted", "RFC 6749 section 5.2", known),
     ("the method fits the profile", "FAPI 2.0 section 5.3.2.1", method),
     ("the secret", "RFC 6749 section 2.3.1", secret),
+    ("the TLS certificate's name", "RFC 8705 section 2.1.2", certificate),
     ("assertion: type", "RFC 7523 section 2.2", assertion_type),
     ("assertion: signature", "RFC 7523 section 3 (9)", signature),
     ("assertion: iss = sub = client_id", "RFC 7523 section 3 (1, 2)", issuer),
@@ -60,6 +61,10 @@ enum Presented {
         /// Boxed: much larger than the rest.
         jws: Box<Compact>,
     },
+    /// Nothing but a TLS certificate (RFC 8705 section 2).
+    Certificate {
+        client_id: String,
+    },
 }
 
 /// How a refusal at an authenticated endpoint is to be challenged.
@@ -78,7 +83,7 @@ fn one_method(_: &Environment<'_>, call: &Call<'_>, caller: &mut Caller) -> Resu
     let posted = call.form.get("client_secret");
     let assertion = call.form.get("client_assertion");
     caller.presented = match (call.authorization, posted, assertion) {
-        ([], None, None) => return Err(OAuthError::ClientMissing),
+        ([], None, None) => by_certificate(call)?,
         ([header], None, None) => basic_header(header)?,
         ([], Some(secret), None) => Presented::Secret {
             client_id: call.form.get("client_id").ok_or(OAuthError::ClientMissing)?.to_owned(),
@@ -88,6 +93,12 @@ fn one_method(_: &Environment<'_>, call: &Call<'_>, caller: &mut Caller) -> Resu
         _ => return Err(OAuthError::TwoMethods),
     };
     Ok(())
+}
+
+/// The name comes from the parameter, which this method cannot do without; whose name it is, certificate() sees.
+fn by_certificate(call: &Call<'_>) -> Result<Presented, OAuthError> {
+    let client_id = call.form.get("client_id").filter(|_| call.certificate.is_some());
+    Ok(Presented::Certificate { client_id: client_id.ok_or(OAuthError::ClientMissing)?.to_owned() })
 }
 
 fn basic_header(header: &str) -> Result<Presented, OAuthError> {
@@ -118,7 +129,9 @@ fn assertion_of(form: &Form, jws: &str) -> Result<Presented, OAuthError> {
 fn known(env: &Environment<'_>, _: &Call<'_>, caller: &mut Caller) -> Result<(), OAuthError> {
     let client_id = match &caller.presented {
         Presented::Nothing => return Err(OAuthError::ClientMissing),
-        Presented::Secret { client_id, .. } | Presented::Assertion { client_id, .. } => client_id,
+        Presented::Secret { client_id, .. }
+        | Presented::Assertion { client_id, .. }
+        | Presented::Certificate { client_id } => client_id,
     };
     caller.client = Some(env.clients.client(client_id).ok_or(OAuthError::ClientUnknown)?);
     Ok(())
@@ -129,10 +142,13 @@ fn method(_: &Environment<'_>, call: &Call<'_>, caller: &mut Caller) -> Result<(
     if call.form.get("client_id").is_some_and(|named| named != client.certificate.client_id) {
         return Err(OAuthError::ClientMismatch);
     }
+    // One method a client: who registered a certificate's name is not taken for its keys, which sign requests then.
+    let by_certificate = client.certificate.registration.uses_tls_client_auth();
     let allowed = match &caller.presented {
         Presented::Nothing => false,
         Presented::Secret { .. } => !client.is_fapi() && client.certificate.client_secret_sha256.is_some(),
-        Presented::Assertion { .. } => !client.certificate.jwks.keys.is_empty(),
+        Presented::Assertion { .. } => !by_certificate && !client.certificate.jwks.keys.is_empty(),
+        Presented::Certificate { .. } => by_certificate,
     };
     if allowed { Ok(()) } else { Err(OAuthError::MethodNotAllowed) }
 }
@@ -143,6 +159,14 @@ fn secret(_: &Environment<'_>, _: &Call<'_>, caller: &mut Caller) -> Result<(), 
     let digest = Sha256::digest(secret);
     let equal = expected.is_some_and(|expected| expected.0.ct_eq(digest.as_slice()).into());
     if equal { Ok(()) } else { Err(OAuthError::SecretWrong) }
+}
+
+fn certificate(_: &Environment<'_>, call: &Call<'_>, caller: &mut Caller) -> Result<(), OAuthError> {
+    let Presented::Certificate { .. } = &caller.presented else { return Ok(()) };
+    let client = caller.client.as_ref().ok_or(OAuthError::ClientMissing)?;
+    let registered = client.certificate.registration.tls_client_subject().map_err(|_| OAuthError::CertificateName)?;
+    let named = call.certificate.is_some_and(|certificate| certificate.is(&registered));
+    if named { Ok(()) } else { Err(OAuthError::CertificateName) }
 }
 
 fn assertion_type(_: &Environment<'_>, call: &Call<'_>, caller: &mut Caller) -> Result<(), OAuthError> {

@@ -22,13 +22,32 @@ pub struct Provider {
     pub response_algs: Vec<Alg>,
     /// Sandbox only: the persona agent remembers for a moment who signed in, so that `prompt=none` is asked of it (decision 0022).
     pub persona_sessions: bool,
+    /// Where TLS client certificates are asked for, `https://host[:port]`, if anywhere (RFC 8705 section 5).
+    pub mtls: Option<String>,
 }
+
+/// What is answered there as well as under the issuer: the names of the metadata, and the paths.
+const ALIASES: [(&str, &str); 5] = [
+    ("pushed_authorization_request_endpoint", "/par"),
+    ("token_endpoint", "/token"),
+    ("userinfo_endpoint", "/userinfo"),
+    ("introspection_endpoint", "/introspect"),
+    ("revocation_endpoint", "/revoke"),
+];
 
 impl Provider {
     /// The address of an endpoint, from the configuration and never from a `Host` header.
     #[must_use]
     pub fn endpoint(&self, path: &str) -> String {
         format!("{}{path}", self.issuer)
+    }
+
+    /// The address of an endpoint as a caller sees it that came with a TLS certificate, or without.
+    pub(super) fn address(&self, path: &str, with_certificate: bool) -> String {
+        match self.mtls.as_ref().filter(|_| with_certificate) {
+            Some(mtls) => format!("{mtls}{path}"),
+            None => self.endpoint(path),
+        }
     }
 
     /// The metadata document, for both well-known addresses.
@@ -46,10 +65,11 @@ impl Provider {
             ["openid"].into_iter().map(str::to_owned).chain(Answer::ALL.iter().map(|a| format!("hufu:{}", a.as_str())));
         let basic = self.root == Root::Sandbox;
         let mut methods = vec!["private_key_jwt"];
+        methods.extend(self.mtls.iter().map(|_| "tls_client_auth"));
         if basic {
             methods.extend(["client_secret_basic", "client_secret_post"]);
         }
-        json!({
+        let mut metadata = json!({
             "issuer": self.issuer,
             "authorization_endpoint": self.endpoint("/authorize"),
             "pushed_authorization_request_endpoint": self.endpoint("/par"),
@@ -90,7 +110,13 @@ impl Provider {
             "request_uri_parameter_supported": false,
             "authorization_response_iss_parameter_supported": true,
             "ui_locales_supported": Lang::ALL.map(Lang::tag),
-        })
+            "tls_client_certificate_bound_access_tokens": self.mtls.is_some(),
+        });
+        if let Some(mtls) = &self.mtls {
+            let aliases = ALIASES.map(|(name, path)| (name.to_owned(), Value::from(format!("{mtls}{path}"))));
+            metadata["mtls_endpoint_aliases"] = Value::Object(aliases.into_iter().collect());
+        }
+        metadata
     }
 }
 
@@ -105,7 +131,29 @@ mod tests {
             id_token_algs: vec![Alg::EdDSA, Alg::ES256],
             response_algs: vec![Alg::PS256],
             persona_sessions: false,
+            mtls: None,
         }
+    }
+
+    #[test]
+    fn mutual_tls_is_offered_where_there_is_an_address_for_it_and_self_signed_certificates_never_are() {
+        let without = provider(Root::Production).discovery();
+        assert_eq!(without["tls_client_certificate_bound_access_tokens"], json!(false));
+        assert_eq!(without.get("mtls_endpoint_aliases"), None);
+        let with = Provider { mtls: Some("https://mtls.id.example".into()), ..provider(Root::Production) }.discovery();
+        assert_eq!(with["tls_client_certificate_bound_access_tokens"], json!(true));
+        let aliases = with["mtls_endpoint_aliases"].as_object().unwrap();
+        assert_eq!(aliases.len(), ALIASES.len());
+        // An alias stands for an endpoint of the same name and path.
+        for (name, alias) in aliases {
+            let path = with[name].as_str().unwrap().strip_prefix("https://id.example").unwrap();
+            assert_eq!(*alias, json!(format!("https://mtls.id.example{path}")), "{name}");
+        }
+        for of in ["token", "introspection", "revocation"] {
+            let methods = &with[format!("{of}_endpoint_auth_methods_supported")];
+            assert_eq!(*methods, json!(["private_key_jwt", "tls_client_auth"]), "{of}");
+        }
+        assert!(!with.to_string().contains("self_signed_tls_client_auth"));
     }
 
     #[test]

@@ -54,7 +54,11 @@ impl AboutToken {
         });
         if !token.jkt.is_empty() {
             told["token_type"] = "DPoP".into();
-            told["cnf"] = json!({ "jkt": token.jkt });
+            told["cnf"]["jkt"] = token.jkt.as_str().into();
+        }
+        if !token.x5t.is_empty() {
+            // RFC 8705 section 3.2.
+            told["cnf"]["x5t#S256"] = token.x5t.as_str().into();
         }
         told
     }

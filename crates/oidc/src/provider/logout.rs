@@ -72,7 +72,7 @@ impl LogoutNotice {
 /// # Errors
 /// The first check that fails; always a page, since an address that is not checked may be the attacker's.
 pub fn logout(env: &Environment<'_>, form: &Form) -> Result<SignedOut, OAuthError> {
-    let call = Call { method: "GET", authorization: &[], dpop: &[], form };
+    let call = Call { method: "GET", authorization: &[], dpop: &[], certificate: None, form };
     let mut leaving = Leaving::default();
     run(CHECKS, env, &call, &mut leaving)?;
     let hint = form.get("id_token_hint").unwrap_or_default();

@@ -31,6 +31,7 @@ pub use userinfo::{AccessToken, Told, userinfo};
 use crate::{Form, OAuthError};
 use hufu_kernel::Timestamp;
 use hufu_wire::jose::Jwks;
+use hufu_wire::tls_client::ClientCertificate;
 use serde::{Deserialize, Serialize};
 
 /// Seconds a `request_uri` lives (RFC 9126 section 2.2; FAPI 2.0: below 600). Long enough for a browser that is opened first, and for a
@@ -52,6 +53,9 @@ pub struct Call<'a> {
     pub authorization: &'a [&'a str],
     /// All `DPoP` headers.
     pub dpop: &'a [&'a str],
+    /// The TLS certificate whose key the caller proved to hold, on a connection to an address of `mtls_endpoint_aliases`. Never read
+    /// from a header.
+    pub certificate: Option<&'a ClientCertificate>,
     /// The parameters.
     pub form: &'a Form,
 }

@@ -23,7 +23,7 @@ pub(super) fn read(
         [one] => one,
         _ => return Err(OAuthError::ProofRepeated),
     };
-    let htu = env.provider.endpoint(path);
+    let htu = env.provider.address(path, call.certificate.is_some());
     let expected =
         Expected { method: call.method, htu: &htu, now: env.now, max_age: MAX_AGE, access_token, nonce: None };
     let proof = verify_proof(proof, &expected).map_err(|_| OAuthError::ProofInvalid)?;

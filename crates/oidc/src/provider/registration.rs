@@ -3,6 +3,7 @@
 use hufu_kernel::{Octets, Root, Timestamp};
 use hufu_wire::api::platform::{PlatformCertificate, Profile};
 use hufu_wire::jose::{Alg, Compact, Jwk, verify};
+use hufu_wire::tls_client::SubjectError;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
@@ -40,7 +41,7 @@ pub enum ClientError {
     Time,
     /// Profile `basic` outside the sandbox, or the wrong credentials for its profile.
     #[error(
-        "profile and credentials do not fit: fapi2 needs a public key in jwks and no secret; basic exists in sandboxes only"
+        "profile and credentials do not fit: fapi2 needs a public key in jwks, or a TLS certificate's name, and no secret; basic exists in sandboxes only, and has no TLS certificate"
     )]
     Profile,
     /// A redirect address that is not https (http on localhost in the sandbox), or has a fragment or user information.
@@ -51,6 +52,9 @@ pub enum ClientError {
     /// A purpose asks for what the platform is not entitled to, or there is none, or two have one id.
     #[error("a purpose asks for an answer that is not in `entitled`, or there is none, or two have one id")]
     Purposes,
+    /// The name of its TLS certificate is none, or there are two.
+    #[error("{0}")]
+    Subject(#[from] SubjectError),
     /// Something the front cannot do for this platform is registered.
     #[error(
         "signed responses are PS256 and ID tokens never are; sign-out addresses are as redirect addresses, that of the back channel names a host and is \
@@ -67,6 +71,7 @@ const CHECKS: &[Check] = &[
     ("credentials fit the profile", profile),
     ("redirect addresses", redirects),
     ("purposes within the entitlement", purposes),
+    ("the TLS certificate's name", subject),
     ("signed responses and sign-out", registration),
 ];
 
@@ -112,9 +117,13 @@ fn in_force(certificate: &PlatformCertificate, _: Root, now: Timestamp) -> Resul
 
 fn profile(certificate: &PlatformCertificate, root: Root, _: Timestamp) -> Result<(), ClientError> {
     let (keys, secret) = (!certificate.jwks.keys.is_empty(), certificate.client_secret_sha256.is_some());
+    let registered = &certificate.registration;
     let fits = match certificate.profile {
-        Profile::Fapi2 => keys && !secret && certificate.id_token_signed_response_alg != Alg::RS256,
-        Profile::Basic => root == Root::Sandbox && (keys || secret),
+        Profile::Fapi2 => {
+            let known = keys || registered.uses_tls_client_auth();
+            known && !secret && certificate.id_token_signed_response_alg != Alg::RS256
+        }
+        Profile::Basic => root == Root::Sandbox && (keys || secret) && !registered.needs_mutual_tls(),
     };
     if fits && !certificate.client_id.is_empty() { Ok(()) } else { Err(ClientError::Profile) }
 }
@@ -133,6 +142,15 @@ fn registration(certificate: &PlatformCertificate, root: Root, _: Timestamp) -> 
     let back_channel = registered.backchannel_logout_uri.iter().all(|uri| acceptable_back_channel(uri, root));
     let addresses = addresses && back_channel && !registered.backchannel_logout_session_required;
     if signed && apart && addresses && request_objects { Ok(()) } else { Err(ClientError::Registration) }
+}
+
+/// RFC 8705 section 2.1.2: exactly one name, where there is one.
+fn subject(certificate: &PlatformCertificate, _: Root, _: Timestamp) -> Result<(), ClientError> {
+    let registered = &certificate.registration;
+    if registered.uses_tls_client_auth() {
+        registered.tls_client_subject()?;
+    }
+    Ok(())
 }
 
 fn redirects(certificate: &PlatformCertificate, root: Root, _: Timestamp) -> Result<(), ClientError> {
@@ -154,7 +172,10 @@ fn acceptable_redirect(uri: &str, root: Root) -> bool {
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
     let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
     let this_machine = matches!(host, "localhost" | "127.0.0.1") || host.ends_with(".localhost");
-    visible && !host.is_empty() && !authority.contains(['@', '[']) && (!local || (root == Root::Sandbox && this_machine))
+    visible
+        && !host.is_empty()
+        && !authority.contains(['@', '['])
+        && (!local || (root == Root::Sandbox && this_machine))
 }
 
 /// An address that the front itself calls: a redirect address with a host's name in it, so that what the name leads to can be looked at

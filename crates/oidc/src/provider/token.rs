@@ -18,6 +18,7 @@ use subtle::ConstantTimeEq;
 
 pub(super) const CHECKS: &[Step<Redeeming>] = &[
     ("grant_type", "RFC 6749 section 5.2", grant_type),
+    ("a TLS certificate, where tokens are bound to one", "RFC 8705 section 3.4", certificate),
     ("a proof, where the profile says so", "FAPI 2.0 section 5.3.2.1; RFC 9449 sections 5, 8", possession),
     ("the code is ours and this client's", "RFC 6749 section 4.1.3", code),
     ("the code is in time", "FAPI 2.0 section 5.3.2.1", in_time),
@@ -96,6 +97,8 @@ impl Redeemed {
 pub(super) struct Redeeming {
     client: Arc<Client>,
     fresh: Vec<Fresh>,
+    /// `x5t#S256` of the certificate that tokens are bound to; empty where they are not.
+    x5t: String,
     proof: Option<Proof>,
     code: Option<Code>,
 }
@@ -116,18 +119,19 @@ pub fn token(env: &Environment<'_>, call: &Call<'_>) -> Result<Redeemed, (OAuthE
 
 fn checked(env: &Environment<'_>, call: &Call<'_>) -> Result<Redeemed, OAuthError> {
     let caller = authenticate(env, call)?;
-    let mut redeeming = Redeeming { client: caller.client, fresh: caller.fresh, proof: None, code: None };
+    let (client, fresh) = (caller.client, caller.fresh);
+    let mut redeeming = Redeeming { client, fresh, x5t: String::new(), proof: None, code: None };
     run(CHECKS, env, call, &mut redeeming)?;
-    let Redeeming { mut fresh, proof, code, .. } = redeeming;
+    let Redeeming { mut fresh, x5t, proof, code, .. } = redeeming;
     let code = code.ok_or(OAuthError::CodeUnknown)?;
     fresh.extend(proof.as_ref().map(proof::fresh));
     fresh.push(Fresh { key: code.id.code_key(), expires: code.exp, otherwise: OAuthError::CodeReplayed });
     let by_nonce = proof.as_ref().is_some_and(|proof| proof.nonce.is_some());
-    let access_token = access_token(&code, proof.map(|proof| proof.jkt), env.now)?;
+    let access_token = access_token(&code, (proof.map(|proof| proof.jkt), x5t), env.now)?;
     Ok(Redeemed { code, access_token, fresh, by_nonce })
 }
 
-fn access_token(code: &Code, jkt: Option<String>, now: Timestamp) -> Result<AccessToken, OAuthError> {
+fn access_token(code: &Code, (jkt, x5t): (Option<String>, String), now: Timestamp) -> Result<AccessToken, OAuthError> {
     // The token was verified when the code was made, and nobody could open the code since.
     let jws = Compact::parse(&code.id_token).map_err(|_| OAuthError::Internal)?;
     let token: IdToken = jws.unverified().json().map_err(|_| OAuthError::Internal)?;
@@ -135,6 +139,7 @@ fn access_token(code: &Code, jkt: Option<String>, now: Timestamp) -> Result<Acce
         code: code.id,
         client_id: code.client_id.clone(),
         jkt: jkt.unwrap_or_default(),
+        x5t,
         exp: now + ACCESS_TOKEN_SECONDS,
         sub: token.sub,
         auth_time: token.auth_time,
@@ -146,9 +151,19 @@ fn grant_type(_: &Environment<'_>, call: &Call<'_>, _: &mut Redeeming) -> Result
     if call.form.get("grant_type") == Some("authorization_code") { Ok(()) } else { Err(OAuthError::GrantType) }
 }
 
+fn certificate(_: &Environment<'_>, call: &Call<'_>, redeeming: &mut Redeeming) -> Result<(), OAuthError> {
+    if redeeming.client.certificate.registration.tls_client_certificate_bound_access_tokens {
+        let certificate = call.certificate.ok_or(OAuthError::CertificateMissing)?;
+        certificate.thumbprint().clone_into(&mut redeeming.x5t);
+    }
+    Ok(())
+}
+
+/// A token that is bound to a certificate needs no proof; with one it is bound to both.
 fn possession(env: &Environment<'_>, call: &Call<'_>, redeeming: &mut Redeeming) -> Result<(), OAuthError> {
     redeeming.proof = proof::read(env, call, ("/token", &*redeeming.client), None)?;
-    if redeeming.proof.is_none() && redeeming.client.is_fapi() { Err(OAuthError::ProofMissing) } else { Ok(()) }
+    let bound = redeeming.proof.is_some() || !redeeming.x5t.is_empty();
+    if !bound && redeeming.client.is_fapi() { Err(OAuthError::ProofMissing) } else { Ok(()) }
 }
 
 fn code(env: &Environment<'_>, call: &Call<'_>, redeeming: &mut Redeeming) -> Result<(), OAuthError> {

@@ -13,6 +13,7 @@ pub(super) const CHECKS: &[Step<Telling>] = &[
     ("the token is ours", "RFC 6750 section 3.1", ours),
     ("the token is in time", "RFC 6750 section 3.1", in_time),
     ("the client is still admitted", "the registry", admitted),
+    ("the token's certificate", "RFC 8705 section 3", certificate),
     ("the token's key", "RFC 9449 sections 7, 9", bound),
 ];
 
@@ -23,8 +24,11 @@ pub struct AccessToken {
     pub code: CodeId,
     /// The client it was made for.
     pub client_id: String,
-    /// The DPoP key it is bound to; empty for a bearer token (profile `basic`).
+    /// The DPoP key it is bound to; empty without.
     pub jkt: String,
+    /// `x5t#S256` of the TLS certificate it is bound to; empty without. Bound to neither it is a bearer token (profile `basic`).
+    #[serde(rename = "x5t#S256", skip_serializing_if = "String::is_empty", default)]
+    pub x5t: String,
     /// When it expires.
     pub exp: Timestamp,
     /// As in the ID token.
@@ -134,6 +138,13 @@ fn in_time(env: &Environment<'_>, _: &Call<'_>, telling: &mut Telling) -> Result
 fn admitted(env: &Environment<'_>, _: &Call<'_>, telling: &mut Telling) -> Result<(), OAuthError> {
     telling.client = telling.token.as_ref().and_then(|token| env.clients.client(&token.client_id));
     if telling.client.is_some() { Ok(()) } else { Err(OAuthError::TokenInvalid) }
+}
+
+/// Worth nothing with another certificate than the one it was given to, or with none.
+fn certificate(_: &Environment<'_>, call: &Call<'_>, telling: &mut Telling) -> Result<(), OAuthError> {
+    let x5t = telling.token.as_ref().map(|token| token.x5t.as_str()).ok_or(OAuthError::TokenInvalid)?;
+    let shown = call.certificate.is_some_and(|certificate| certificate.thumbprint() == x5t);
+    if x5t.is_empty() || shown { Ok(()) } else { Err(OAuthError::TokenCertificate) }
 }
 
 /// A bound token is worth nothing without its proof, and may not be sent as if it were a bearer token.

@@ -10,6 +10,7 @@ use hufu_wire::jose::{Alg, Header, Jwks, sign};
 fn no_request_makes_an_endpoint_fall_over_or_succeed() {
     let world = World::new();
     let good = world.shop.push(&world.pending(), NOW, &world.rng).unwrap().body;
+    let own = tls_certificate(HOST);
     bolero::check!().with_type::<(Vec<u8>, Vec<u8>, Vec<u8>, u16)>().for_each(|(body, header, proof, cut)| {
         // Half strange bytes, half a good request broken off and continued strangely.
         let text = String::from_utf8_lossy(body);
@@ -18,7 +19,8 @@ fn no_request_makes_an_endpoint_fall_over_or_succeed() {
         let (basic, proof) = (format!("Basic {header}"), String::from_utf8_lossy(proof));
         for form in [&*text, &mixed].into_iter().filter_map(|text| Form::parse(text).ok()) {
             for authorization in [&[][..], &[&*header], &[&basic]] {
-                let call = Call { method: "POST", authorization, dpop: &[&proof], form: &form };
+                let certificate = authorization.is_empty().then_some(&own);
+                let call = Call { method: "POST", authorization, dpop: &[&proof], certificate, form: &form };
                 assert!(par(&world.env(), &call).is_err());
                 assert!(token(&world.env(), &call).is_err());
                 assert!(userinfo(&world.env(), &call).is_err());
@@ -34,7 +36,7 @@ fn no_request_makes_an_endpoint_fall_over_or_succeed() {
             claims[&*header] = serde_json::Value::from(&*text);
             let object = sign(world.assertions(), Header::new(Alg::ES256), &claims).unwrap();
             let pushed = Form::parse(&world.signed_push(&object)).unwrap();
-            let call = Call { method: "POST", authorization: &[], dpop: &[], form: &pushed };
+            let call = Call { method: "POST", authorization: &[], dpop: &[], certificate: None, form: &pushed };
             if let Ok(pushed) = par(&world.env(), &call) {
                 assert_eq!(pushed.request.redirect_uri, "https://shop.example/cb");
             }

@@ -11,6 +11,7 @@ use hufu_wire::api::platform::{Bilingual, PlatformCertificate, Profile, Purpose,
 use hufu_wire::api::sign_in::{Answers, VerificationResult};
 use hufu_wire::dpop::{Expected, make_proof};
 use hufu_wire::jose::{Alg, Header, Jwks, SoftKey, sign};
+use hufu_wire::tls_client::ClientCertificate;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -19,6 +20,9 @@ use std::sync::Arc;
 pub const ISSUER: &str = "https://id.example";
 pub const NOW: Timestamp = Timestamp(1_900_000_000);
 pub const SECRET: &str = "secret";
+/// Where TLS certificates are asked for.
+pub const MTLS: &str = "https://mtls.id.example";
+pub const HOST: &str = "till.example";
 
 /// Shows kind and client instead of hiding the content.
 pub struct Glass;
@@ -84,6 +88,21 @@ impl Nonces for World {
     }
 }
 
+/// A platform that authenticates with a TLS certificate in the name `HOST` and binds its tokens to it.
+fn till() -> Arc<Client> {
+    let mut certificate = client("till", &[]).certificate.clone();
+    (certificate.profile, certificate.client_secret_sha256) = (Profile::Fapi2, None);
+    certificate.registration.tls_client_auth_san_dns = Some(HOST.into());
+    certificate.registration.tls_client_certificate_bound_access_tokens = true;
+    Arc::new(Client { certificate, jws: String::new(), hash: Octets::default() })
+}
+
+/// A TLS certificate in the name of a host, its key drawn now.
+pub fn tls_certificate(host: &str) -> ClientCertificate {
+    let made = rcgen::generate_simple_self_signed(vec![host.to_owned()]).unwrap();
+    ClientCertificate::read(made.cert.der()).unwrap()
+}
+
 impl World {
     /// The shop registered that its proofs carry nonces.
     pub fn with_nonces() -> Self {
@@ -99,6 +118,15 @@ impl World {
         let mut world = Self::new();
         let mut shop = Client::clone(&world.clients[0]);
         shop.certificate.registration.require_signed_request_object = true;
+        world.clients[0] = Arc::new(shop);
+        world
+    }
+
+    /// The shop has its tokens bound to its TLS certificate.
+    pub fn bound() -> Self {
+        let mut world = Self::new();
+        let mut shop = Client::clone(&world.clients[0]);
+        shop.certificate.registration.tls_client_certificate_bound_access_tokens = true;
         world.clients[0] = Arc::new(shop);
         world
     }
@@ -134,7 +162,7 @@ impl World {
         let rng = SeededRng::new(1);
         let key = |alg| SoftKey::generate(alg, &rng).unwrap();
         let (assertions, dpop) = (key(Alg::ES256), key(Alg::ES256));
-        let clients = vec![client("shop", &[&assertions]), client("judge", &[])];
+        let clients = vec![client("shop", &[&assertions]), client("judge", &[]), till()];
         let shop = RelyingParty {
             client_id: "shop".into(),
             redirect_uri: "https://shop.example/cb".into(),
@@ -150,6 +178,7 @@ impl World {
             id_token_algs: vec![Alg::EdDSA],
             response_algs: vec![Alg::PS256],
             persona_sessions: false,
+            mtls: Some(MTLS.into()),
         };
         let node = key(Alg::EdDSA);
         let results = Jwks { keys: vec![node.public().clone()] };
@@ -175,7 +204,7 @@ impl World {
     pub fn assertions(&self) -> &SoftKey {
         match &self.shop.auth {
             ClientAuth::PrivateKeyJwt(key) => key,
-            ClientAuth::SecretBasic(_) => panic!("a key"),
+            _ => panic!("a key"),
         }
     }
 
@@ -212,6 +241,7 @@ impl World {
             code: CodeId(Octets([1; 16])),
             client_id: "shop".into(),
             jkt: jkt.to_owned(),
+            x5t: String::new(),
             exp: NOW + 300,
             sub: "s".into(),
             auth_time: NOW,
@@ -240,6 +270,17 @@ impl World {
 pub fn refused<T, E>(
     decide: impl FnOnce(&Environment<'_>, &Call<'_>) -> Result<T, (OAuthError, E)>,
     world: &World,
+    headers: (&[&str], &[&str]),
+    body: &str,
+) -> Option<OAuthError> {
+    refused_with(None, decide, world, headers, body)
+}
+
+/// The same to a caller who came with a TLS certificate.
+pub fn refused_with<T, E>(
+    certificate: Option<&ClientCertificate>,
+    decide: impl FnOnce(&Environment<'_>, &Call<'_>) -> Result<T, (OAuthError, E)>,
+    world: &World,
     (authorization, dpop): (&[&str], &[&str]),
     body: &str,
 ) -> Option<OAuthError> {
@@ -247,6 +288,6 @@ pub fn refused<T, E>(
         Ok(form) => form,
         Err(error) => return Some(error.into()),
     };
-    let call = Call { method: "POST", authorization, dpop, form: &form };
+    let call = Call { method: "POST", authorization, dpop, certificate, form: &form };
     decide(&world.env(), &call).err().map(|(error, _)| error)
 }

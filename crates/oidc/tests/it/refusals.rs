@@ -5,6 +5,7 @@ use hufu_kernel::{b64, random};
 use hufu_oidc::provider::{SealedKind, about_token, authorize, logout, par, token, userinfo};
 use hufu_oidc::{Form, OAuthError, Pairs};
 use hufu_wire::jose::{Alg, Header, SoftKey, sign};
+use hufu_wire::tls_client::ClientCertificate;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 
@@ -358,6 +359,50 @@ fn nonce_mistakes(seen: &mut Seen) {
     assert_eq!(refused(par, &world, (&[], &[]), &push_body(&world)), None);
 }
 
+fn certificate_mistakes(world: &World, seen: &mut Seen) {
+    use OAuthError as E;
+    let (own, other) = (tls_certificate(HOST), tls_certificate("evil.example"));
+    let pushed = with(&push_body(world), "client_id", Some("till"));
+    let pushed = with(&pushed, "redirect_uri", Some("https://till.example/cb"));
+    let bare = with(&with(&pushed, "client_assertion", None), "client_assertion_type", None);
+    let said = |certificate, body: &str| refused_with(certificate, par, world, (&[], &[]), body);
+    assert_eq!(said(Some(&own), &bare), None);
+    seen.expect(said(Some(&other), &bare), E::CertificateName, "another name");
+    seen.expect(said(None, &bare), E::ClientMissing, "no certificate");
+    seen.expect(said(Some(&own), &with(&bare, "client_id", None)), E::ClientMissing, "no client_id");
+    seen.expect(said(Some(&own), &with(&bare, "client_id", Some("nobody"))), E::ClientUnknown, "nobody's");
+    seen.expect(said(Some(&own), &with(&bare, "client_id", Some("shop"))), E::MethodNotAllowed, "a client with keys");
+    seen.expect(said(Some(&own), &with(&bare, "client_secret", Some(SECRET))), E::MethodNotAllowed, "a secret");
+    // Tokens: the certificate is asked for before the code is looked at.
+    let redeem = Pairs::default().with("client_id", "till").with("grant_type", "authorization_code").encode();
+    let redeemed = |certificate, body: &str| refused_with(certificate, token, world, (&[], &[]), body);
+    seen.expect(redeemed(Some(&own), &redeem), E::CodeMissing, "a certificate instead of a proof");
+    let mut bound = world.access_token("");
+    own.thumbprint().clone_into(&mut bound.x5t);
+    let bound = seal(SealedKind::AccessToken, "", &bound);
+    let header = format!("Bearer {bound}");
+    let told = |certificate: Option<&ClientCertificate>, header: &str| {
+        refused_with(certificate, userinfo, world, (&[header], &[]), "")
+    };
+    assert_eq!(told(Some(&own), &header), None);
+    seen.expect(told(None, &header), E::TokenCertificate, "no certificate");
+    seen.expect(told(Some(&tls_certificate(HOST)), &header), E::TokenCertificate, "another one in the same name");
+    seen.expect(told(Some(&own), &format!("DPoP {bound}")), E::TokenBinding, "as if it were bound to a key");
+    let key = seal(SealedKind::AccessToken, "", &world.access_token("thumbprint"));
+    seen.expect(
+        told(Some(&own), &format!("Bearer {key}")),
+        E::TokenBinding,
+        "bound to a key, with a certificate alone",
+    );
+    // Bound to a certificate, and authenticated by its keys.
+    let world = World::bound();
+    let pending = world.pending();
+    let good = world.shop.redeem(&pending, &seal(SealedKind::Code, "shop", &world.code(&pending)), NOW, &world.rng);
+    let body = good.unwrap().body;
+    let redeemed = |certificate| refused_with(certificate, token, &world, (&[], &[]), &body);
+    seen.expect(redeemed(None), E::CertificateMissing, "no certificate to bind to");
+}
+
 #[test]
 fn every_refusal_is_reached_by_the_mistake_it_names() {
     let world = World::new();
@@ -370,6 +415,7 @@ fn every_refusal_is_reached_by_the_mistake_it_names() {
     object_mistakes(&world, &mut seen);
     nonce_mistakes(&mut seen);
     logout_mistakes(&world, &mut seen);
+    certificate_mistakes(&world, &mut seen);
     let bare = with(&with(&push_body(&world), "scope", None), "token", None);
     seen.expect(refused(about_token, &world, (&[], &[]), &bare), OAuthError::TokenParameter, "no token");
     // Those that need a memory or a person are the front's to give; its tests reach them.

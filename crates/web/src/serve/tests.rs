@@ -161,6 +161,46 @@ async fn connections_beyond_the_limit_wait_and_those_inside_are_answered() {
     assert!(told(&mut connected(port).await, ASK).await.starts_with("HTTP/1.1 200"));
 }
 
+/// A port that asks for certificates, with little patience.
+async fn hasty_for_platforms(connections: usize) -> (u16, Stopper) {
+    let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let mut authorities = rustls::RootCertStore::empty();
+    authorities.add(own.cert.der().clone()).unwrap();
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(own.signing_key.serialize_der()).into();
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let own = rustls::sign::CertifiedKey::from_der(vec![own.cert.der().clone()], key, &provider).unwrap();
+    let own = Arc::new(rustls::sign::SingleCertAndKey::from(own));
+    let doors = PlatformDoors::new(own, crate::mutual_tls::believing(authorities).unwrap()).unwrap();
+    let (stopper, stop) = Stopper::new();
+    let listening = listen(ANY).await.unwrap().with_limit(connections).for_platforms(doors);
+    let port = listening.port;
+    tokio::spawn(serve_within(listening, app(), stop, HASTY));
+    (port, stopper)
+}
+
+#[tokio::test]
+async fn whoever_does_not_finish_a_handshake_is_cut_off_and_keeps_nobodys_place() {
+    let (port, _stopper) = hasty_for_platforms(2).await;
+    // Silent, half of a record, and no TLS at all: more of them than there are places.
+    let half: [&[u8]; 4] = [b"", b"\x16\x03\x01\x02", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", ASK];
+    let began = Instant::now();
+    let mut waiting = Vec::new();
+    for bytes in half.into_iter().chain(half) {
+        let mut stream = connected(port).await;
+        waiting.push(tokio::spawn(async move {
+            let _ = stream.write_all(bytes).await;
+            let mut answer = Vec::new();
+            let read = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
+            assert!(read.is_ok(), "still open");
+            assert!(!answer.starts_with(b"HTTP"));
+        }));
+    }
+    for waiting in waiting {
+        waiting.await.unwrap();
+    }
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+}
+
 #[tokio::test]
 async fn headers_and_bodies_have_limits() {
     let (port, _stopper) = hasty(100).await;
@@ -190,7 +230,7 @@ async fn over_http2(idle: Duration) -> (tokio::task::JoinHandle<()>, tokio::io::
     let (open, _) = mpsc::channel(1);
     let shares = Shares::of_connections(1);
     let server = Server { http: Http::new(patience), speaks: Speaks::Plain, app: app(), patience, shares, open };
-    (tokio::spawn(server.answer(far, true, None, stop)), near, stopper)
+    (tokio::spawn(server.answer(far, true, Caller::Anybody, stop)), near, stopper)
 }
 
 async fn ends(serving: tokio::task::JoinHandle<()>) {

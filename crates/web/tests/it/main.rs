@@ -6,4 +6,5 @@
 mod fixture;
 mod front;
 mod handed_over;
+mod mutual_tls;
 mod peers;

@@ -1,6 +1,7 @@
 //! What the registry says about a platform.
 
 use crate::jose::{Alg, Jwks};
+use crate::tls_client::{ClientSubject, SubjectError};
 use hufu_kernel::{Answer, Octets, Root, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -114,6 +115,25 @@ pub struct Registration {
     /// Userinfo is answered with a JWT of this algorithm (OpenID Connect Dynamic Client Registration 1.0 section 2).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub userinfo_signed_response_alg: Option<Alg>,
+    /// Who registered one of these five authenticates with a TLS certificate in this name and in no other way (RFC 8705 section 2.1.2):
+    /// the certificate's subject, as RFC 4514 writes it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tls_client_auth_subject_dn: Option<String>,
+    /// A host's name among the certificate's alternative names.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tls_client_auth_san_dns: Option<String>,
+    /// A URI among them.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tls_client_auth_san_uri: Option<String>,
+    /// An IP address among them.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tls_client_auth_san_ip: Option<String>,
+    /// An e-mail address among them.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tls_client_auth_san_email: Option<String>,
+    /// Its access tokens are bound to its TLS certificate (RFC 8705 section 3.4) and need no DPoP.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub tls_client_certificate_bound_access_tokens: bool,
 }
 
 impl Registration {
@@ -133,7 +153,45 @@ impl Registration {
         .into_iter()
         .flatten()
     }
+
+    /// Whether the platform authenticates by `tls_client_auth`.
+    #[must_use]
+    pub fn uses_tls_client_auth(&self) -> bool {
+        self.subjects().any(|(text, _)| text.is_some())
+    }
+
+    /// Whether it needs an address at which TLS certificates are asked for.
+    #[must_use]
+    pub fn needs_mutual_tls(&self) -> bool {
+        self.uses_tls_client_auth() || self.tls_client_certificate_bound_access_tokens
+    }
+
+    /// The name that its TLS certificate must be in.
+    ///
+    /// # Errors
+    /// [`SubjectError`], also if none is registered.
+    pub fn tls_client_subject(&self) -> Result<ClientSubject, SubjectError> {
+        let mut registered = self.subjects().filter_map(|(text, read)| Some((text?, read)));
+        match (registered.next(), registered.next()) {
+            (Some((text, read)), None) => read(text).ok_or(SubjectError::Malformed),
+            _ => Err(SubjectError::NotOne),
+        }
+    }
+
+    fn subjects(&self) -> impl Iterator<Item = (Option<&str>, ReadSubject)> {
+        [
+            (self.tls_client_auth_subject_dn.as_deref(), ClientSubject::name as ReadSubject),
+            (self.tls_client_auth_san_dns.as_deref(), ClientSubject::dns),
+            (self.tls_client_auth_san_uri.as_deref(), ClientSubject::uri),
+            (self.tls_client_auth_san_ip.as_deref(), ClientSubject::ip),
+            (self.tls_client_auth_san_email.as_deref(), ClientSubject::email),
+        ]
+        .into_iter()
+    }
 }
+
+/// Reads a registered name of a TLS certificate.
+type ReadSubject = fn(&str) -> Option<ClientSubject>;
 
 impl PlatformCertificate {
     /// The JWS header's `typ`.

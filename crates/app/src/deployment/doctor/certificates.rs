@@ -2,7 +2,7 @@
 
 use super::site::{Local, Site};
 use super::{Finding, Looked, edit};
-use crate::deployment::office_file::Public;
+use crate::deployment::office_file::{Mtls, Public};
 use crate::deployment::public_tls::{self, validity};
 use crate::offices::registry::Admitted;
 use hufu_kernel::Timestamp;
@@ -21,26 +21,21 @@ const SOON: i64 = 14 * DAY;
 /// Platforms that are named; more are counted.
 const NAMED: usize = 5;
 
-/// The TLS certificates of the public listeners: in time, of their names, with their keys.
+/// The TLS certificates of the public listeners: in time, of their names, with their keys. And the authorities of platforms' own.
 pub fn public(site: &Site) -> Looked {
     let mut looked = Looked::default();
     for local in &site.offices {
+        if let Some(mtls) = &local.file.mtls {
+            mutual(&mut looked, site, local, mtls);
+        }
         let Some(public) = &local.file.public else { continue };
         let Public { certificate: Some(certificate), key: Some(key), .. } = public else {
             looked.unseen(local.name, "plain HTTP here: its proxy has the certificate, or it is a rehearsal");
             continue;
         };
-        let what = format!("{}: public TLS", local.name);
-        if let Err(failure) = public_tls::open(certificate, key) {
-            looked.at(Some(Finding::bad(what, failure, edit(&local.config))));
-            continue;
-        }
-        // It is read again when it changes: no restart.
-        let mend = format!("certbot renew   # or as you have it made, into {}", certificate.display());
-        match first(certificate) {
-            Err(told) => looked.at(Some(Finding::bad(what, told, mend))),
-            Ok(der) => looked.at(of_public(site, local, &der, &mend)),
-        }
+        let address = site.plan.public_address(local.name);
+        let of = Shown { what: format!("{}: public TLS", local.name), certificate, key, address: &address };
+        looked.at(of.examined(site, local));
     }
     if looked.at == 0 && looked.unseen.is_empty() {
         Looked::nothing("no office here has a public listener")
@@ -49,31 +44,69 @@ pub fn public(site: &Site) -> Looked {
     }
 }
 
+/// The listener for platforms with TLS certificates of their own, and who may vouch for them.
+fn mutual(looked: &mut Looked, site: &Site, local: &Local, mtls: &Mtls) {
+    let Mtls { url, certificate, key, authorities, .. } = mtls;
+    let of = Shown { what: format!("{}: mutual TLS", local.name), certificate, key, address: url };
+    looked.at(of.examined(site, local));
+    let what = format!("{}: authorities of platforms", local.name);
+    let (now, mend) = (local.clock(site.plan.root).now(), edit(&local.config));
+    looked.at(match public_tls::authorities(authorities) {
+        Err(failure) => vec![Finding::bad(what, failure, mend)],
+        Ok(all) => all
+            .iter()
+            .filter_map(|der| match validity(der) {
+                Ok((_, until)) => ending(&what, now, until, &mend),
+                Err(told) => Some(Finding::bad(&what, told, &mend)),
+            })
+            .collect(),
+    });
+}
+
+/// What a listener shows, and the address at which it is found.
+struct Shown<'a> {
+    what: String,
+    certificate: &'a Path,
+    key: &'a Path,
+    address: &'a str,
+}
+
+impl Shown<'_> {
+    fn examined(&self, site: &Site, local: &Local) -> Vec<Finding> {
+        let Self { what, certificate, key, address } = self;
+        if let Err(failure) = public_tls::open(certificate, key) {
+            return vec![Finding::bad(what, failure, edit(&local.config))];
+        }
+        // It is read again when it changes: no restart.
+        let mend = format!("certbot renew   # or as you have it made, into {}", certificate.display());
+        let der = match first(certificate) {
+            Err(told) => return vec![Finding::bad(what, told, mend)],
+            Ok(der) => der,
+        };
+        let now = local.clock(site.plan.root).now();
+        let mut found = Vec::new();
+        match validity(&der) {
+            Err(told) => found.push(Finding::bad(what, told, &mend)),
+            Ok((from, _)) if now < from => found.push(Finding::bad(what, format!("begins only at {from}"), &mend)),
+            Ok((_, until)) => found.extend(ending(what, now, until, &mend)),
+        }
+        let host = address.split_once("://").map_or("", |(_, rest)| rest);
+        let host = host.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map_or(host, |(host, _)| host);
+        let is_named = ParsedCertificate::try_from(&der)
+            .ok()
+            .zip(ServerName::try_from(host).ok())
+            .is_some_and(|(certificate, name)| verify_server_name(&certificate, &name).is_ok());
+        if !is_named {
+            let told = format!("is not in the name of {host}, where this office is looked for");
+            found.push(Finding::bad(what, told, &mend));
+        }
+        found
+    }
+}
+
 fn first(path: &Path) -> Result<CertificateDer<'static>, String> {
     let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
     CertificateDer::from_pem_slice(&bytes).map_err(|error| error.to_string())
-}
-
-fn of_public(site: &Site, local: &Local, der: &CertificateDer<'_>, mend: &str) -> Vec<Finding> {
-    let what = format!("{}: public TLS", local.name);
-    let now = local.clock(site.plan.root).now();
-    let mut found = Vec::new();
-    match validity(der) {
-        Err(told) => found.push(Finding::bad(&what, told, mend)),
-        Ok((from, _)) if now < from => found.push(Finding::bad(&what, format!("begins only at {from}"), mend)),
-        Ok((_, until)) => found.extend(ending(&what, now, until, mend)),
-    }
-    let address = site.plan.public_address(local.name);
-    let host = address.split_once("://").map_or("", |(_, rest)| rest);
-    let host = host.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map_or(host, |(host, _)| host);
-    let is_named = ParsedCertificate::try_from(der)
-        .ok()
-        .zip(ServerName::try_from(host).ok())
-        .is_some_and(|(certificate, name)| verify_server_name(&certificate, &name).is_ok());
-    if !is_named {
-        found.push(Finding::bad(&what, format!("is not in the name of {host}, where people find this office"), mend));
-    }
-    found
 }
 
 /// What is to be said about something that ends.

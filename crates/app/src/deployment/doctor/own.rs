@@ -92,7 +92,8 @@ pub fn permissions(site: &Site) -> Looked {
 
 /// What only the office, or its group, may read.
 fn secret(local: &Local) -> Vec<(PathBuf, u32)> {
-    let public = local.file.public.iter().filter_map(|public| public.key.clone()).map(|path| (path, 0o640));
+    let public = local.file.public.iter().filter_map(|public| public.key.clone());
+    let public = public.chain(local.file.mtls.iter().map(|mtls| mtls.key.clone())).map(|path| (path, 0o640));
     if local.keys.is_none() {
         return public.collect();
     }

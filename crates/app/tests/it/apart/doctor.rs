@@ -198,6 +198,26 @@ fn public_tls(folder: &Path, office: &str, name: &str, until: (i32, u8, u8)) {
     write(&config, &format!("{}certificate = \"certificate.pem\"\nkey = \"key.pem\"\n{}", &text[..at], &text[at..]));
 }
 
+/// A listener of the front's for platforms with TLS certificates, whose own has ended, and an authority that ends.
+fn mutual_tls(folder: &Path) {
+    let own = folder.join("front");
+    let write_one = |name: &str, until: (i32, u8, u8)| {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(until.0, until.1, until.2);
+        write(&own.join(name), &params.self_signed(&key).unwrap().pem());
+        key
+    };
+    write_one("platforms.pem", (2025, 1, 1));
+    let key = write_one("mtls.pem", (2024, 1, 1));
+    write(&own.join("mtls.key"), &key.serialize_pem());
+    fs::set_permissions(own.join("mtls.key"), fs::Permissions::from_mode(0o644)).unwrap();
+    let table = "[mtls]\nurl = \"https://elsewhere.example\"\nlisten = \"127.0.0.1:1\"\ncertificate = \"mtls.pem\"\n\
+                 key = \"mtls.key\"\nauthorities = \"platforms.pem\"\n[metrics]";
+    changed(&own.join("office.toml"), "[metrics]", table);
+}
+
 /// The offices' stores, as their first start makes them.
 fn make_stores(folder: &Path, plan: &Plan) {
     let own = |name: &str| OfficeFolder::new(&folder.join(name), name, plan.root, plan.root_id);
@@ -289,6 +309,7 @@ async fn each_fault_in_the_files_is_named_with_what_mends_it() {
     changed(&own("registrar", "office.toml"), "[metrics]", "[register]\nurl = \"http://register.example\"\n[metrics]");
     public_tls(&folder, "node-1", "localhost", (2024, 1, 1));
     public_tls(&folder, "node-2", "elsewhere.example", (2060, 1, 1));
+    mutual_tls(&folder);
 
     let report = doctor::folder(&folder).await;
     assert!(!report.ok);
@@ -323,6 +344,16 @@ async fn each_fault_in_the_files_is_named_with_what_mends_it() {
     }
     assert!(named(&report, "node-1: public TLS", Outcome::Bad).found.contains("ended"));
     assert!(named(&report, "node-2: public TLS", Outcome::Bad).found.contains("localhost"));
+    assert!(named(&report, "front: authorities of platforms", Outcome::Bad).found.contains("ended"));
+    // A key that others can read is not opened, and mended first.
+    assert!(named(&report, "front: mutual TLS", Outcome::Bad).found.contains("644"));
+    assert_eq!(mend("front: permissions"), format!("chmod 640 {}", own("front", "mtls.key").display()));
+    fs::set_permissions(own("front", "mtls.key"), fs::Permissions::from_mode(0o600)).unwrap();
+    let report = doctor::folder(&folder).await;
+    let shown = report.checks.iter().filter(|check| check.what == "front: mutual TLS");
+    let shown: Vec<&str> = shown.map(|check| check.found.as_str()).collect();
+    assert!(shown.iter().any(|told| told.contains("ended")), "{shown:?}");
+    assert!(shown.iter().any(|told| told.contains("elsewhere.example")), "{shown:?}");
 
     // A plan that has been changed at one office, and one that is none.
     fs::copy(folder.join("deployment.toml"), own("front", "deployment.toml")).unwrap();

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 fn assertion_key(rp: &RelyingParty) -> &SoftKey {
     match &rp.auth {
         ClientAuth::PrivateKeyJwt(key) => key,
-        ClientAuth::SecretBasic(_) => panic!("no assertions"),
+        _ => panic!("no assertions"),
     }
 }
 

@@ -13,6 +13,7 @@ use hufu_wire::api::platform::{Bilingual, PlatformCertificate, Profile, Purpose,
 use hufu_wire::api::sign_in::{Answers, CompleteSignIn, Continue, IdToken, Transaction, VerificationResult, acr, amr};
 use hufu_wire::api::trust::{NodeTrust, OfficeKeys, Trust};
 use hufu_wire::jose::{Alg, Compact, Header, Jwk, Jwks, PublicKey, RsaKey, Signer, SoftKey, sign, verify};
+use hufu_wire::tls_client::ClientCertificate;
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, LazyLock, Mutex};
 use zeroize::Zeroizing;
@@ -20,6 +21,8 @@ use zeroize::Zeroizing;
 pub const ISSUER: &str = "http://localhost:7000";
 pub const WALLET: &str = "http://wallet.localhost:7001";
 pub const AGENT: &str = "http://agent.localhost:7002";
+/// Where platforms are asked for TLS certificates.
+pub const MTLS: &str = "https://mtls.localhost:7003";
 pub const NOW: Timestamp = Timestamp(1_900_000_000);
 pub const SECRET: &str = "a secret: with % and & and +";
 
@@ -138,7 +141,8 @@ impl World {
         };
         let clock = Arc::new(ManualClock::new(NOW));
         let once = Arc::new(MemoryOnce::new(100_000));
-        let config = Config { trust: trust.clone(), transactions, agents: vec![AGENT.to_owned()], persona_sessions };
+        let (agents, mtls) = (vec![AGENT.to_owned()], Some(MTLS.to_owned()));
+        let config = Config { trust: trust.clone(), transactions, agents, persona_sessions, mtls };
         let posted = Arc::new(Posted::default());
         let mut ports = ports(&front_key, &clock, &rng, &once);
         ports.back_channel = Arc::clone(&posted) as Arc<dyn BackChannel>;
@@ -152,8 +156,12 @@ impl World {
 
     /// Signs a certificate and brings it to the front.
     pub fn admit(&self, certificate: &PlatformCertificate) -> Result<(), Refusal> {
-        let header = Header::new(Alg::EdDSA).typ(PlatformCertificate::TYP);
-        self.front.admit(&sign(&self.registry, header, certificate).unwrap()).map_err(|told| told.refusal)
+        self.front.admit(&self.signed_certificate(certificate)).map_err(|told| told.refusal)
+    }
+
+    /// The certificate as the registry signs it.
+    pub fn signed_certificate(&self, certificate: &PlatformCertificate) -> String {
+        sign(&self.registry, Header::new(Alg::EdDSA).typ(PlatformCertificate::TYP), certificate).unwrap()
     }
 
     /// An admitted FAPI 2.0 platform.
@@ -186,6 +194,15 @@ impl World {
         self.relying_party(client_id, ClientAuth::SecretBasic(SECRET.to_owned()), None, Alg::EdDSA)
     }
 
+    /// An admitted platform that authenticates with a TLS certificate in the name `CLIENT.example`, and has its tokens bound to it.
+    pub fn by_certificate(&self, client_id: &str) -> RelyingParty {
+        let mut certificate = certificate(client_id, Root::Sandbox);
+        certificate.registration.tls_client_auth_san_dns = Some(format!("{client_id}.example"));
+        certificate.registration.tls_client_certificate_bound_access_tokens = true;
+        self.admit(&certificate).unwrap();
+        self.relying_party(client_id, ClientAuth::TlsClient(MTLS.to_owned()), None, Alg::EdDSA)
+    }
+
     fn relying_party(&self, client_id: &str, auth: ClientAuth, dpop: Option<SoftKey>, alg: Alg) -> RelyingParty {
         let jwks = Jwks::from_json(self.front.jwks().body.as_bytes()).unwrap();
         let redirect_uri = format!("https://{client_id}.example/cb");
@@ -201,13 +218,19 @@ impl World {
     }
 
     pub async fn send(&self, request: &HttpRequest) -> Reply {
+        self.send_with(request, None).await
+    }
+
+    /// Sends a request over a connection with this TLS certificate, which leads to the address for such connections.
+    pub async fn send_with(&self, request: &HttpRequest, certificate: Option<&ClientCertificate>) -> Reply {
         let of = |wanted: &str| -> Vec<&str> {
             request.headers.iter().filter(|(name, _)| *name == wanted).map(|(_, value)| value.as_str()).collect()
         };
         let (authorization, dpop) = (of("authorization"), of("dpop"));
-        let incoming =
-            Incoming { method: request.method, authorization: &authorization, dpop: &dpop, form: &request.body };
-        match request.url.strip_prefix(ISSUER).unwrap() {
+        let (method, form) = (request.method, &*request.body);
+        let incoming = Incoming { method, authorization: &authorization, dpop: &dpop, certificate, form };
+        let base = if certificate.is_some() { MTLS } else { ISSUER };
+        match request.url.strip_prefix(base).unwrap() {
             "/par" => self.front.par(&incoming).await,
             "/token" => self.front.token(&incoming).await,
             "/userinfo" => self.front.userinfo(&incoming).await,
@@ -241,6 +264,11 @@ impl World {
     pub async fn at_wallet(&self, rp: &RelyingParty, wish: &Wish) -> AtWallet {
         let pending = rp.begin(wish, &*self.rng);
         let url = if rp.dpop.is_some() { self.pushed(rp, &pending).await } else { rp.plain(&pending) };
+        self.arrived(pending, url).await
+    }
+
+    /// A browser that was sent to `url` arrives at the wallet's page.
+    pub async fn arrived(&self, pending: Pending, url: String) -> AtWallet {
         let begun = self.browse(&url).await;
         let transaction = self.fetch(&begun.tx);
         AtWallet { pending, url, begun, transaction }

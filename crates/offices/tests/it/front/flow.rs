@@ -223,7 +223,8 @@ fn a_production_front_has_no_agents_no_http_and_no_basic_platforms() {
         let mut trust = world.trust.clone();
         (trust.root, trust.issuer) = (Root::Production, "https://id.example".into());
         trust.wallet_origin = "https://wallet.example".into();
-        let mut config = Config { trust, transactions: 1, agents: Vec::new(), persona_sessions: false };
+        let agents = Vec::new();
+        let mut config = Config { trust, transactions: 1, agents, persona_sessions: false, mtls: None };
         change(&mut config);
         Front::new(config, ports(&world.front_key, &world.clock, &world.rng, &world.once))
     };

@@ -1,0 +1,76 @@
+//! TLS in which a platform proves itself by its certificate (RFC 8705): at an address of its own, since a browser that is asked for a
+//! certificate shows its person a dialogue.
+//!
+//! What the front is told of a caller is what this process saw in the handshake. No header is ever read for it, so nothing that stands
+//! before this listener can speak in a platform's name; what may stand there passes TLS on as it comes.
+
+use hufu_wire::tls_client::ClientCertificate;
+use rustls::crypto::aws_lc_rs;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, ResolvesServerCert, ServerConnection};
+use rustls::{RootCertStore, ServerConfig};
+use std::fmt;
+use std::sync::Arc;
+
+/// The certificate at the other end of a connection. An extension of every request that comes in through [`PlatformDoors`], and of no
+/// other.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProvenCertificate(Arc<ClientCertificate>);
+
+impl ProvenCertificate {
+    /// The certificate.
+    #[must_use]
+    pub fn certificate(&self) -> &ClientCertificate {
+        &self.0
+    }
+}
+
+/// The server's side: whoever has a certificate of these authorities comes in, and is known by it.
+#[derive(Clone)]
+pub struct PlatformDoors {
+    pub(crate) config: Arc<ServerConfig>,
+}
+
+impl fmt::Debug for PlatformDoors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PlatformDoors")
+    }
+}
+
+impl PlatformDoors {
+    /// TLS 1.3 alone, in which a client's certificate is seen by nobody on the way; nothing is resumed, so that every connection is
+    /// proven, also after an authority was taken out.
+    ///
+    /// # Errors
+    /// If TLS cannot be set up.
+    pub fn new(
+        own: Arc<dyn ResolvesServerCert>,
+        authorities: Arc<dyn ClientCertVerifier>,
+    ) -> Result<Self, rustls::Error> {
+        let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_client_cert_verifier(authorities)
+            .with_cert_resolver(own);
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self { config: Arc::new(config) })
+    }
+
+    /// Who is at the other end of an accepted connection.
+    pub(crate) fn caller(&self, connection: &ServerConnection) -> Option<ProvenCertificate> {
+        let certificate = connection.peer_certificates()?.first()?;
+        ClientCertificate::read(certificate).map(Arc::new).map(ProvenCertificate)
+    }
+}
+
+/// Believes certificates of these authorities, and asks for one in every handshake.
+///
+/// # Errors
+/// A sentence, for no authorities or ones that are none.
+pub fn believing(authorities: RootCertStore) -> Result<Arc<dyn ClientCertVerifier>, String> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), provider)
+        .build()
+        .map_err(|error| error.to_string())
+}
