@@ -120,11 +120,19 @@ impl ResolvesServerCert for CertificateFiles {
     }
 }
 
+/// Whom a file of authorities names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Believes {
+    Somebody,
+    Nobody,
+}
+
 /// The authorities that may vouch for platforms, as their file has them now.
 #[derive(Debug)]
 pub struct AuthorityFile {
     path: PathBuf,
-    believed: RwLock<(Standing, Arc<dyn ClientCertVerifier>)>,
+    /// Nobody is believed while the file names nobody.
+    believed: RwLock<(Standing, Arc<dyn ClientCertVerifier>, Believes)>,
 }
 
 /// The certificates of a file of authorities.
@@ -146,8 +154,14 @@ impl AuthorityFile {
     /// # Errors
     /// As [`authorities`]; [`Failure::Unreadable`] for a certificate that cannot be an authority's.
     pub fn open(path: &Path) -> Result<Arc<Self>, Failure> {
-        let believed = RwLock::new((standing(path), Self::read(path)?));
+        let believed = RwLock::new((standing(path), Self::read(path)?, Believes::Somebody));
         Ok(Arc::new(Self { path: path.to_owned(), believed }))
+    }
+
+    /// Whether the last authority was taken out: a file that is gone, or has no certificate's beginning in it.
+    fn is_emptied(path: &Path) -> bool {
+        let begins = |bytes: Vec<u8>| bytes.windows(11).any(|part| part == b"-----BEGIN ");
+        files::read(path).is_ok_and(|found| found.is_none_or(|bytes| !begins(bytes.to_vec())))
     }
 
     fn read(path: &Path) -> Result<Arc<dyn ClientCertVerifier>, Failure> {
@@ -158,26 +172,31 @@ impl AuthorityFile {
         believing(all).map_err(|error| Failure::unreadable(path, error))
     }
 
-    fn current(&self) -> Arc<dyn ClientCertVerifier> {
+    fn current(&self) -> (Arc<dyn ClientCertVerifier>, Believes) {
         let found = standing(&self.path);
         {
             let believed = self.believed.read().unwrap_or_else(PoisonError::into_inner);
             if believed.0 == found {
-                return Arc::clone(&believed.1);
+                return (Arc::clone(&believed.1), believed.2);
             }
         }
         let mut believed = self.believed.write().unwrap_or_else(PoisonError::into_inner);
         match Self::read(&self.path) {
             Ok(fresh) => {
                 tracing::info!("the authorities of platforms' certificates were read again");
-                *believed = (found, fresh);
+                *believed = (found, fresh, Believes::Somebody);
             }
-            // Platforms are not locked out by a file that is half written.
+            Err(error) if Self::is_emptied(&self.path) => {
+                tracing::warn!(%error, "no authority of platforms' certificates is left: none of them is taken");
+                (believed.0, believed.2) = (found, Believes::Nobody);
+            }
+            // Platforms are not locked out by a file that is half written. It is read again when it is another one.
             Err(error) => {
-                tracing::warn!(%error, "the authorities of platforms' certificates stay those that were read before")
+                tracing::warn!(%error, "the authorities of platforms' certificates stay those that were read before");
+                believed.0 = found;
             }
         }
-        Arc::clone(&believed.1)
+        (Arc::clone(&believed.1), believed.2)
     }
 }
 
@@ -193,7 +212,10 @@ impl ClientCertVerifier for AuthorityFile {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        self.current().verify_client_cert(end_entity, intermediates, now)
+        match self.current() {
+            (verifier, Believes::Somebody) => verifier.verify_client_cert(end_entity, intermediates, now),
+            (_, Believes::Nobody) => Err(rustls::CertificateError::UnknownIssuer.into()),
+        }
     }
 
     fn verify_tls12_signature(
@@ -202,7 +224,7 @@ impl ClientCertVerifier for AuthorityFile {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.current().verify_tls12_signature(message, certificate, signed)
+        self.current().0.verify_tls12_signature(message, certificate, signed)
     }
 
     fn verify_tls13_signature(
@@ -211,11 +233,11 @@ impl ClientCertVerifier for AuthorityFile {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.current().verify_tls13_signature(message, certificate, signed)
+        self.current().0.verify_tls13_signature(message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.current().supported_verify_schemes()
+        self.current().0.supported_verify_schemes()
     }
 }
 
@@ -271,11 +293,21 @@ mod tests {
         assert!(taken(&of_first) && taken(&of_second));
         files::replace(&path, second.as_bytes(), files::PUBLIC).unwrap();
         assert!(!taken(&of_first) && taken(&of_second));
-        for broken in ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
-            files::replace(&path, broken.as_bytes(), files::PUBLIC).unwrap();
-            assert!(!taken(&of_first) && taken(&of_second), "{broken:?}");
-            assert!(AuthorityFile::open(&path).is_err(), "{broken:?}");
+        let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        files::replace(&path, broken.as_bytes(), files::PUBLIC).unwrap();
+        assert!(!taken(&of_first) && taken(&of_second));
+        assert!(AuthorityFile::open(&path).is_err());
+        // The last one is taken out.
+        for emptied in [Some(""), Some("nobody"), None] {
+            match emptied {
+                Some(emptied) => files::replace(&path, emptied.as_bytes(), files::PUBLIC).unwrap(),
+                None => std::fs::remove_file(&path).unwrap(),
+            }
+            assert!(!taken(&of_first) && !taken(&of_second), "{emptied:?}");
+            assert!(AuthorityFile::open(&path).is_err(), "{emptied:?}");
         }
+        files::replace(&path, first.as_bytes(), files::PUBLIC).unwrap();
+        assert!(taken(&of_first) && !taken(&of_second));
     }
 
     #[test]

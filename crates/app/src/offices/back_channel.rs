@@ -6,28 +6,61 @@ use hufu_kernel::Root;
 use hufu_offices::ports::BackChannel;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// A platform that takes longer is not told.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Calls under way at once; whoever signs out beyond that signs out without one.
 const AT_ONCE: usize = 64;
+/// Of them to one platform: a server that hangs holds no more.
+const EACH: usize = 4;
 
 /// Platforms' servers.
 pub struct PlatformServers {
     root: Root,
     client: OnceLock<Option<reqwest::Client>>,
     places: Arc<Semaphore>,
+    called: Arc<Mutex<BTreeMap<String, usize>>>,
+}
+
+/// A call under way.
+struct Place {
+    uri: String,
+    called: Arc<Mutex<BTreeMap<String, usize>>>,
+    _one_of_all: OwnedSemaphorePermit,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut called = self.called.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(calls) = called.get_mut(&self.uri) {
+            *calls -= 1;
+        }
+        called.retain(|_, calls| *calls > 0);
+    }
 }
 
 impl PlatformServers {
     /// Those of a root's platforms: on the public network, or in a sandbox on this machine.
     #[must_use]
     pub fn of(root: Root) -> Self {
-        Self { root, client: OnceLock::new(), places: Arc::new(Semaphore::new(AT_ONCE)) }
+        Self { root, client: OnceLock::new(), places: Arc::new(Semaphore::new(AT_ONCE)), called: Arc::default() }
+    }
+
+    /// A place for one call to this platform, if there is one.
+    fn place(&self, uri: &str) -> Option<Place> {
+        let one_of_all = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        let mut called = self.called.lock().unwrap_or_else(PoisonError::into_inner);
+        let calls = called.entry(uri.to_owned()).or_default();
+        if *calls >= EACH {
+            return None;
+        }
+        *calls += 1;
+        Some(Place { uri: uri.to_owned(), called: Arc::clone(&self.called), _one_of_all: one_of_all })
     }
 
     /// Made at the first call: most fronts make none, and a machine without authorities for TLS needs none until then.
@@ -51,7 +84,7 @@ fn client(root: Root) -> Result<reqwest::Client, Failure> {
 
 impl BackChannel for PlatformServers {
     fn post_logout(&self, uri: &str, logout_token: String) {
-        let (Some(client), Ok(place)) = (self.client(), Arc::clone(&self.places).try_acquire_owned()) else {
+        let (Some(client), Some(place)) = (self.client(), self.place(uri)) else {
             return tracing::warn!("a platform was not told of a sign-out: too many at once, or no way there");
         };
         let request = client.post(uri).form(&[("logout_token", logout_token)]);
@@ -177,6 +210,23 @@ mod tests {
             None
         });
         (port, heard)
+    }
+
+    #[test]
+    fn a_platform_that_hangs_keeps_no_other_from_being_told() {
+        let servers = PlatformServers::of(Root::Sandbox);
+        let mut held: Vec<Place> = (0..EACH).map(|_| servers.place("https://slow.example/out").unwrap()).collect();
+        assert!(servers.place("https://slow.example/out").is_none());
+        let other = servers.place("https://shop.example/out").unwrap();
+        held.pop();
+        assert!(servers.place("https://slow.example/out").is_some());
+        drop((held, other));
+        assert!(servers.called.lock().unwrap().is_empty(), "nothing is kept of who was called");
+        // And all together have an end.
+        let all: Vec<Place> =
+            (0..AT_ONCE).map(|one| servers.place(&format!("https://{one}.example/out")).unwrap()).collect();
+        assert!(servers.place("https://shop.example/out").is_none());
+        drop(all);
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -197,13 +197,20 @@ impl Node {
         self.generations().born(t).ok_or(Refusal::NodesDisagree)
     }
 
-    /// What a peer can tell by whether its newest key with this node is the same; nothing for this node itself.
-    pub(super) fn check_of(&self, generation: u32, with: NodeIndex) -> Result<Option<Octets<32>>, Refusal> {
+    /// What node `says` shows of the key that this node shares with `with`, one of the two: only who has the key can say it, and what one
+    /// of them said is not what the other would say. Nothing between this node and itself.
+    pub(super) fn check_of(
+        &self,
+        generation: u32,
+        with: NodeIndex,
+        says: NodeIndex,
+    ) -> Result<Option<Octets<32>>, Refusal> {
         if with == self.index {
             return Ok(None);
         }
         let key = key_names::sub_key(self.shared_with(with)?, generation);
-        self.keys.hmac(&key, &framed(&[b"hufu-v1-same-keys"])).map(Some).map_err(|error| crate::broken(&error))
+        let message = framed(&[b"hufu-v1-same-keys", &[says.get()]]);
+        self.keys.hmac(&key, &message).map(Some).map_err(|error| crate::broken(&error))
     }
 
     /// As [`Node::look_for_keys`], once a second however often a peer asks.
@@ -216,13 +223,14 @@ impl Node {
     pub(super) fn look_for_keys(&self) -> Result<(), Refusal> {
         // Held meanwhile: of two that look at once, the later one writes what it found.
         let mut looked = self.looked_for_keys.lock().unwrap_or_else(PoisonError::into_inner);
-        *looked = Some(self.clock.now());
         let known = self.generations();
         let found = Generations::look(self.keys.as_ref(), self.index, known.oldest())?;
         if found != *known {
             tracing::info!(generations = ?found, "the generations of K_A that this node has are others now");
             *self.generations.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(found);
+            self.has_others_keys();
         }
+        *looked = Some(self.clock.now());
         Ok(())
     }
 

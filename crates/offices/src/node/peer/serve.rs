@@ -103,7 +103,7 @@ impl NodePeer for Node {
         self.has_looked_for_keys()?;
         let moved = self.has_moved();
         let behind = moved.behind.filter(|_| moved.generation == ask.generation);
-        Ok(Moved { behind, check: self.check_of(moved.newest, from)?, ..moved })
+        Ok(Moved { behind, check: self.check_of(moved.newest, from, self.index)?, ..moved })
     }
 }
 

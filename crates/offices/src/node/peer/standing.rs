@@ -231,21 +231,28 @@ impl Node {
         self.beyond.standing.keys_shared.load(Ordering::Acquire)
     }
 
-    /// Once is enough until the keys are others.
-    pub(super) fn shares_keys(&self, shown: bool) {
-        self.beyond.standing.keys_shared.fetch_or(shown, Ordering::AcqRel);
+    /// A peer has them: they are not this node's alone, whatever the third says. Once is enough until the keys are others.
+    pub(super) async fn shares_keys(&self) -> Result<(), Refusal> {
+        self.beyond.standing.keys_shared.store(true, Ordering::Release);
+        if self.is_alone() {
+            self.restand(|standing| standing.keys_alone = false).await?;
+        }
+        Ok(())
     }
 
-    /// Both peers say that these keys are not theirs, or both that they are; anything else changes nothing.
-    pub(super) async fn has_keys_alone(&self, alone: bool, shared: impl FnOnce() -> bool) -> Result<(), Refusal> {
-        if alone == self.is_alone() || !(alone || shared()) {
+    /// What a peer has shown was of other keys.
+    pub(in super::super) fn has_others_keys(&self) {
+        self.beyond.standing.keys_shared.store(false, Ordering::Release);
+    }
+
+    /// Both peers say that these keys are not theirs.
+    pub(super) async fn has_keys_alone(&self) -> Result<(), Refusal> {
+        self.has_others_keys();
+        if self.is_alone() {
             return Ok(());
         }
-        if alone {
-            tracing::error!("neither of the other nodes has this node's newest keys: nothing is signed with them");
-            self.beyond.standing.keys_shared.store(false, Ordering::Release);
-        }
-        self.restand(|standing| standing.keys_alone = alone).await.map(|_| ())
+        tracing::error!("neither of the other nodes has this node's newest keys: nothing is signed with them");
+        self.restand(|standing| standing.keys_alone = true).await.map(|_| ())
     }
 
     /// What keeps this node from signing, and what it waits for, for people; empty when nothing does.

@@ -77,7 +77,7 @@ impl Node {
     }
 
     /// Who missed a rotation goes on with old keys by itself, and who was given keys that nobody else has goes on with those; both would
-    /// spoil what is made with the right ones. Both peers together know better, and one alone moves nothing.
+    /// spoil what is made with the right ones. Both peers together know better; one alone that has the same keys is enough to go on.
     async fn look_for_missed_keys(&self) -> Result<(), Refusal> {
         let generations = self.generations();
         let newest = generations.newest();
@@ -86,17 +86,21 @@ impl Node {
             if let Ok(moved) = self.peer(peer).moved(self.index, &AskMoved { generation: newest }).await {
                 // Of a generation that this node has not got, or the peer no more, nothing can be said.
                 let known = generations.has(moved.newest) && moved.check.is_some();
-                let same = known.then(|| self.check_of(moved.newest, peer)).transpose()?.map(|own| own == moved.check);
+                let same =
+                    known.then(|| self.check_of(moved.newest, peer, peer)).transpose()?.map(|own| own == moved.check);
                 told.push((moved, same));
             }
         }
-        self.shares_keys(told.iter().any(|(moved, same)| *same == Some(true) && moved.newest == newest));
+        if told.iter().any(|(moved, same)| *same == Some(true) && moved.newest == newest) {
+            self.shares_keys().await?;
+        }
         if told.len() < 2 {
             return Ok(());
         }
         let counts = generations.at(self.clock.now());
-        let alone = told.iter().all(|(moved, same)| *same == Some(false) || moved.newest < counts);
-        self.has_keys_alone(alone, || told.iter().all(|(_, same)| *same == Some(true))).await?;
+        if told.iter().all(|(moved, same)| *same == Some(false) || moved.newest < counts) {
+            self.has_keys_alone().await?;
+        }
         let Some(counts) = told.iter().map(|(moved, _)| moved.generation).min().filter(|counts| *counts > newest)
         else {
             return Ok(());

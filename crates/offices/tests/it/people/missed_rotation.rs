@@ -95,6 +95,8 @@ async fn keys_that_nobody_else_has_are_not_used() {
         let world = World::new(314);
         let mut wallet = world.enrolled(1).await;
         let before = world.names_of(&mut wallet).await;
+        // What was shown of the keys of before says nothing of these.
+        world.turns().await;
         let [_, _, taken_back] = world.new_keys(1, 60);
         let [one, two, three] = world.new_keys(1, 60);
         if again {
@@ -148,6 +150,42 @@ async fn keys_that_nobody_else_has_are_not_used() {
         }
         assert_eq!(world.names_of(&mut wallet).await, before);
         world.names_of(&mut came).await;
+    }
+}
+
+/// One peer is late, the other lies, or is away: as soon as one has the keys they are not this node's alone.
+#[tokio::test]
+async fn one_peer_that_has_the_keys_ends_what_two_began_and_an_echo_is_no_key() {
+    for lies in [true, false] {
+        let world = World::new(317);
+        world.enrolled(1).await;
+        world.turns().await;
+        let [one, two, _] = world.new_keys(1, 60);
+        world.import(ONE, &one);
+        // Node 3 has no new keys, and says what node 1 says of them.
+        let (asked, ask) = (world.nodes.at(ONE), AskMoved { generation: 1 });
+        let echo = asked.moved(THREE, &ask);
+        world.clock.advance(180);
+        let said = serde_json::to_value(echo.await.unwrap()).unwrap();
+        assert_eq!(said["newest"], 1, "the control");
+        if lies {
+            *world.faults.liar.lock().unwrap() = Some(Box::new(move |asks, answers, method, answer| {
+                if (asks, answers, method) == (ONE, THREE, "moved") {
+                    *answer = said.clone();
+                }
+            }));
+        }
+        world.turns().await;
+        assert!(!world.nodes.at(ONE).reasons().await.is_empty(), "both others lack them");
+        assert_eq!(world.only_row(ONE).await.generation, 0, "an echo shows no key");
+        world.import(TWO, &two);
+        if !lies {
+            world.away([THREE]);
+        }
+        world.turns().await;
+        assert!(world.nodes.at(ONE).reasons().await.is_empty());
+        world.turns().await;
+        assert_eq!(world.only_row(ONE).await.generation, 1);
     }
 }
 
