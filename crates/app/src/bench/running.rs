@@ -85,8 +85,10 @@ impl Site {
     pub fn invented(&self) -> Result<Vec<Invented>, Failure> {
         let served = self.served.iter().map(|one| (one.client_id.clone(), one.url.clone()));
         let all = platforms::invented(&self.data, SystemClock.now(), &OsRng, &served.collect())?;
-        // The two of profile `basic` take fewer steps: all are registered, and those of FAPI 2.0 sign in.
-        Ok(all.into_iter().filter(|platform| platform.secret.is_none()).collect())
+        // The two of profile `basic` take fewer steps, and the one that needs nonces takes more: all are registered, the others sign in.
+        let alike =
+            |platform: &Invented| platform.secret.is_none() && !platform.certificate.registration.require_dpop_nonce;
+        Ok(all.into_iter().filter(alike).collect())
     }
 }
 
