@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A language the service speaks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, Hash)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Lang {
     /// Simplified Chinese.
     #[default]

@@ -12,6 +12,8 @@ mod office;
 mod record;
 mod refusal;
 mod rng;
+#[cfg(feature = "schema")]
+mod schema;
 mod secret;
 mod words;
 
@@ -25,5 +27,7 @@ pub use office::{NodeIndex, Office, Pair, Subset, offices};
 pub use record::{Index, Key, Migration, Record, is_plain_name};
 pub use refusal::{Blame, Refusal, RefusalText};
 pub use rng::{OsRng, Rng, SeededRng, random};
+#[cfg(feature = "schema")]
+pub use schema::schema_of;
 pub use secret::{Sealed, Secret};
 pub use words::{AgeBand, Answer, BothPartials, Dleq, Element, Label, Level, Partial, Root, Strength};

@@ -84,6 +84,7 @@ impl std::fmt::Display for NodeIndex {
 
 /// The sub-key sets A of flows 1: {1,2}, {1,3}, {2,3}.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Subset {
     /// Held by nodes 1 and 2.
     #[serde(rename = "12")]

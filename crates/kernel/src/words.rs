@@ -7,6 +7,7 @@ macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         pub enum $name {
             $($(#[$vdoc])* #[serde(rename = $text)] $variant,)*
         }
@@ -142,12 +143,14 @@ impl Root {
 
 /// A group element in its compressed form (flows 1).
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Element(pub Bytes);
 
 /// A Chaum-Pedersen proof that two pairs have the same discrete logarithm: challenge and response, big-endian or as the group's
 /// standard has it, 32 bytes each.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Dleq {
     /// The challenge.
@@ -158,6 +161,7 @@ pub struct Dleq {
 
 /// One node's part of an evaluation, with its proof.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Partial {
     /// The key times the base.
@@ -168,6 +172,7 @@ pub struct Partial {
 
 /// One node's part of a person's two evaluations of a sign-in, on one base, with one proof of both.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BothPartials {
     /// The assigned pseudonym key times the base.

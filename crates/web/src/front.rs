@@ -1,14 +1,18 @@
 //! The front's routes. Handlers read headers and bodies; every decision is the front's.
 
+mod docs;
+mod table;
+
+use crate::api::Operation;
 use crate::mutual_tls::ProvenCertificate;
-use crate::pages::{self, FrontRefusal, FrontResponse, FrontSignedOut};
+use crate::pages::{FrontRefusal, FrontResponse, FrontSignedOut};
 use crate::reply::{Edge, body, json, parse};
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRef, FromRequest, Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
 use hufu_kernel::{Lang, Refusal, Root};
 use hufu_offices::front::{Front, Incoming, Reply, Shown};
 use hufu_wire::api::sign_in::{CompleteSignIn, Continue, RefuseSignIn};
@@ -16,6 +20,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
+use table::Door;
 use tower_http::cors::CorsLayer;
 
 #[derive(Clone)]
@@ -69,52 +74,30 @@ const PAGE_HEADERS: [(HeaderName, &str); 2] = [
 
 type Shared = State<Arc<Front>>;
 
-/// The front's routes; [`crate::serve::finished`] adds what all offices share.
-///
-/// * platforms: `/.well-known/openid-configuration`, `/.well-known/oauth-authorization-server`, `/jwks.json`, `/par`,
-///   `/token`, `/userinfo`, `/introspect`, `/revoke`
-/// * browsers: `/authorize`, `/logout`, the page `/respond` that posts a response to a platform, and top-level form posts to
-///   `/complete` and `/refuse`, answered with 303 or with a page, whose style sheet is `/style.css`; where a sandbox's persona agent
-///   keeps sessions, also a GET to the two
-/// * the wallet's scripts: `/tx/{tx}`, and JSON to `/complete` and `/refuse`, answered with JSON
+/// The front's routes; [`crate::serve::finished`] adds what all offices share. What they are stands in the front's table
+/// (`front/table.rs`), and is published as `/openapi.json` and `/docs/api`.
 pub fn router(edge: &Edge, front: &Arc<Front>) -> Router {
-    let (mut completing, mut refusing) = (post(complete), post(refuse));
-    if front.persona_sessions() {
-        completing = completing.get(complete_unasked);
-        refusing = refusing.get(refuse_unasked);
-    }
-    let wallet = Router::new()
-        .route("/tx/{tx}", get(transaction))
-        .route("/complete", completing)
-        .route("/refuse", refusing)
-        .layer(cors(front.wallet_origin()));
-    Router::new()
-        .route("/.well-known/openid-configuration", get(discovery))
-        .route("/.well-known/oauth-authorization-server", get(discovery))
-        .route("/jwks.json", get(jwks))
-        .route("/authorize", get(authorize).post(authorize))
-        .route("/respond", get(respond))
-        .route("/logout", get(logout).post(logout))
-        .route("/style.css", get(pages::style))
-        .merge(platforms())
-        .merge(wallet)
-        .with_state(Site { edge: edge.clone(), front: Arc::clone(front) })
+    let with_scripts: &[Door] = if front.persona_sessions() { &[Door::Wallet, Door::Unasked] } else { &[Door::Wallet] };
+    let wallet = routes_of(with_scripts).layer(cors(front.wallet_origin()));
+    let all = routes_of(&[Door::Plain, Door::Platforms]).merge(wallet);
+    all.with_state(Site { edge: edge.clone(), front: Arc::clone(front) })
 }
 
 /// What the front answers where callers prove a TLS certificate (RFC 8705 section 5), for a listener of
 /// [`crate::mutual_tls::PlatformDoors`]: `/par`, `/token`, `/userinfo`, `/introspect`, `/revoke`, and nothing that browsers meet.
 pub fn mutual_router(edge: &Edge, front: &Arc<Front>) -> Router {
-    platforms().with_state(Site { edge: edge.clone(), front: Arc::clone(front) })
+    routes_of(&[Door::Platforms]).with_state(Site { edge: edge.clone(), front: Arc::clone(front) })
 }
 
-/// What platforms ask themselves, with or without a TLS certificate.
-fn platforms() -> Router<Site> {
-    Router::new()
-        .route("/par", post(par))
-        .route("/token", post(token))
-        .route("/userinfo", get(userinfo).post(userinfo))
-        .route("/introspect", post(introspect))
-        .route("/revoke", post(revoke))
+/// The table as it is told.
+#[must_use]
+pub fn operations() -> Vec<Operation> {
+    table::rows().into_iter().map(|row| row.operation).collect()
+}
+
+fn routes_of(doors: &[Door]) -> Router<Site> {
+    let rows = table::rows().into_iter().filter(|row| row.is_of(doors));
+    rows.fold(Router::new(), |router, row| router.route(row.operation.path, (row.serve)()))
 }
 
 /// Scripts of the wallet's origin, with the transaction cookie; nobody else's.
@@ -218,8 +201,10 @@ async fn respond(State(site): State<Site>, request: Browser) -> Response<Body> {
     }
 }
 
-async fn transaction(State(site): State<Site>, Path(tx): Path<String>) -> Response<Body> {
-    match site.front.transaction(&tx) {
+async fn transaction(State(site): State<Site>, tx: Result<Path<String>, PathRejection>) -> Response<Body> {
+    // A name that is no text is no transaction's.
+    let tx = tx.map_err(|_| Refusal::Malformed);
+    match tx.and_then(|Path(tx)| site.front.transaction(&tx)) {
         Ok(jws) => ([(header::CONTENT_TYPE, "application/jwt")], jws).into_response(),
         Err(refusal) => site.edge.refused(refusal),
     }
@@ -246,8 +231,11 @@ async fn refuse(State(site): State<Site>, posted: Posted<RefuseSignIn>) -> Respo
 async fn complete_unasked(
     State(site): State<Site>,
     headers: HeaderMap,
-    Query(value): Query<CompleteSignIn>,
+    value: Result<Query<CompleteSignIn>, QueryRejection>,
 ) -> Response<Body> {
+    let Ok(Query(value)) = value else {
+        return site.refused_with_page(Refusal::Malformed, language(&headers), None);
+    };
     let done = site.front.complete(&value, &texts(&headers, &header::COOKIE)).await;
     Posted { headers, by_script: false, value }.answer(&site, done)
 }
@@ -256,8 +244,11 @@ async fn complete_unasked(
 async fn refuse_unasked(
     State(site): State<Site>,
     headers: HeaderMap,
-    Query(value): Query<RefuseSignIn>,
+    value: Result<Query<RefuseSignIn>, QueryRejection>,
 ) -> Response<Body> {
+    let Ok(Query(value)) = value else {
+        return site.refused_with_page(Refusal::Malformed, language(&headers), None);
+    };
     let done = site.front.refuse(&value, &texts(&headers, &header::COOKIE)).await;
     Posted { headers, by_script: false, value }.answer(&site, done)
 }

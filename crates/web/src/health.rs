@@ -5,6 +5,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::routing::get;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use std::future::Future;
 use std::pin::Pin;
@@ -22,13 +23,18 @@ pub const PATHS: [&str; 2] = ["/livez", "/readyz"];
 /// Where the trust root's public half is.
 pub const TRUST_PATH: &str = "/trust.json";
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Readiness {
     office: &'static str,
     ready: bool,
     reasons: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
+}
+
+/// What `/readyz` answers.
+pub(crate) fn readiness(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<Readiness>()
 }
 
 /// `/livez` says that the process answers; `/readyz` says whether the office can work, with reasons.

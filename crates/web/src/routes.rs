@@ -1,5 +1,6 @@
 //! Route tables: what an office answers to, on one screen, and the one path every request to it takes.
 
+use crate::api::{Asks, At, Operation, Shape, Told};
 use crate::reply::{Edge, body, json, parse};
 use axum::Router;
 use axum::body::Body;
@@ -22,8 +23,21 @@ pub struct Route<O> {
     pub path: &'static str,
     /// What it does, for the reader and for the generated API page.
     pub what: &'static str,
+    /// The message's schema.
+    pub asks: Shape,
+    /// The schema of the office's answer.
+    pub answers: Shape,
     /// Parses the message and calls the office.
     pub handler: fn(Arc<O>, Vec<u8>) -> Answer,
+}
+
+impl<O> Route<O> {
+    /// The row as it is told, of an office that may refuse with these.
+    pub(crate) fn operation(&self, at: At, refusals: &'static [Refusal]) -> Operation {
+        let answers = vec![Told::Json(200, "The office's answer.", self.answers), Told::Refused(refusals)];
+        let Self { method, path, what, .. } = *self;
+        Operation { method, path, at, what, asks: Asks::Json(self.asks), answers }
+    }
 }
 
 impl<O> std::fmt::Debug for Route<O> {
@@ -55,6 +69,12 @@ macro_rules! posts {
             method: "POST",
             path: $path,
             what: $what,
+            asks: |generator| generator.subschema_for::<$message>(),
+            answers: |generator| {
+                $crate::api::answer_of(generator, |office: std::sync::Arc<$office>, message: $message| async move {
+                    $crate::routes::posts!(@call office, message, $method)
+                })
+            },
             handler: |office, bytes| {
                 $crate::routes::answered(&bytes, move |message: $message| async move {
                     $crate::routes::posts!(@call office, message, $method)
@@ -150,7 +170,7 @@ mod tests {
     /// An office that gives back what it is told.
     struct Echo;
 
-    #[derive(Serialize, Deserialize)]
+    #[derive(Serialize, Deserialize, schemars::JsonSchema)]
     #[serde(deny_unknown_fields)]
     struct Word {
         word: String,

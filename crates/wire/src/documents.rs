@@ -15,6 +15,7 @@ const ISSUER: &str = "CHN";
 
 /// A type of identity document.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum DocumentType {
     /// 居民身份证. GB 11643-1999: 18 characters.

@@ -25,6 +25,21 @@ const LEN: usize = 10;
 #[serde(try_from = "String", into = "String")]
 pub struct NetworkNumber([u8; LEN]);
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for NetworkNumber {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "NetworkNumber".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        hufu_kernel::schema_of(serde_json::json!({
+            "type": "string",
+            "pattern": "^[2-9A-HJKMNP-Z]{10}$",
+            "description": "The network number: nine random characters and one check character.",
+        }))
+    }
+}
+
 /// Why a text is no network number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NetworkNumberError {

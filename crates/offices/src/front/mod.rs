@@ -240,6 +240,12 @@ impl Front {
         origin == self.trust.wallet_origin || self.agents.iter().any(|agent| agent == origin)
     }
 
+    /// The issuer: the front's own address.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.trust.issuer
+    }
+
     /// The wallet's origin: the only one that scripts may call from.
     #[must_use]
     pub fn wallet_origin(&self) -> &str {

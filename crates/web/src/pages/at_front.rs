@@ -15,7 +15,7 @@ fn other(lang: Lang) -> Lang {
 }
 
 /// The page; no text if it does not render, which a test excludes.
-fn rendered(template: &impl Template) -> String {
+pub(super) fn rendered(template: &impl Template) -> String {
     template.render().unwrap_or_else(|error| {
         tracing::error!(%error, "a page of the front does not render");
         String::new()

@@ -20,7 +20,7 @@ macro_rules! files {
     };
 }
 
-files!["shell", "enrol", "sign_in", "home", "refused", "verify"];
+files!["shell", "enrol", "sign_in", "home", "refused", "verify", "docs"];
 
 static BUNDLES: LazyLock<[FluentBundle<FluentResource>; 2]> =
     LazyLock::new(|| [bundle(Lang::ZhHans, 0), bundle(Lang::En, 1)]);

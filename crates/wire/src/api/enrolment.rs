@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 
 /// The wallet's hold on an enrolment: the registrar keeps the draft sealed under `key`, which only the wallet has.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Ticket {
     /// Which enrolment.
@@ -25,6 +26,7 @@ pub struct Ticket {
 
 /// Step 1: what the person says about themselves.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StartEnrolment {
     /// One of seven types.
@@ -39,6 +41,7 @@ pub struct StartEnrolment {
 
 /// Step 2: the face step's outcome, decided by the registrar's `FaceDecision` port from this evidence.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FaceStep {
     /// Which enrolment.
@@ -49,6 +52,7 @@ pub struct FaceStep {
 
 /// Step 3: ask for a code.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PhoneStep {
     /// Which enrolment.
@@ -61,6 +65,7 @@ pub struct PhoneStep {
 
 /// Step 4: the code from the phone.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CodeStep {
     /// Which enrolment.
@@ -71,6 +76,7 @@ pub struct CodeStep {
 
 /// Step 5: the new device. The registrar makes the root and sends it to the nodes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DeviceStep {
     /// Which enrolment.
@@ -83,6 +89,7 @@ pub struct DeviceStep {
 
 /// Step 6: after the device has confirmed itself at two nodes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmStep {
     /// Which enrolment.
@@ -93,6 +100,7 @@ pub struct ConfirmStep {
 
 /// Where an enrolment stands, as the wallet sees it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EnrolmentView {
     /// Which enrolment.
@@ -117,6 +125,7 @@ pub struct EnrolmentView {
 
 /// The steps, in order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum NextStep {
     /// Look into the camera.
@@ -137,6 +146,7 @@ pub enum NextStep {
 
 /// The reply to step 1.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Started {
     /// The wallet's hold.
@@ -150,6 +160,7 @@ pub struct Started {
 /// The new device proves itself to a node, registers its holder key, and has the first password evaluated.
 /// Signed: label enrol, ctx = statement context of the framed `enrolment_id ‖ holder_key ‖ blinded`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EnrolDevice {
     /// Which pending row.
@@ -168,6 +179,7 @@ pub struct EnrolDevice {
 
 /// The reply to [`EnrolDevice`].
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DeviceEnrolled {
     /// The node's part of the password evaluation; none from a node outside the pair.
@@ -177,6 +189,7 @@ pub struct DeviceEnrolled {
 
 /// The public record of a password: nothing here allows an offline guess without two nodes' keys.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PasswordRecord {
     /// Ed25519.
@@ -200,6 +213,7 @@ impl PasswordRecord {
 /// The password's public half, signed by the holder key: label enrol, ctx = statement context of the framed
 /// `enrolment_id ‖ JSON(password)`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EnrolPassword {
     /// Which pending row.
@@ -264,6 +278,7 @@ pub struct NewHolder {
 
 /// What is known of a person without knowing who.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Flags {
     /// Checked against the register.
@@ -332,6 +347,7 @@ impl Purpose for Report {
 
 /// Commitments to one subset's three sub-keys.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Commitments {
     /// C_A = e_A·G.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// One device of a person.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Device {
     /// SHA-256 of the credential id: the index by which a node finds the row.
@@ -33,6 +34,7 @@ impl Device {
 
 /// A change to a row (flows 6): signed by the person's device, by the registrar for recovery, or by the holder key for copies of the certificate.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Statement {
     /// The row's version before.
@@ -47,6 +49,7 @@ pub struct Statement {
 
 /// What a statement changes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
 pub enum Change {
     /// One more device.
@@ -98,6 +101,7 @@ pub enum Change {
 
 /// Who signed a statement.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Authority {
     /// A device's assertion over the statement's challenge.
@@ -110,6 +114,7 @@ pub enum Authority {
 
 /// A signature by a device's holder key over the challenge of label pass and `ctx` = statement context of the request's bytes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HolderProof {
     /// SHA-256 of the device's credential id.
@@ -122,6 +127,7 @@ pub struct HolderProof {
 
 /// A statement on its way to a node.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SubmitStatement {
     /// JSON of a [`Statement`]: the exact bytes that were signed.
@@ -135,6 +141,7 @@ pub struct SubmitStatement {
 
 /// A node committed the statement.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct StatementAccepted {
     /// The row's version now.
@@ -170,6 +177,7 @@ impl super::Purpose for EpochReport {
 
 /// The other nodes' commitments, carried by the wallet.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SubmitReports {
     /// SHA-256 of the credential id.
@@ -180,6 +188,7 @@ pub struct SubmitReports {
 
 /// FROST commitments for several messages at once.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SigningOffer {
     /// Names the signing nonces in this node's memory.
@@ -192,6 +201,7 @@ pub struct SigningOffer {
 
 /// Round 2: the other node's commitments, carried by the wallet.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FinishSigning {
     /// This node's session.
@@ -202,6 +212,7 @@ pub struct FinishSigning {
 
 /// What each node signed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SigningShares {
     /// The JWS signing inputs.
@@ -215,6 +226,7 @@ pub struct SigningShares {
 
 /// Opens the holder key's quarter of an hour: an assertion with label pass, `ctx` = statement context of `"holder" ‖ credential hash`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OpenHolder {
     /// The assertion.
@@ -225,11 +237,13 @@ pub struct OpenHolder {
 
 /// Done, with nothing to say.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Done {}
 
 /// A read of one's own row; `ctx` = statement context of `"row"`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ReadRow {
     /// By the holder key.
@@ -238,6 +252,7 @@ pub struct ReadRow {
 
 /// What a node holds about a person: all of it, for the export page.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RowView {
     /// The row's version.
@@ -272,6 +287,7 @@ pub struct RowView {
 
 /// Asks two nodes for a pass (the card's dynamic QR); `ctx` = statement context of the framed `"pass" ‖ jti ‖ exp`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BeginPass {
     /// By the holder key.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// In place of enrolment's step 5: the new device of a person who has a number already.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RecoverStep {
     /// Which enrolment: document, face and phone have passed.
@@ -20,6 +21,7 @@ pub struct RecoverStep {
 
 /// A new device and its proof of itself: label recover, ctx = statement context of the framed `enrolment_id ‖ holder_key`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RecoveringDevice {
     /// Its public key.

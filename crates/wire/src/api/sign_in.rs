@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// What the front tells the wallet about one sign-in: the payload of a JWS with `typ` [`Transaction::TYP`], signed by the front.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Transaction {
     /// The transaction's one-time name.
@@ -41,6 +42,7 @@ impl Transaction {
 
 /// What the person agreed to, with everything the challenge binds (flows 4). At level direct the nodes get every part.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Consent {
     /// The platform certificate, a JWS of the registry.
@@ -75,6 +77,7 @@ pub struct Consent {
 
 /// Round 0, only with a password: one blinded password for one assertion.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EvaluatePassword {
     /// The two nodes the wallet uses.
@@ -89,6 +92,7 @@ pub struct EvaluatePassword {
 
 /// The answer to [`EvaluatePassword`].
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PasswordEvaluation {
     /// This node's part, for its assigned sub-keys.
@@ -101,6 +105,7 @@ pub struct PasswordEvaluation {
 
 /// Round 1.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BeginSignIn {
     /// The two nodes the wallet uses.
@@ -116,6 +121,7 @@ pub struct BeginSignIn {
 
 /// A node's (version, status, epoch) as one hash, with a code that only the peer can check.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RowState {
     /// Salted with the consent's `s`.
@@ -126,6 +132,7 @@ pub struct RowState {
 
 /// A node's part of round 1.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SignInOffer {
     /// Names the signing nonces in this node's memory.
@@ -143,6 +150,7 @@ pub struct SignInOffer {
 
 /// Round 2: the other node's offer, carried by the wallet.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FinishSignIn {
     /// This node's session.
@@ -153,6 +161,7 @@ pub struct FinishSignIn {
 
 /// A node's part of round 2.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SignInShare {
     /// The JWS signing input both nodes rebuilt: `base64url(header).base64url(payload)`.
@@ -163,6 +172,7 @@ pub struct SignInShare {
 
 /// The wallet's answer to the front.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CompleteSignIn {
     /// The transaction.
@@ -175,6 +185,7 @@ pub struct CompleteSignIn {
 
 /// The person refused, or the wallet could not go on.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RefuseSignIn {
     /// The transaction.
@@ -183,6 +194,7 @@ pub struct RefuseSignIn {
 
 /// Where the browser goes next.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Continue {
     /// The platform's redirect address with `code`, `state` and `iss`, or with `error`.
@@ -191,6 +203,7 @@ pub struct Continue {
 
 /// The payload of an ID token: exactly these members in exactly this order, so that two nodes build the same bytes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct IdToken {
     /// The issuer.
     pub iss: String,
@@ -217,6 +230,7 @@ pub struct IdToken {
 
 /// The `hufu` claim.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VerificationResult {
     /// Version of this object: 1.
     pub v: u8,
@@ -232,6 +246,7 @@ pub struct VerificationResult {
 
 /// Values of the answers.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, Default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Answers {
     /// A real person.
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -29,6 +29,28 @@ pub struct Signed<T> {
     content: PhantomData<T>,
 }
 
+/// The payload's own shape is named by the member that holds it.
+#[cfg(feature = "schema")]
+impl<T> schemars::JsonSchema for Signed<T> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Signed".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        hufu_kernel::schema_of(serde_json::json!({
+            "type": "object",
+            "description": "A message that one office signed: Ed25519 over the framed \"hufu-v1-office\", office, purpose and payload.",
+            "properties": {
+                "office": { "type": "string", "description": "The signer's name: `uniqueness`, `node-2`." },
+                "payload": generator.subschema_for::<Bytes>(),
+                "signature": generator.subschema_for::<Octets<64>>(),
+            },
+            "required": ["office", "payload", "signature"],
+            "additionalProperties": false,
+        }))
+    }
+}
+
 /// A message that offices sign.
 pub trait Purpose: Serialize + DeserializeOwned {
     /// Separates this kind of message from every other.

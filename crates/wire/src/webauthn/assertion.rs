@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 /// What a device returns from `navigator.credentials.get`, each part base64url.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Assertion {
     /// Which credential signed.

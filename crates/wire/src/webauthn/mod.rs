@@ -75,6 +75,22 @@ impl DeviceKey {
     }
 }
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for DeviceKey {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "DeviceKey".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        hufu_kernel::schema_of(serde_json::json!({
+            "type": "string",
+            "pattern": "^[A-Za-z0-9_-]+$",
+            "contentEncoding": "base64url",
+            "description": "A device's public key: its canonical COSE_Key (RFC 9052 section 7), ES256 or EdDSA.",
+        }))
+    }
+}
+
 impl Serialize for DeviceKey {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         Bytes(self.to_cose()).serialize(serializer)

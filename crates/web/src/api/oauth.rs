@@ -1,0 +1,350 @@
+//! What platforms send and get: OAuth's errors by the step that finds them, and the shapes of its answers, which no type of ours has.
+
+use super::Parameter;
+use hufu_kernel::schema_of;
+use hufu_offices::front::OAuthError;
+use hufu_offices::front::OAuthError as E;
+use hufu_wire::api::sign_in::VerificationResult;
+use schemars::{Schema, SchemaGenerator};
+use serde_json::json;
+
+/// The errors that one step finds.
+pub type Errors = &'static [OAuthError];
+
+/// The form as such.
+pub const REQUEST: Errors = &[E::Malformed, E::Repeated];
+
+/// Who asks.
+pub const CLIENT: Errors = &[
+    E::ClientMissing,
+    E::ClientUnknown,
+    E::TwoMethods,
+    E::MethodNotAllowed,
+    E::CertificateName,
+    E::SecretWrong,
+    E::AssertionType,
+    E::AssertionMalformed,
+    E::AssertionSignature,
+    E::AssertionIssuer,
+    E::AssertionAudience,
+    E::AssertionTime,
+    E::AssertionId,
+    E::AssertionReplayed,
+];
+
+/// What is asked for.
+pub const ASKED: Errors = &[
+    E::RedirectMissing,
+    E::RedirectMismatch,
+    E::ClientMismatch,
+    E::RequestUriInPush,
+    E::RequestObject,
+    E::RequestObjectMissing,
+    E::RequestObjectSignature,
+    E::RequestObjectIssuer,
+    E::RequestObjectAudience,
+    E::RequestObjectTime,
+    E::RequestObjectParameter,
+    E::Registration,
+    E::ResponseType,
+    E::ResponseMode,
+    E::ScopeOpenid,
+    E::ScopeUnknown,
+    E::OverAsking,
+    E::Purpose,
+    E::StateMalformed,
+    E::Nonce,
+    E::PkceMissing,
+    E::PkceMethod,
+    E::PkceChallenge,
+    E::DpopKey,
+    E::Prompt,
+    E::MaxAge,
+    E::SubjectHint,
+];
+
+/// What only the authorization endpoint finds.
+pub const OPENED: Errors = &[
+    E::PushRequired,
+    E::RequestUriUnknown,
+    E::RequestUriExpired,
+    E::RequestUriUsed,
+    E::RequestUriForeign,
+    E::OtherPerson,
+    E::LoginRequired,
+    E::Denied,
+];
+
+/// The proof of possession.
+pub const PROOF: Errors = &[E::ProofMissing, E::ProofRepeated, E::ProofInvalid, E::ProofNonce, E::ProofReplayed];
+
+/// The code.
+pub const CODE: Errors = &[
+    E::CertificateMissing,
+    E::GrantType,
+    E::CodeMissing,
+    E::CodeUnknown,
+    E::CodeExpired,
+    E::CodeReplayed,
+    E::CodeRedirect,
+    E::CodeVerifier,
+    E::CodeKey,
+];
+
+/// The access token at a resource.
+pub const RESOURCE: Errors = &[E::TokenMissing, E::TokenTwice, E::TokenInvalid, E::TokenBinding, E::TokenCertificate];
+
+/// The token that is asked about.
+pub const ABOUT: Errors = &[E::TokenParameter];
+
+/// The end of a visit.
+pub const LOGOUT: Errors = &[E::Hint, E::LogoutRedirect];
+
+/// Ours.
+pub const OURS: Errors = &[E::Unavailable, E::Internal];
+
+/// Every set; together they are [`OAuthError::ALL`].
+pub const ALL_SETS: &[Errors] = &[REQUEST, CLIENT, ASKED, OPENED, PROOF, CODE, RESOURCE, ABOUT, LOGOUT, OURS];
+
+const fn must(name: &'static str, what: &'static str, example: &'static str) -> Parameter {
+    Parameter { name, required: true, what, example }
+}
+
+const fn may(name: &'static str, what: &'static str, example: &'static str) -> Parameter {
+    Parameter { name, required: false, what, example }
+}
+
+const CLIENT_ID: Parameter =
+    may("client_id", "The platform's client_id; with private_key_jwt the assertion says it too.", "shop");
+const ASSERTION_TYPE: Parameter = may(
+    "client_assertion_type",
+    "urn:ietf:params:oauth:client-assertion-type:jwt-bearer (RFC 7523 section 2.2).",
+    "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+);
+const ASSERTION: Parameter =
+    may("client_assertion", "A JWT by a key of the platform's certificate; aud is the issuer (RFC 7523bis).", "eyJ…");
+const SECRET: Parameter = may("client_secret", "Profile basic, which exists in sandboxes only.", "secret");
+
+const RESPONSE_TYPE: Parameter = may("response_type", "code.", "code");
+const REDIRECT_URI: Parameter =
+    may("redirect_uri", "Character for character one of the certificate's.", "https://shop.example/callback");
+const SCOPE: Parameter =
+    may("scope", "openid, and one hufu: scope for each answer that is asked for.", "openid hufu:real hufu:age_over_18");
+const STATE: Parameter = may("state", "Comes back; up to 1024 characters.", "af0ifjsldkj");
+const NONCE: Parameter = may("nonce", "Stands in the ID token; up to 256 characters.", "n-0S6_WzA2Mj");
+const CHALLENGE: Parameter = may(
+    "code_challenge",
+    "SHA-256 of the verifier, base64url (RFC 7636); without it no code in profile fapi2.",
+    "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+);
+const CHALLENGE_METHOD: Parameter = may("code_challenge_method", "S256.", "S256");
+const RESPONSE_MODE: Parameter = may("response_mode", "query, form_post, query.jwt, form_post.jwt or jwt.", "query");
+const PURPOSE: Parameter = may("hufu_purpose", "A purpose of the certificate; its first without.", "sign-in");
+const PROMPT: Parameter = may("prompt", "login, consent, select_account, or none alone.", "login");
+const MAX_AGE: Parameter = may("max_age", "Seconds; every sign-in is a fresh act of the person in any case.", "0");
+const ACR: Parameter =
+    may("acr_values", "urn:hufu:acr:certificate or urn:hufu:acr:certificate+password.", "urn:hufu:acr:certificate");
+const HINT: Parameter = may("id_token_hint", "An ID token that this client got.", "eyJ…");
+const JKT: Parameter = may(
+    "dpop_jkt",
+    "Binds the code to this DPoP key (RFC 9449 section 10).",
+    "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I",
+);
+const UI_LOCALES: Parameter = may("ui_locales", "The pages' language: zh-Hans or en.", "en");
+const REQUEST_OBJECT: Parameter = may("request", "All of these as a signed JWT (RFC 9101).", "eyJ…");
+
+/// `/par`.
+pub const PUSH: &[Parameter] = &[
+    CLIENT_ID,
+    ASSERTION_TYPE,
+    ASSERTION,
+    SECRET,
+    RESPONSE_TYPE,
+    REDIRECT_URI,
+    SCOPE,
+    STATE,
+    NONCE,
+    CHALLENGE,
+    CHALLENGE_METHOD,
+    RESPONSE_MODE,
+    PURPOSE,
+    PROMPT,
+    MAX_AGE,
+    ACR,
+    HINT,
+    JKT,
+    UI_LOCALES,
+    REQUEST_OBJECT,
+];
+
+/// `/authorize`.
+pub const AUTHORIZE: &[Parameter] = &[
+    must("client_id", "The platform's client_id.", "shop"),
+    may(
+        "request_uri",
+        "What /par answered; all else is then left out (RFC 9126 section 4).",
+        "urn:ietf:params:oauth:request_uri:…",
+    ),
+    RESPONSE_TYPE,
+    REDIRECT_URI,
+    SCOPE,
+    STATE,
+    NONCE,
+    CHALLENGE,
+    CHALLENGE_METHOD,
+    RESPONSE_MODE,
+    PURPOSE,
+    PROMPT,
+    MAX_AGE,
+    ACR,
+    HINT,
+    JKT,
+    UI_LOCALES,
+    REQUEST_OBJECT,
+];
+
+/// `/token`.
+pub const TOKEN: &[Parameter] = &[
+    must("grant_type", "authorization_code.", "authorization_code"),
+    may("code", "From the redirect; it lives 60 seconds and is used once.", "…"),
+    REDIRECT_URI,
+    may("code_verifier", "43 to 128 characters (RFC 7636).", "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
+    CLIENT_ID,
+    ASSERTION_TYPE,
+    ASSERTION,
+    SECRET,
+];
+
+/// `/userinfo` as a form; otherwise the header `Authorization` has the token.
+pub const USERINFO: &[Parameter] =
+    &[may("access_token", "Where no Authorization header has it (RFC 6750 section 2.2).", "…")];
+
+/// `/introspect` and `/revoke`.
+pub const ONE_TOKEN: &[Parameter] = &[
+    must("token", "An access token of this client's.", "…"),
+    may("token_type_hint", "access_token; not needed.", "access_token"),
+    CLIENT_ID,
+    ASSERTION_TYPE,
+    ASSERTION,
+    SECRET,
+];
+
+/// `/logout`.
+pub const END: &[Parameter] = &[
+    HINT,
+    CLIENT_ID,
+    may("post_logout_redirect_uri", "Character for character one of the certificate's.", "https://shop.example/bye"),
+    STATE,
+    UI_LOCALES,
+];
+
+/// `/respond`.
+pub const RESPOND: &[Parameter] = &[must("r", "The response, sealed by the front for one minute.", "…")];
+
+/// `/tx/{tx}`.
+pub const TRANSACTION: &[Parameter] = &[must(
+    "tx",
+    "The transaction's one-time name: 32 bytes, base64url.",
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+)];
+
+/// The answer of `/par`.
+pub fn pushed(_: &mut SchemaGenerator) -> Schema {
+    schema_of(json!({
+        "type": "object",
+        "properties": {
+            "request_uri": { "type": "string", "description": "For /authorize, once." },
+            "expires_in": { "type": "integer", "description": "Seconds." },
+        },
+        "required": ["request_uri", "expires_in"],
+        "additionalProperties": false,
+    }))
+}
+
+/// The answer of `/token` (RFC 6749 section 5.1, OpenID Connect Core section 3.1.3.3).
+pub fn token(_: &mut SchemaGenerator) -> Schema {
+    schema_of(json!({
+        "type": "object",
+        "properties": {
+            "access_token": { "type": "string" },
+            "token_type": { "enum": ["Bearer", "DPoP"] },
+            "expires_in": { "type": "integer", "description": "Seconds." },
+            "id_token": { "type": "string", "description": "A JWS of an IdToken, signed by two nodes." },
+            "scope": { "type": "string" },
+        },
+        "required": ["access_token", "token_type", "expires_in", "id_token", "scope"],
+    }))
+}
+
+/// The answer of `/userinfo`.
+pub fn userinfo(generator: &mut SchemaGenerator) -> Schema {
+    schema_of(json!({
+        "type": "object",
+        "properties": {
+            "sub": { "type": "string", "description": "As in the ID token." },
+            "hufu": generator.subschema_for::<VerificationResult>(),
+        },
+        "required": ["sub", "hufu"],
+    }))
+}
+
+/// The answer of `/introspect` (RFC 7662 section 2.2).
+pub fn introspection(_: &mut SchemaGenerator) -> Schema {
+    schema_of(json!({
+        "type": "object",
+        "properties": {
+            "active": { "type": "boolean" },
+            "iss": { "type": "string" },
+            "client_id": { "type": "string" },
+            "sub": { "type": "string" },
+            "exp": { "type": "integer" },
+            "token_type": { "enum": ["Bearer", "DPoP"] },
+            "acr": { "type": "string" },
+            "auth_time": { "type": "integer" },
+            "cnf": { "type": "object", "description": "RFC 9449 section 6.2, RFC 8705 section 3.2." },
+        },
+        "required": ["active"],
+    }))
+}
+
+/// The metadata document (OpenID Connect Discovery section 3, RFC 8414 section 2).
+pub fn metadata(_: &mut SchemaGenerator) -> Schema {
+    schema_of(json!({
+        "type": "object",
+        "properties": {
+            "issuer": { "type": "string" },
+            "authorization_endpoint": { "type": "string" },
+            "token_endpoint": { "type": "string" },
+            "jwks_uri": { "type": "string" },
+        },
+        "required": ["issuer", "authorization_endpoint", "token_endpoint", "jwks_uri"],
+    }))
+}
+
+/// Keys (RFC 7517 section 5).
+pub fn keys(_: &mut SchemaGenerator) -> Schema {
+    schema_of(json!({
+        "type": "object",
+        "properties": {
+            "keys": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": { "kty": { "type": "string" }, "kid": { "type": "string" }, "alg": { "type": "string" } },
+                    "required": ["kty"],
+                },
+            },
+        },
+        "required": ["keys"],
+    }))
+}
+
+/// Any document.
+pub fn open_object(_: &mut SchemaGenerator) -> Schema {
+    schema_of(json!({ "type": "object" }))
+}
+
+/// An error that is none of a check: a body that is too large or no form.
+pub fn oauth_error(_: &mut SchemaGenerator) -> Schema {
+    schema_of(json!({ "$ref": "#/components/schemas/OAuthError" }))
+}
