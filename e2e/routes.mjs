@@ -54,6 +54,7 @@ export async function outside(browser, ready, report) {
       report.equal(await page.locator("html").getAttribute("lang"), other, "in the language that was chosen at the platform");
       await page.goto(`${ready.issuer}/logout`);
       await inTheSandbox("front signed out");
+      await forEngineers(device, ready, inTheSandbox);
       const [{ client_id: asking, url: at }] = ready.platforms;
       const asked = { client_id: asking, redirect_uri: `${at}/callback`, response_type: "code", scope: "openid", state: "s", prompt: "none" };
       await page.goto(`${ready.issuer}/authorize?${new URLSearchParams({ ...asked, response_mode: "form_post" })}`);
@@ -86,6 +87,32 @@ export async function outside(browser, ready, report) {
     });
     await device.close();
   });
+}
+
+/** The front's pages for engineers: everything that folds is open, in both sizes; a form of the sandbox's gets an answer. */
+async function forEngineers(device, ready, inTheSandbox) {
+  const { page, report, way } = device;
+  for (const path of ["/docs/api", "/docs/errors"]) {
+    for (const size of ["normal", "large"]) {
+      const answer = await page.goto(`${ready.issuer}${path}${size === "large" ? `?lang=${way.lang}&size=large` : ""}`);
+      report.equal(answer.status(), 200, path);
+      report.equal(await page.locator("html[data-size='large']").count(), size === "large" ? 1 : 0, `${path} is ${size}`);
+      await page.evaluate(() => document.querySelectorAll("details").forEach((part) => (part.open = true)));
+      await inTheSandbox(`front ${path} ${size}`);
+    }
+    const dead = await page.evaluate(() => [...document.querySelectorAll("main a[href^='#']")].map((link) => link.hash.slice(1)).filter((id) => !document.getElementById(id)));
+    report.equal(dead.join(" "), "", `${path} has no dead link within`);
+  }
+  await page.goto(`${ready.issuer}/docs/api?lang=${way.lang}`);
+  const codes = await page.evaluate(() => [...new Set([...document.querySelectorAll("a[href^='/docs/errors']")].map((link) => link.hash.slice(1)).filter(Boolean))]);
+  await page.goto(`${ready.issuer}/docs/errors?lang=${way.lang}`);
+  const missing = await page.evaluate((ids) => ids.filter((id) => !document.getElementById(id)), codes);
+  report.check(codes.length > 40 && missing.length === 0, `every code of the reference is explained ${missing.join(" ")}`);
+  await page.goto(`${ready.issuer}/docs/api?lang=${way.lang}#post-token`);
+  await page.evaluate(() => (document.getElementById("post-token").open = true));
+  await page.fill("#post-token-grant_type", "authorization_code");
+  const [sent] = await Promise.all([page.waitForResponse((response) => response.url().endsWith("/token")), page.locator("#post-token form button").click()]);
+  report.equal(sent.status(), 401, "a form of the reference is answered as any client is");
 }
 
 /** Without scripts every page is there, says what to do, and plain forms work. */

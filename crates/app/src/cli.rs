@@ -81,6 +81,8 @@ enum Command {
     },
     /// Say what an error code, or the error number on a screen, means and what to do.
     Explain(Explain),
+    /// Print the description of the API as OpenAPI 3.1: every operation, every answer.
+    Openapi,
     /// Check a deployment of offices that are apart, one office of it, or the demo's folder: what is wrong, and what mends it.
     Doctor(Doctor),
     /// Measure what this service can do, beside a peer and a floor on the same machine.
@@ -387,6 +389,10 @@ fn run_logged(command: Command) -> Result<ExitCode, Failure> {
                 _ => explain::list(),
             };
             print!("{text}");
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Openapi => {
+            print!("{}", hufu_web::api::document_text());
             Ok(ExitCode::SUCCESS)
         }
         Command::Doctor(asked) => {

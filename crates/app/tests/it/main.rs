@@ -17,6 +17,7 @@ mod linking;
 mod metrics;
 mod mutual_tls;
 mod old_folders;
+mod openapi;
 mod patroni;
 mod persona_sessions;
 mod personas;

@@ -26,6 +26,14 @@ impl Reading {
         format!("?lang={}{}", lang.tag(), if large { "&size=large" } else { "" })
     }
 
+    fn lang(&self) -> Lang {
+        self.lang
+    }
+
+    fn at(&self, path: &str) -> bool {
+        self.here == path
+    }
+
     /// Another of these pages, read in the same way.
     fn link(&self, path: &str) -> String {
         format!("{path}{}", Self::query(self.lang, self.large))
