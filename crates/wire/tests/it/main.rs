@@ -3,6 +3,8 @@
 
 mod dpop;
 mod fuzz;
+mod fuzz_messages;
 mod jose;
+mod mutants;
 mod webauthn;
 mod webauthn_corpus;
