@@ -110,6 +110,16 @@ mod tests {
     }
 
     #[test]
+    fn strangers_lines_are_certificates_or_are_refused() {
+        bolero::check!().for_each(|bytes: &[u8]| {
+            let lines = [&b"{\"line\":\"platform\",\"client_id\":\"a\",\"certificate\":\"b\"}\n"[..], bytes].concat();
+            for mut input in [bytes, &lines] {
+                assert!(read(&mut input).is_err());
+            }
+        });
+    }
+
+    #[test]
     fn exactly_what_was_written_is_there_again() {
         let (_from, from) = filled(&["shop", "hall"]);
         let (_to, to) = filled(&["shop", "later"]);

@@ -105,3 +105,12 @@ fn rows_that_were_exchanged_after_the_digest_was_looked_at_are_not_put_back() {
         });
     });
 }
+
+#[test]
+fn strangers_bytes_are_the_head_of_a_backup_or_are_refused() {
+    bolero::check!().for_each(|bytes: &[u8]| {
+        if let Ok(head) = read_head(&mut &*bytes, Path::new("backup.age")) {
+            assert_eq!(head.hufu_backup, FORM);
+        }
+    });
+}

@@ -11,10 +11,14 @@ mod demo;
 mod deploy;
 mod documents;
 mod drills;
+mod fuzz;
 mod kill;
 mod kills;
 mod linking;
 mod metrics;
+#[expect(dead_code, reason = "the samples of these tests are made, not read")]
+#[path = "../../../wire/tests/it/mutants.rs"]
+mod mutants;
 mod mutual_tls;
 mod old_folders;
 mod openapi;

@@ -216,3 +216,14 @@ async fn rows_of_an_older_program_come_in_todays_form_and_a_newer_ones_are_refus
     let refused = InFile::new().import(&release::<WithSeat>(), &lines).await.unwrap_err();
     assert!(refused.to_string().contains("newer"), "{refused}");
 }
+
+#[test]
+fn strangers_lines_are_no_dump_unless_they_end_with_their_own_digest() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let lines = runtime.block_on(filled(&InFile::new()));
+    crate::mutants::hold(vec![lines], |bytes| {
+        if let Ok(digest) = hufu_store::digest(&mut &*bytes) {
+            assert!(String::from_utf8_lossy(bytes).contains(&digest), "{digest}");
+        }
+    });
+}

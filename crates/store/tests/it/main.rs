@@ -7,6 +7,9 @@ mod crash;
 mod dump;
 mod memory;
 mod migrations;
+#[expect(dead_code, reason = "the samples of these tests are made, not read")]
+#[path = "../../../wire/tests/it/mutants.rs"]
+mod mutants;
 mod postgres;
 mod rows;
 mod sqlite;
