@@ -16,6 +16,8 @@ import tempfile
 import urllib.request
 from pathlib import Path
 
+import jsonschema_rs
+
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance"
 # Requests an operation, beside the edges of every parameter; drawing goes on until an address's seconds are spent.
 EXAMPLES = int(os.environ.get("HUFU_EXAMPLES", "25"))
@@ -23,6 +25,38 @@ EXAMPLES = int(os.environ.get("HUFU_EXAMPLES", "25"))
 TIMES = int(os.environ.get("HUFU_TIMES", "1"))
 # There only where a sandbox's persona agent keeps sessions: elsewhere the router answers 405 itself.
 ELSEWHERE = ["get_complete", "get_refuse"]
+
+
+# Sound messages that the program's own parsers take (crates/wire/tests/it/fuzz_messages.rs), and what the document calls them.
+SAMPLES = Path(__file__).resolve().parent.parent.parent / "crates/wire/tests/it/samples/messages"
+NAMES = {
+    "ticket": "Ticket", "start": "StartEnrolment", "face": "FaceStep", "phone": "PhoneStep", "code": "CodeStep", "device": "DeviceStep",
+    "confirm": "ConfirmStep", "view": "EnrolmentView", "enrol-device": "EnrolDevice", "enrol-password": "EnrolPassword",
+    "recover": "RecoverStep", "statement": "Statement", "statement-certificates": "Statement", "submit": "SubmitStatement",
+    "submit-holder": "SubmitStatement", "accepted": "StatementAccepted", "reports": "SubmitReports", "finish-signing": "FinishSigning",
+    "open-holder": "OpenHolder", "read-row": "ReadRow", "row": "RowView", "pass": "BeginPass", "transaction": "Transaction",
+    "begin": "BeginSignIn", "evaluate-password": "EvaluatePassword", "finish": "FinishSignIn", "complete": "CompleteSignIn",
+    "id-token": "IdToken",
+}  # fmt: skip
+
+
+def agreed(document):
+    """The document's schemas take what the program takes, and refuse it with a member too many or one too few."""
+    refused = []
+    for file, name in NAMES.items():
+        schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+        judge = jsonschema_rs.Draft202012Validator(schema)
+        sample = json.loads((SAMPLES / f"{file}.json").read_text())
+        short = dict(list(sample.items())[1:])
+        sound = judge.is_valid(sample) and not judge.is_valid(short)
+        # Tokens may say more in a later version; messages may not.
+        if name != "IdToken":
+            sound = sound and not judge.is_valid({**sample, "stranger": 1})
+        if not sound:
+            refused.append(f"{file}: {[error.message for error in judge.iter_errors(sample)]}")
+    if refused:
+        sys.exit("FAILED: schemas and parsers disagree: " + "; ".join(refused))
+    print(f"== schemas take {len(NAMES)} sound messages, and none with a member too many or too few", flush=True)
 
 
 def plain(address):
@@ -80,6 +114,7 @@ def main():
     context = ssl.create_default_context(cafile=ready.get("ca"))
     with urllib.request.urlopen(f"{ready['issuer']}/openapi.json", context=context) as answer:
         document = json.load(answer)
+    agreed(document)
     failed = []
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "openapi.json")

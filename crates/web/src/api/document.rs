@@ -162,7 +162,7 @@ impl Response {
         if !content.is_empty() {
             response["content"] = Value::Object(content);
         }
-        if matches!(self.status, 429 | 503) && !self.refusals.is_empty() {
+        if self.status == 429 || self.status == 503 && !self.refusals.is_empty() {
             response["headers"]["Retry-After"] = json!({
                 "description": "Seconds to wait.",
                 "schema": { "type": "integer", "minimum": 1 },
