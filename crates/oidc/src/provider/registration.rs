@@ -309,7 +309,7 @@ mod tests {
         ) {
             let port = port.map(|port| format!(":{port}")).unwrap_or_default();
             let dot = if dot { "." } else { "" };
-            for host in [format!("{}{dot}", of_four(short, parts, &radix)), of_six(long), of_six(u128::from(short) | 0xffff << 32)] {
+            for host in [format!("{}{dot}", of_four(short, parts, &radix)), of_six(long), of_six(u128::from(short) | (0xffff << 32))] {
                 for scheme in ["https", "http"] {
                     let uri = format!("{scheme}://{host}{port}/out");
                     prop_assert!(!acceptable_back_channel(&uri, Root::Production), "{}", uri);
