@@ -4,6 +4,7 @@
 mod asked;
 mod fuzz;
 mod id_tokens;
+mod message_signing;
 mod provider_fixture;
 mod refusals;
 mod rsa_clients;

@@ -10,4 +10,5 @@ mod mutual_tls;
 mod persona_sessions;
 mod request_attacks;
 mod responses;
+mod suite;
 mod wallet_attacks;
