@@ -57,8 +57,9 @@ impl ClaimsRequest {
     /// # Errors
     /// [`OAuthError::ClaimsMalformed`].
     pub fn read(text: &str) -> Result<Self, OAuthError> {
-        let value = if text.len() <= MAX_CLAIMS { strict_value(text.as_bytes()).ok() } else { None };
-        let value = value.filter(Value::is_object).ok_or(OAuthError::ClaimsMalformed)?;
+        let text = Some(text).filter(|text| text.len() <= MAX_CLAIMS);
+        let value = text.and_then(|text| strict_value(text.as_bytes()).ok()).filter(Value::is_object);
+        let value = value.ok_or(OAuthError::ClaimsMalformed)?;
         let mut read = Self::default();
         for place in ["id_token", "userinfo"] {
             let Some(claims) = value.get(place) else { continue };

@@ -275,7 +275,7 @@ fn prompt(_: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthEr
     if known && alone { Ok(()) } else { Err(OAuthError::Prompt) }
 }
 
-/// Always met: every sign-in is a fresh authentication, and `auth_time` is always told.
+/// Every sign-in is a fresh authentication, and `auth_time` is always told; it is held to this by [`AuthorizationRequest::session_since`].
 fn max_age(_: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthError> {
     let read = call.form.get("max_age").map(str::parse::<u32>).transpose();
     asked.request.max_age = read.map_err(|_| OAuthError::MaxAge)?;

@@ -123,7 +123,7 @@ fn token(world: &World, more: &[(&str, &str)], given: Answers) -> AccessToken {
 fn told(world: &World, token: &AccessToken) -> Value {
     let form = Form::parse("").unwrap();
     let header = format!("Bearer {}", seal(SealedKind::AccessToken, "", token));
-    let call = Call { method: "GET", authorization: &[&header], dpop: &[], certificate: None, form: &form };
+    let call = Call { method: "GET", authorization: &[&*header], dpop: &[], certificate: None, form: &form };
     let told = userinfo(&world.env(), &call).unwrap();
     // Signed, it says the same.
     let (plain, signed): (Value, Value) =
