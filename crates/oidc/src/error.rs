@@ -88,6 +88,10 @@ errors! {
     Purpose "invalid_request" 400 Redirect "hufu_purpose is not a purpose of the platform's certificate.";
     StateMalformed "invalid_request" 400 Page "state is longer than 1024 characters.";
     Nonce "invalid_request" 400 Redirect "nonce is longer than 256 characters.";
+    ClaimsMalformed "invalid_request" 400 Redirect "claims is not a JSON object of at most 8 KiB in which id_token and userinfo hold claims, each null or an object (OpenID Connect Core section 5.5), and verified_claims a verification and claims (Identity Assurance section 5).";
+    ClaimsStrength "unmet_authentication_requirements" 400 Redirect "The acr that claims calls essential cannot be met, or the person signed in with another.";
+    DetailsMalformed "invalid_authorization_details" 400 Redirect "authorization_details is not a JSON array of at most 4 KiB with one object of type urn:hufu:verification: type, purpose, answers, and strength or none (RFC 9396 section 5).";
+    DetailsBeyond "invalid_authorization_details" 400 Redirect "authorization_details names a purpose or an answer that is not the certificate's, or another purpose than hufu_purpose does.";
     PkceMissing "invalid_request" 400 Redirect "code_challenge is required (RFC 7636, FAPI 2.0 section 5.3.2.2).";
     PkceMethod "invalid_request" 400 Redirect "code_challenge_method must be S256.";
     PkceChallenge "invalid_request" 400 Redirect "code_challenge must be 43 characters of base64url: a SHA-256 hash.";
@@ -95,7 +99,7 @@ errors! {
     Prompt "invalid_request" 400 Redirect "prompt must be login, consent, select_account, or none alone.";
     MaxAge "invalid_request" 400 Redirect "max_age must be a number of seconds.";
     SubjectHint "invalid_request" 400 Redirect "id_token_hint is not an ID token that this client got, under a key that this service uses now.";
-    OtherPerson "login_required" 400 Redirect "The person who signed in is not the one of id_token_hint.";
+    OtherPerson "login_required" 400 Redirect "The person who signed in is not the one of id_token_hint, or of the sub that claims names.";
     LoginRequired "login_required" 400 Redirect "prompt=none cannot be met: every sign-in is a fresh act of the person; no session is kept.";
     Denied "access_denied" 400 Redirect "The person did not agree, or could not go on.";
 
@@ -174,7 +178,7 @@ impl OAuthError {
         match self {
             Self::ClientUnknown | Self::ClientMissing => Refusal::PlatformUnknown,
             Self::RequestUriExpired | Self::RequestUriUsed | Self::RequestUriUnknown => Refusal::TransactionGone,
-            Self::OverAsking => Refusal::OverAsking,
+            Self::OverAsking | Self::DetailsBeyond => Refusal::OverAsking,
             Self::Unavailable => Refusal::Busy,
             Self::Internal => Refusal::Internal,
             _ => Refusal::PlatformRequest,
@@ -214,7 +218,7 @@ mod tests {
 
     #[test]
     fn only_registered_error_codes_are_used() {
-        const REGISTERED: [&str; 18] = [
+        const REGISTERED: [&str; 20] = [
             "invalid_request",
             "invalid_client",
             "invalid_grant",
@@ -233,6 +237,8 @@ mod tests {
             "temporarily_unavailable",
             "server_error",
             "invalid_request_object",
+            "invalid_authorization_details",
+            "unmet_authentication_requirements",
         ];
         for error in OAuthError::ALL {
             assert!(REGISTERED.contains(&error.code()), "{}", error.code());

@@ -52,6 +52,10 @@ impl AboutToken {
             "acr": acr(token.hufu.strength),
             "auth_time": token.auth_time,
         });
+        if let Some(details) = token.authorization_details() {
+            // RFC 9396 section 9.2.
+            told["authorization_details"] = details;
+        }
         if !token.jkt.is_empty() {
             told["token_type"] = "DPoP".into();
             told["cnf"]["jkt"] = token.jkt.as_str().into();

@@ -1,7 +1,9 @@
 //! The authorization server's decisions. Each endpoint is a table of checks, in order, one screen long; every check names
 //! the specification that asks for it.
 
+mod authorization_details;
 mod authorize;
+mod claims;
 mod client_auth;
 mod discovery;
 mod hint;
@@ -15,8 +17,11 @@ mod request_object;
 mod response;
 mod token;
 mod userinfo;
+mod verified_claims;
 
+pub use authorization_details::{DETAIL_TYPE, MAX_DETAILS, VerificationDetail};
 pub use authorize::{Authorized, OpenRequest, Rejection, authorize};
+pub use claims::{ClaimsRequest, MAX_CLAIMS, Wanted};
 pub(crate) use client_auth::ASSERTION_TYPE;
 pub use discovery::Provider;
 pub use introspect::{AboutToken, about_token, revoked};
@@ -27,6 +32,7 @@ pub use request::{AuthorizationRequest, answers_scope};
 pub use response::{RESPONSE_SECONDS, Response, ResponseMode};
 pub use token::{Code, Redeemed, token};
 pub use userinfo::{AccessToken, Told, userinfo};
+pub use verified_claims::{Said, TRUST_FRAMEWORK, VerifiedClaim, VerifiedRequest, claim_name, said};
 
 use crate::{Form, OAuthError};
 use hufu_kernel::Timestamp;

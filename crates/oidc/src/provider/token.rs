@@ -3,7 +3,7 @@
 use super::client_auth::{authenticate, challenge};
 use super::{
     ACCESS_TOKEN_SECONDS, AccessToken, AuthorizationRequest, CODE_SECONDS, Call, Client, CodeId, Environment, Fresh,
-    SealedKind, Step, proof, run,
+    SealedKind, Step, Wanted, proof, run,
 };
 use crate::{Challenge, OAuthError, Reply};
 use hufu_kernel::{Timestamp, b64};
@@ -44,6 +44,9 @@ pub struct Code {
     pub scope: String,
     /// As two nodes signed it; returned as it is.
     pub id_token: String,
+    /// What its tokens still need of the request.
+    #[serde(skip_serializing_if = "Wanted::is_empty", default)]
+    pub wanted: Wanted,
     /// When the code expires.
     pub exp: Timestamp,
 }
@@ -60,6 +63,7 @@ impl Code {
             dpop_jkt: request.dpop_jkt.clone(),
             scope: request.scope.clone(),
             id_token: id_token.to_owned(),
+            wanted: request.wanted.clone(),
             exp: now + CODE_SECONDS,
         }
     }
@@ -83,13 +87,16 @@ impl Redeemed {
     #[must_use]
     pub fn reply(&self, sealed: &str) -> Reply {
         let kind = if self.access_token.jkt.is_empty() { "Bearer" } else { "DPoP" };
-        let body: Value = json!({
+        let mut body: Value = json!({
             "access_token": sealed,
             "token_type": kind,
             "expires_in": ACCESS_TOKEN_SECONDS,
             "id_token": self.code.id_token,
             "scope": self.code.scope,
         });
+        if let Some(details) = self.access_token.authorization_details() {
+            body["authorization_details"] = details;
+        }
         Reply::json(200, &body)
     }
 }
@@ -144,6 +151,7 @@ fn access_token(code: &Code, (jkt, x5t): (Option<String>, String), now: Timestam
         sub: token.sub,
         auth_time: token.auth_time,
         hufu: token.hufu,
+        wanted: code.wanted.clone(),
     })
 }
 

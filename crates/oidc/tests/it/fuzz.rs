@@ -1,9 +1,13 @@
 //! Bytes of strangers, at every endpoint and at the platform's side.
 
 use crate::provider_fixture::*;
+use hufu_kernel::Answer;
 use hufu_oidc::client::verify_id_token;
-use hufu_oidc::provider::{Call, Client, SignedOut, authorize, logout, par, token, userinfo};
-use hufu_oidc::{Form, client};
+use hufu_oidc::provider::{
+    Call, ClaimsRequest, Client, MAX_CLAIMS, MAX_DETAILS, SignedOut, VerificationDetail, authorize, logout, par, token,
+    userinfo,
+};
+use hufu_oidc::{Form, Pairs, client};
 use hufu_wire::jose::{Alg, Header, Jwks, sign};
 
 #[test]
@@ -39,6 +43,41 @@ fn no_request_makes_an_endpoint_fall_over_or_succeed() {
             let call = Call { method: "POST", authorization: &[], dpop: &[], certificate: None, form: &pushed };
             if let Ok(pushed) = par(&world.env(), &call) {
                 assert_eq!(pushed.request.redirect_uri, "https://shop.example/cb");
+            }
+        }
+    });
+}
+
+#[test]
+fn no_claims_and_no_details_choose_what_the_certificate_does_not_hold() {
+    let world = World::new();
+    let good = world.shop.push(&world.pending(), NOW, &world.rng).unwrap().body;
+    let names =
+        ["id_token", "userinfo", "hufu", "answers", "age_over_18", "sub", "acr", "verified_claims", "claims", "real"];
+    bolero::check!().with_type::<(Vec<u8>, Vec<(u8, u8)>, u16)>().for_each(|(bytes, tokens, cut)| {
+        let strange = String::from_utf8_lossy(bytes);
+        // Texts that look like requests, broken off and continued strangely.
+        let word = |(name, joint): &(u8, u8)| {
+            let joints = [":{", ":null,", "}", "},", ":\"x\",", ":[", "]"];
+            format!("\"{}\"{}", names[usize::from(*name) % names.len()], joints[usize::from(*joint) % joints.len()])
+        };
+        let shaped: String = std::iter::once("{".to_owned()).chain(tokens.iter().map(word)).collect();
+        let whole = r#"{"userinfo":{"verified_claims":{"verification":{},"claims":{"age_over_18":null,"is_real_person":null}}}}"#;
+        let mixed = format!("{}{strange}", &whole[..usize::from(*cut) % whole.len()]);
+        for text in [&*strange, &shaped, &mixed, whole] {
+            if let Ok(read) = ClaimsRequest::read(text) {
+                assert!(text.len() <= MAX_CLAIMS && read.answers.is_sorted());
+            }
+            if let Ok(read) = VerificationDetail::read(text) {
+                assert!(text.len() <= MAX_DETAILS && !read.answers.is_empty());
+            }
+            for name in ["claims", "authorization_details"] {
+                let form = format!("{good}&{}", Pairs::default().with(name, text).encode());
+                let Ok(form) = Form::parse(&form) else { continue };
+                let call = Call { method: "POST", authorization: &[], dpop: &[], certificate: None, form: &form };
+                if let Ok(pushed) = par(&world.env(), &call) {
+                    assert_eq!(pushed.request.answers, [Answer::Real]);
+                }
             }
         }
     });

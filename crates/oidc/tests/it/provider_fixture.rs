@@ -4,13 +4,13 @@ use hufu_kernel::{Answer, Octets, Root, SeededRng, Timestamp, b64, unb64};
 use hufu_oidc::client::{ClientAuth, Pending, RelyingParty, Wish};
 use hufu_oidc::provider::{
     AccessToken, AuthorizationRequest, Call, Client, Clients, Code, CodeId, Environment, Nonces, OpenRequest, Opener,
-    Provider, REQUEST_URI_PREFIX, SealedKind,
+    Provider, REQUEST_URI_PREFIX, SealedKind, Wanted,
 };
 use hufu_oidc::{Form, OAuthError, Pairs};
 use hufu_wire::api::platform::{Bilingual, PlatformCertificate, Profile, Purpose, Registration};
 use hufu_wire::api::sign_in::{Answers, VerificationResult};
 use hufu_wire::dpop::{Expected, make_proof};
-use hufu_wire::jose::{Alg, Header, Jwks, SoftKey, sign};
+use hufu_wire::jose::{Alg, Header, Jwk, Jwks, SoftKey, sign};
 use hufu_wire::tls_client::ClientCertificate;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -131,6 +131,24 @@ impl World {
         world
     }
 
+    /// The shop's certificate has these keys.
+    pub fn keyed(keys: Vec<Jwk>) -> Self {
+        let mut world = Self::new();
+        let mut shop = Client::clone(&world.clients[0]);
+        shop.certificate.jwks = Jwks { keys };
+        world.clients[0] = Arc::new(shop);
+        world
+    }
+
+    /// The shop may ask for both of the answers it is entitled to.
+    pub fn asking_more() -> Self {
+        let mut world = Self::new();
+        let mut shop = Client::clone(&world.clients[0]);
+        shop.certificate.purposes[0].answers.push(Answer::AgeOver18);
+        world.clients[0] = Arc::new(shop);
+        world
+    }
+
     /// The claims of a request object of the shop's.
     pub fn request_claims(&self) -> Value {
         let pending = self.pending();
@@ -246,6 +264,7 @@ impl World {
             sub: "s".into(),
             auth_time: NOW,
             hufu,
+            wanted: Wanted::default(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::provider_fixture::*;
 use hufu_kernel::{b64, random};
-use hufu_oidc::provider::{SealedKind, about_token, authorize, logout, par, token, userinfo};
+use hufu_oidc::provider::{DETAIL_TYPE, SealedKind, about_token, authorize, logout, par, token, userinfo};
 use hufu_oidc::{Form, OAuthError, Pairs};
 use hufu_wire::jose::{Alg, Header, SoftKey, sign};
 use hufu_wire::tls_client::ClientCertificate;
@@ -10,9 +10,14 @@ use serde_json::{Value, json};
 use std::collections::HashSet;
 
 /// The body with one parameter replaced, or removed.
-fn with(body: &str, name: &str, value: Option<&str>) -> String {
+pub fn with(body: &str, name: &str, value: Option<&str>) -> String {
     let kept = body.split('&').filter(|pair| pair.split('=').next() != Some(name)).map(str::to_owned);
     kept.chain(value.map(|value| Pairs::default().with(name, value).encode())).collect::<Vec<_>>().join("&")
+}
+
+/// `authorization_details` for one answer.
+pub fn detail(purpose: &str, answer: &str) -> String {
+    json!([{ "type": DETAIL_TYPE, "purpose": purpose, "answers": [answer] }]).to_string()
 }
 
 struct Seen(HashSet<OAuthError>);
@@ -24,7 +29,7 @@ impl Seen {
     }
 }
 
-fn push_body(world: &World) -> String {
+pub fn push_body(world: &World) -> String {
     world.shop.push(&world.pending(), NOW, &world.rng).unwrap().body
 }
 
@@ -54,6 +59,12 @@ fn request_mistakes(world: &World, seen: &mut Seen) {
         ("scope", Some("openid hufu:age_over_18"), E::OverAsking),
         ("scope", Some("openid hufu:age_band"), E::OverAsking),
         ("hufu_purpose", Some("q"), E::Purpose),
+        ("claims", Some("x"), E::ClaimsMalformed),
+        ("claims", Some(r#"{"id_token":{"hufu":{"answers":{"age_over_18":null}}}}"#), E::OverAsking),
+        ("claims", Some(r#"{"id_token":{"acr":{"essential":true,"value":"urn:hufu:acr:face"}}}"#), E::ClaimsStrength),
+        ("authorization_details", Some("[]"), E::DetailsMalformed),
+        ("authorization_details", Some(&detail("p", "age_over_18")), E::DetailsBeyond),
+        ("authorization_details", Some(&detail("q", "real")), E::DetailsBeyond),
         ("state", Some(&long), E::StateMalformed),
         ("nonce", Some(&long), E::Nonce),
         ("code_challenge", None, E::PkceMissing),

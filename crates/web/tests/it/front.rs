@@ -233,6 +233,18 @@ async fn authorize_takes_a_post_as_well() {
 }
 
 #[tokio::test]
+async fn what_platforms_ask_themselves_is_posted() {
+    let world = World::new();
+    let app = app(&world);
+    for path in ["/par", "/token", "/introspect", "/revoke"] {
+        for method in [Method::GET, Method::PUT, Method::DELETE] {
+            let response = send(&app, request(method.clone(), path, &[], "")).await;
+            assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn bodies_of_the_wrong_kind_or_size_are_refused_in_the_endpoints_own_form() {
     let world = World::new();
     let app = app(&world);

@@ -4,5 +4,6 @@
 mod dpop;
 mod fuzz;
 mod jose;
+mod jose_judged;
 mod webauthn;
 mod webauthn_corpus;

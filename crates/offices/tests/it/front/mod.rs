@@ -1,6 +1,7 @@
 //! The front: the flow of flows 7 message by message, and every attack it must withstand.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod asked;
 mod client_attacks;
 mod code_attacks;
 pub mod fixture;
@@ -9,4 +10,5 @@ mod mutual_tls;
 mod persona_sessions;
 mod request_attacks;
 mod responses;
+mod suite;
 mod wallet_attacks;

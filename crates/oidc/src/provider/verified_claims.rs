@@ -1,0 +1,277 @@
+//! `verified_claims` (OpenID Connect for Identity Assurance 1.0) at userinfo: the answers of a sign-in, as claims that this service
+//! vouches for. ID tokens never hold them: their bytes are the nodes', which build the documented members and no other.
+
+use crate::OAuthError;
+use hufu_kernel::{AgeBand, Answer};
+use hufu_wire::api::sign_in::Answers;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+/// The trust framework: the rules of `rules/` and of the two nodes that answer by them.
+pub const TRUST_FRAMEWORK: &str = "urn:hufu:trust-framework:1";
+
+/// More elements than any request has; a bound on what is kept of one.
+const MAX_ELEMENTS: usize = 8;
+
+/// The value of an answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Said {
+    /// Yes or no.
+    Is(bool),
+    /// An age band.
+    Band(AgeBand),
+}
+
+/// One claim that a platform asks for.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct VerifiedClaim {
+    /// The answer it tells.
+    pub answer: Answer,
+    /// Of these values or not at all; empty is any.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub values: Vec<Said>,
+}
+
+/// One `verified_claims` element that a platform asks for, whose demands on the verification are met.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct VerifiedRequest {
+    /// Its claims: those of ours, in the order of [`Answer::ALL`].
+    pub claims: Vec<VerifiedClaim>,
+}
+
+/// The name of an answer as a claim.
+#[must_use]
+pub fn claim_name(answer: Answer) -> &'static str {
+    match answer {
+        Answer::Real => "is_real_person",
+        Answer::Unique => "is_unique_person",
+        Answer::Alive => "is_alive",
+        Answer::AgeOver18 => "age_over_18",
+        Answer::AgeBand => "age_band",
+        Answer::GuardianConsent => "guardian_consent",
+    }
+}
+
+/// The value of an answer in a result, if it was given.
+#[must_use]
+pub fn said(answers: &Answers, answer: Answer) -> Option<Said> {
+    let Answers { real, unique, alive, age_over_18, age_band, guardian_consent } = answers;
+    match answer {
+        Answer::Real => real.map(Said::Is),
+        Answer::Unique => unique.map(Said::Is),
+        Answer::Alive => alive.map(Said::Is),
+        Answer::AgeOver18 => age_over_18.map(Said::Is),
+        Answer::AgeBand => age_band.map(Said::Band),
+        Answer::GuardianConsent => guardian_consent.map(Said::Is),
+    }
+}
+
+/// Reads what stands under `verified_claims` of a request: an element, or a list of them. Elements whose demands on the verification
+/// cannot be met are left out, as are claims that are none of ours (sections 5.7.2, 5.7.4, 5.7.5).
+///
+/// # Errors
+/// [`OAuthError::ClaimsMalformed`] for anything that is no request (section 5).
+pub(super) fn read(value: &Value) -> Result<Vec<VerifiedRequest>, OAuthError> {
+    let elements = match value {
+        Value::Array(elements) if (1..=MAX_ELEMENTS).contains(&elements.len()) => elements.as_slice(),
+        Value::Object(_) => std::slice::from_ref(value),
+        _ => return Err(OAuthError::ClaimsMalformed),
+    };
+    let read = elements.iter().map(element).collect::<Result<Vec<_>, _>>()?;
+    Ok(read.into_iter().flatten().collect())
+}
+
+/// The requests with the claims that `may` be asked, and those that have any left.
+pub(super) fn within(requests: &[VerifiedRequest], may: impl Fn(&Answer) -> bool) -> Vec<VerifiedRequest> {
+    let kept = requests.iter().map(|request| VerifiedRequest {
+        claims: request.claims.iter().filter(|claim| may(&claim.answer)).cloned().collect(),
+    });
+    kept.filter(|request| !request.claims.is_empty()).collect()
+}
+
+fn element(value: &Value) -> Result<Option<VerifiedRequest>, OAuthError> {
+    let object = |name: &str| value.get(name).and_then(Value::as_object).ok_or(OAuthError::ClaimsMalformed);
+    let (verification, claims) = (object("verification")?, object("claims")?);
+    if claims.is_empty() || !claims.values().all(|claim| claim.is_null() || claim.is_object()) {
+        return Err(OAuthError::ClaimsMalformed);
+    }
+    let asked = |answer: &Answer| claims.get(claim_name(*answer)).and_then(|claim| constrained_claim(*answer, claim));
+    let request = VerifiedRequest { claims: Answer::ALL.iter().filter_map(asked).collect() };
+    Ok((met(verification) && !request.claims.is_empty()).then_some(request))
+}
+
+/// One claim; `None` if no value it could have would be taken.
+fn constrained_claim(answer: Answer, claim: &Value) -> Option<VerifiedClaim> {
+    let Some(wanted) = allowed(claim) else { return Some(VerifiedClaim { answer, values: Vec::new() }) };
+    let possible = |said: &Said| matches!(said, Said::Band(_)) == (answer == Answer::AgeBand);
+    let mut values: Vec<Said> = Vec::new();
+    for said in wanted.into_iter().filter_map(|value| Said::deserialize(value).ok()).filter(possible) {
+        if !values.contains(&said) {
+            values.push(said);
+        }
+    }
+    (!values.is_empty()).then_some(VerifiedClaim { answer, values })
+}
+
+/// The values that `value` or `values` allow; `None` if neither stands there.
+fn allowed(claim: &Value) -> Option<Vec<&Value>> {
+    match (claim.get("value"), claim.get("values")) {
+        (None, None) => None,
+        (one, many) => {
+            let many = many.and_then(Value::as_array).into_iter().flatten();
+            Some(one.into_iter().chain(many).collect())
+        }
+    }
+}
+
+/// Whether a verification of ours is what is asked for. We name the trust framework and nothing else: a demand on anything else is not
+/// met; a wish without a demand is passed over.
+fn met(verification: &Map<String, Value>) -> bool {
+    verification.iter().all(|(name, wish)| match (name.as_str(), allowed(wish)) {
+        ("trust_framework", Some(wanted)) => wanted.iter().any(|value| value.as_str() == Some(TRUST_FRAMEWORK)),
+        ("trust_framework", None) => true,
+        _ => !demands(wish),
+    })
+}
+
+/// Whether a value is demanded anywhere in it. Its depth is bounded by the parser.
+fn demands(wish: &Value) -> bool {
+    match wish {
+        Value::Object(members) => {
+            ["value", "values", "max_age"].iter().any(|name| members.contains_key(*name))
+                || members.values().any(demands)
+        }
+        Value::Array(items) => items.iter().any(demands),
+        _ => false,
+    }
+}
+
+/// The element of the answer: what was asked for, agreed to and given, and nothing where nothing is left (section 5.7.5).
+#[must_use]
+pub(super) fn told(requests: &[VerifiedRequest], answers: &Answers) -> Option<Value> {
+    let one = |request: &VerifiedRequest| {
+        let given = request.claims.iter().filter_map(|claim| {
+            let said = said(answers, claim.answer)?;
+            let fits = claim.values.is_empty() || claim.values.contains(&said);
+            fits.then(|| (claim_name(claim.answer).to_owned(), json!(said)))
+        });
+        let claims: Map<String, Value> = given.collect();
+        (!claims.is_empty())
+            .then(|| json!({ "verification": { "trust_framework": TRUST_FRAMEWORK }, "claims": claims }))
+    };
+    let mut elements: Vec<Value> = requests.iter().filter_map(one).collect();
+    match elements.len() {
+        0 => None,
+        1 => elements.pop(),
+        _ => Some(Value::Array(elements)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(verification: Value, claims: Value) -> Vec<VerifiedRequest> {
+        read(&json!({ "verification": verification, "claims": claims })).unwrap()
+    }
+
+    fn answers() -> Answers {
+        Answers {
+            real: Some(true),
+            age_over_18: Some(false),
+            age_band: Some(AgeBand::From14To17),
+            ..Answers::default()
+        }
+    }
+
+    #[test]
+    fn what_was_asked_and_given_is_told_and_nothing_else() {
+        let all: Map<String, Value> =
+            Answer::ALL.iter().map(|answer| (claim_name(*answer).to_owned(), Value::Null)).collect();
+        let wanted = asked(json!({ "trust_framework": null }), Value::Object(all));
+        let told = told(&wanted, &answers()).unwrap();
+        assert_eq!(told["verification"], json!({ "trust_framework": TRUST_FRAMEWORK }));
+        let claims = json!({ "is_real_person": true, "age_over_18": false, "age_band": "14_to_17" });
+        assert_eq!(told["claims"], claims);
+    }
+
+    #[test]
+    fn claims_of_other_names_and_of_other_values_are_left_out() {
+        let wanted = asked(
+            json!({ "trust_framework": null }),
+            json!({
+                "given_name": null, "age_over_18": { "value": true }, "is_real_person": { "values": [false, "yes", true] },
+                "age_band": { "value": "18_or_over" }
+            }),
+        );
+        assert_eq!(told(&wanted, &answers()).unwrap()["claims"], json!({ "is_real_person": true }));
+        for claims in [json!({ "given_name": null }), json!({ "is_real_person": { "value": "yes" } })] {
+            assert!(asked(json!({ "trust_framework": null }), claims).is_empty());
+        }
+        let unfit = asked(json!({}), json!({ "age_over_18": { "value": true } }));
+        assert_eq!(told(&unfit, &answers()), None, "an element without claims is none");
+    }
+
+    #[test]
+    fn another_verification_than_ours_is_not_told_as_ours() {
+        let claims = || json!({ "is_real_person": null });
+        for verification in [
+            json!({ "trust_framework": null }),
+            json!({ "trust_framework": { "value": TRUST_FRAMEWORK } }),
+            json!({ "trust_framework": { "values": ["eidas", TRUST_FRAMEWORK] }, "time": null }),
+            json!({ "trust_framework": null, "evidence": [{ "type": null }] }),
+        ] {
+            assert_eq!(asked(verification.clone(), claims()).len(), 1, "{verification}");
+        }
+        for verification in [
+            json!({ "trust_framework": { "value": "eidas" } }),
+            json!({ "trust_framework": { "values": [] } }),
+            json!({ "trust_framework": null, "time": { "max_age": 60 } }),
+            json!({ "trust_framework": null, "assurance_level": { "value": "high" } }),
+            json!({ "trust_framework": null, "evidence": [{ "type": { "value": "document" } }] }),
+        ] {
+            assert!(asked(verification.clone(), claims()).is_empty(), "{verification}");
+        }
+    }
+
+    #[test]
+    fn several_elements_are_told_as_a_list() {
+        let element = |framework: &str, claim: &str| json!({ "verification": { "trust_framework": { "value": framework } }, "claims": { claim: null } });
+        let wanted = read(&json!([
+            element(TRUST_FRAMEWORK, "is_real_person"),
+            element("eidas", "is_real_person"),
+            element(TRUST_FRAMEWORK, "age_over_18"),
+        ]));
+        let told = told(&wanted.unwrap(), &answers()).unwrap();
+        assert_eq!(told[0]["claims"], json!({ "is_real_person": true }));
+        assert_eq!(told[1]["claims"], json!({ "age_over_18": false }));
+        assert_eq!(told.as_array().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused() {
+        for value in [
+            json!(null),
+            json!("x"),
+            json!([]),
+            json!({}),
+            json!({ "claims": { "is_alive": null } }),
+            json!({ "verification": {} }),
+            json!({ "verification": {}, "claims": {} }),
+            json!({ "verification": {}, "claims": { "is_alive": true } }),
+            json!({ "verification": null, "claims": { "is_alive": null } }),
+            json!([[]]),
+            Value::Array(vec![json!({ "verification": {}, "claims": { "is_alive": null } }); MAX_ELEMENTS + 1]),
+        ] {
+            assert_eq!(read(&value), Err(OAuthError::ClaimsMalformed), "{value}");
+        }
+    }
+
+    #[test]
+    fn every_answer_has_a_claim_of_its_own_name() {
+        let names: std::collections::BTreeSet<_> = Answer::ALL.iter().map(|answer| claim_name(*answer)).collect();
+        assert_eq!(names.len(), Answer::ALL.len());
+    }
+}
