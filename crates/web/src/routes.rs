@@ -1,5 +1,6 @@
 //! Route tables: what an office answers to, on one screen, and the one path every request to it takes.
 
+use crate::addresses::{self, Asked};
 use crate::reply::{Edge, body, json, parse};
 use axum::Router;
 use axum::body::Body;
@@ -10,6 +11,12 @@ use serde::Serialize;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// What anybody may ask whom nobody knows yet.
+const START: &str = "/v1/enrol/start";
+/// What nodes count by the person.
+const SIGN_IN: &str = "/v1/sign-in/";
 
 /// The answer of a route: JSON, ready to send.
 pub type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Refusal>> + Send>>;
@@ -75,9 +82,17 @@ pub fn router<O: Send + Sync + 'static>(edge: &Edge, office: &Arc<O>, routes: &'
             let (edge, office) = (edge.clone(), Arc::clone(&office));
             async move {
                 let origin = request.headers().get(header::ORIGIN).cloned();
-                let mut response = match answer(&edge, office, route, request).await {
-                    Ok(response) => response,
-                    Err(refusal) => edge.refused(refusal),
+                let mut response = match may(route, &request) {
+                    Err(wait) => edge.too_often(wait),
+                    Ok(()) => match answer(&edge, office, route, request).await {
+                        Ok(response) => response,
+                        Err(refusal) => {
+                            if refusal == Refusal::TooMany && route.path.starts_with(SIGN_IN) {
+                                edge.limited("handle");
+                            }
+                            edge.refused(refusal)
+                        }
+                    },
                 };
                 allow_wallet(&edge, origin.as_ref(), response.headers_mut());
                 response
@@ -85,6 +100,14 @@ pub fn router<O: Send + Sync + 'static>(edge: &Edge, office: &Arc<O>, routes: &'
         };
         router.route(route.path, any(handle))
     })
+}
+
+/// Whether the caller's address may ask this now. A browser's question beforehand costs nothing, and is not counted.
+fn may<O>(route: &Route<O>, request: &Request<Body>) -> Result<(), Duration> {
+    if request.method() == Method::OPTIONS {
+        return Ok(());
+    }
+    addresses::may(request, if route.path == START { Asked::Start } else { Asked::Wallet })
 }
 
 async fn answer<O>(
@@ -239,6 +262,12 @@ mod tests {
         ] {
             assert_eq!(preflight(origin, method, headers).await.status(), 403, "{origin} {method} {headers}");
         }
+    }
+
+    #[test]
+    fn what_is_counted_by_itself_stands_in_the_tables() {
+        assert!(registrar::routes().iter().any(|route| route.path == START));
+        assert_eq!(node::routes().iter().filter(|route| route.path.starts_with(SIGN_IN)).count(), 3);
     }
 
     #[tokio::test]
