@@ -16,10 +16,10 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// So many a minute, half of which may come at once. Nothing for 0, which stands for no limit.
+    /// So many a minute, of which those of two seconds may come at once, and 20 in any case. Nothing for 0, which stands for no limit.
     #[must_use]
     pub fn a_minute(number: u32) -> Option<Self> {
-        (number > 0).then(|| Self { burst: number.div_ceil(2), every: Duration::from_secs(60) / number })
+        (number > 0).then(|| Self { burst: (number / 30).max(20).min(number), every: Duration::from_secs(60) / number })
     }
 
     /// An empty bucket is full again after so long.
@@ -147,10 +147,11 @@ mod tests {
     }
 
     #[test]
-    fn so_many_a_minute_is_half_of_it_at_once_and_none_is_no_limit() {
+    fn so_many_a_minute_is_what_two_seconds_bring_at_once_and_none_is_no_limit() {
         assert_eq!(Rate::a_minute(0), None);
         assert_eq!(Rate::a_minute(1), Some(Rate { burst: 1, every: Duration::from_secs(60) }));
-        assert_eq!(Rate::a_minute(600), Some(Rate { burst: 300, every: at(100) }));
+        assert_eq!(Rate::a_minute(120), Some(Rate { burst: 20, every: at(500) }));
+        assert_eq!(Rate::a_minute(6000), Some(Rate { burst: 200, every: at(10) }));
     }
 
     #[test]

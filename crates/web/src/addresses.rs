@@ -8,7 +8,8 @@
 use crate::metrics::Metrics;
 use crate::places::{Place, Places};
 use crate::reply::Edge;
-use axum::http::Request;
+use axum::body::Body;
+use axum::http::{HeaderValue, Request, Response, header};
 use hufu_offices::buckets::{Buckets, Rate};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -184,6 +185,12 @@ impl Asker {
 /// How long to wait.
 pub(crate) fn may<B>(request: &Request<B>, asked: Asked) -> Result<(), Duration> {
     request.extensions().get::<Asker>().map_or(Ok(()), |asker| asker.may(asked))
+}
+
+/// The refusal of an address's request, with which its connection ends: who goes on asking has to connect again, which is bounded too.
+pub(crate) fn parting(mut refusal: Response<Body>) -> Response<Body> {
+    refusal.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    refusal
 }
 
 #[cfg(test)]

@@ -126,7 +126,7 @@ pub fn router(edge: &Edge, front: &Arc<Front>) -> Router {
 async fn bounded(State(site): State<Site>, request: Request, next: Next) -> Response<Body> {
     match addresses::may(&request, Asked::Browser) {
         Ok(()) => next.run(request).await,
-        Err(wait) => site.too_often(&request, wait),
+        Err(wait) => addresses::parting(site.too_often(&request, wait)),
     }
 }
 
@@ -134,7 +134,7 @@ async fn bounded(State(site): State<Site>, request: Request, next: Next) -> Resp
 async fn bounded_platform(request: Request, next: Next) -> Response<Body> {
     match addresses::may(&request, Asked::Platform) {
         Ok(()) => next.run(request).await,
-        Err(wait) => answer(front::too_often(wait)),
+        Err(wait) => addresses::parting(answer(front::too_often(wait))),
     }
 }
 

@@ -83,7 +83,7 @@ pub fn router<O: Send + Sync + 'static>(edge: &Edge, office: &Arc<O>, routes: &'
             async move {
                 let origin = request.headers().get(header::ORIGIN).cloned();
                 let mut response = match may(route, &request) {
-                    Err(wait) => edge.too_often(wait),
+                    Err(wait) => addresses::parting(edge.too_often(wait)),
                     Ok(()) => match answer(&edge, office, route, request).await {
                         Ok(response) => response,
                         Err(refusal) => {
