@@ -93,7 +93,7 @@ pub(super) struct AbuseBench {
     /// Requests of the flood a second, at most.
     #[arg(long, default_value_t = 4000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=50_000))]
     flood: u32,
-    /// A smoke run of seconds: 60 persons, one round of a second. Its figures mean nothing.
+    /// A smoke run of seconds: 60 persons, one round of three seconds. Its figures mean nothing.
     #[arg(long, conflicts_with_all = ["persons", "rounds", "seconds"])]
     quick: bool,
     /// As JSON.
@@ -141,7 +141,7 @@ fn bench_abuse(asked: &AbuseBench) -> Result<ExitCode, Failure> {
     let options = abuse::Options {
         persons: if asked.quick { 60 } else { number(asked.persons) },
         rounds: if asked.quick { 1 } else { number(asked.rounds) },
-        seconds: if asked.quick { 1 } else { asked.seconds },
+        seconds: if asked.quick { 3 } else { asked.seconds },
         pace: asked.pace,
         flood: asked.flood,
         quick: asked.quick,

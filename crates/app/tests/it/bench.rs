@@ -67,11 +67,11 @@ fn a_smoke_run_of_the_flood_limits_it_where_there_are_limits_and_nowhere_else() 
     let document: Value = serde_json::from_slice(&ended.stdout).unwrap();
     let (on, off) = (&document["limits_on"], &document["limits_off"]);
     for side in [on, off] {
-        assert!(number(&side["calm"]["sign_ins"]) >= 20.0 && number(&side["calm"]["failed"]) < 1.0, "{side}");
+        assert!(number(&side["calm"]["sign_ins"]) >= 60.0 && number(&side["calm"]["failed"]) < 1.0, "{side}");
         assert!(number(&side["flood"]["sent"]) > 100.0 && number(&side["flood"]["answered"]) > 50.0, "{side}");
     }
     let refused = |side: &Value| number(&side["flood"]["limited"]) + number(&side["flood"]["cut"]);
-    assert!(refused(on) > 50.0, "{on}");
+    assert!(refused(on) >= 1.0, "{on}");
     assert!(number(&off["flood"]["limited"]) < 1.0, "the control: {off}");
     assert!(document["held"].is_boolean() && document["shows"].is_boolean());
     assert_eq!(document["run"]["quick"], true);
