@@ -5,8 +5,9 @@ use super::processes::Program;
 use super::running::{Ready, Site};
 use super::{Scratch, logged, people};
 use crate::deployment::init::{Options, init};
+use crate::deployment::office_file::{self, UNLIMITED};
 use crate::deployment::plan::{PUBLIC, Plan};
-use crate::deployment::{office_file, world_file};
+use crate::deployment::world_file;
 use crate::failure::Failure;
 use crate::files;
 use crate::root::{NODES, OfficeFolder};
@@ -15,19 +16,6 @@ use hufu_wire::webauthn::SoftDevice;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-
-/// What a bench adds to offices' configurations: all its people and platforms are one address, and ask as much as they can.
-const UNLIMITED: &str = "
-[limits]
-address_connections = 0
-address_connects = 0
-address_browser = 0
-address_platform = 0
-address_wallet = 0
-address_starts = 0
-platform = 0
-person = 0
-";
 
 /// Offices apart.
 pub struct Apart {

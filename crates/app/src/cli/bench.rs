@@ -87,8 +87,8 @@ pub(super) struct AbuseBench {
     /// Seconds of each half of a round.
     #[arg(long, default_value_t = 5, value_name = "S", value_parser = clap::value_parser!(u32).range(1..=20))]
     seconds: u32,
-    /// Sign-ins that people begin a second.
-    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    /// Sign-ins that people begin a second; more than 30 are more than one address may.
+    #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=30))]
     pace: u32,
     /// Requests of the flood a second, at most.
     #[arg(long, default_value_t = 4000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=50_000))]

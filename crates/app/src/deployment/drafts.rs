@@ -496,7 +496,7 @@ fn limits_of_callers(office: &str) -> Vec<Line> {
         (wallets, off("address_wallet", "6000", "What wallets at one address ask, a minute.")),
         (office == "registrar", off("address_starts", "300", "Enrolments that are begun at one address, a minute.")),
         (front, off("platform", "30000", "What one platform asks that has proved who it is, a minute.")),
-        (node, off("person", "120", "Questions of sign-ins by one person's own devices, a minute.")),
+        (node, off("person", "300", "Questions of sign-ins by one person's own devices, a minute.")),
     ];
     all.into_iter().filter_map(|(has_use, line)| has_use.then_some(line)).collect()
 }

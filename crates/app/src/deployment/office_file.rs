@@ -16,6 +16,20 @@ const LONGEST: u64 = 256 * 1024;
 /// The process of static pages; no office, since it has neither keys nor rows.
 pub const WALLET: &str = "wallet";
 
+/// What is added to a configuration of [`super::drafts`] for an office that counts nobody: where a bench or a test is the one address that
+/// everybody comes from, and asks as much as it can.
+pub const UNLIMITED: &str = "
+[limits]
+address_connections = 0
+address_connects = 0
+address_browser = 0
+address_platform = 0
+address_wallet = 0
+address_starts = 0
+platform = 0
+person = 0
+";
+
 /// How an office is run.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -224,7 +238,7 @@ impl Default for Limits {
             address_wallet: 6000,
             address_starts: 300,
             platform: 30_000,
-            person: 120,
+            person: 300,
         }
     }
 }
