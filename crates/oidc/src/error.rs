@@ -137,6 +137,7 @@ errors! {
 
     // -- ours
     Unavailable "temporarily_unavailable" 503 Redirect "The service cannot remember what must be used once; nothing was done. Repeat the request.";
+    TooMany "temporarily_unavailable" 429 Page "Too many requests of this client or from this address; nothing was done. Repeat the request after Retry-After (RFC 6585 section 4).";
     Internal "server_error" 500 Redirect "An unexpected failure on our side.";
 }
 
@@ -180,6 +181,7 @@ impl OAuthError {
             Self::RequestUriExpired | Self::RequestUriUsed | Self::RequestUriUnknown => Refusal::TransactionGone,
             Self::OverAsking | Self::DetailsBeyond => Refusal::OverAsking,
             Self::Unavailable => Refusal::Busy,
+            Self::TooMany => Refusal::TooMany,
             Self::Internal => Refusal::Internal,
             _ => Refusal::PlatformRequest,
         }

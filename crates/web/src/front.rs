@@ -1,16 +1,18 @@
 //! The front's routes. Handlers read headers and bodies; every decision is the front's.
 
+use crate::addresses::{self, Asked};
 use crate::mutual_tls::ProvenCertificate;
 use crate::pages::{self, FrontRefusal, FrontResponse, FrontSignedOut};
-use crate::reply::{Edge, body, json, parse};
+use crate::reply::{Edge, body, json, parse, seconds};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{FromRef, FromRequest, Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use hufu_kernel::{Lang, Refusal, Root};
-use hufu_offices::front::{Front, Incoming, Reply, Shown};
+use hufu_offices::front::{self, Front, Incoming, Reply, Shown};
 use hufu_wire::api::sign_in::{CompleteSignIn, Continue, RefuseSignIn};
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -35,7 +37,23 @@ impl Site {
         if let Some(code) = reply.refused {
             self.edge.count(code);
         }
+        if reply.status == 429 {
+            self.edge.limited("client");
+        }
         answer(reply)
+    }
+
+    /// A person or a wallet's script whose address has asked too often.
+    fn too_often(&self, request: &Request, wait: Duration) -> Response<Body> {
+        let headers = request.headers();
+        if is_type(headers, "application/json") || request.uri().path().starts_with("/tx/") {
+            return self.edge.too_often(wait);
+        }
+        let wait = seconds(wait);
+        let detail = format!("{}; Retry-After: {wait} s", Refusal::TooMany.code());
+        let mut page = self.refused_with_page(Refusal::TooMany, language(headers), Some(&detail));
+        page.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));
+        page
     }
 
     /// A refusal of a platform's request, in front of a person.
@@ -83,22 +101,41 @@ pub fn router(edge: &Edge, front: &Arc<Front>) -> Router {
         completing = completing.get(complete_unasked);
         refusing = refusing.get(refuse_unasked);
     }
+    let site = Site { edge: edge.clone(), front: Arc::clone(front) };
     let wallet = Router::new()
         .route("/tx/{tx}", get(transaction))
         .route("/complete", completing)
         .route("/refuse", refusing)
+        .route_layer(middleware::from_fn_with_state(site.clone(), bounded))
         .layer(cors(front.wallet_origin()));
     Router::new()
-        .route("/.well-known/openid-configuration", get(discovery))
-        .route("/.well-known/oauth-authorization-server", get(discovery))
-        .route("/jwks.json", get(jwks))
         .route("/authorize", get(authorize).post(authorize))
         .route("/respond", get(respond))
         .route("/logout", get(logout).post(logout))
+        .route_layer(middleware::from_fn_with_state(site.clone(), bounded))
+        .route("/.well-known/openid-configuration", get(discovery))
+        .route("/.well-known/oauth-authorization-server", get(discovery))
+        .route("/jwks.json", get(jwks))
         .route("/style.css", get(pages::style))
         .merge(platforms())
         .merge(wallet)
-        .with_state(Site { edge: edge.clone(), front: Arc::clone(front) })
+        .with_state(site)
+}
+
+/// What browsers and the wallet's scripts ask, as often as their address may. Before anything is read.
+async fn bounded(State(site): State<Site>, request: Request, next: Next) -> Response<Body> {
+    match addresses::may(&request, Asked::Browser) {
+        Ok(()) => next.run(request).await,
+        Err(wait) => addresses::parting(site.too_often(&request, wait)),
+    }
+}
+
+/// What platforms ask, as often as their address may. Before anything is read.
+async fn bounded_platform(request: Request, next: Next) -> Response<Body> {
+    match addresses::may(&request, Asked::Platform) {
+        Ok(()) => next.run(request).await,
+        Err(wait) => addresses::parting(answer(front::too_often(wait))),
+    }
 }
 
 /// What the front answers where callers prove a TLS certificate (RFC 8705 section 5), for a listener of
@@ -115,6 +152,7 @@ fn platforms() -> Router<Site> {
         .route("/userinfo", get(userinfo).post(userinfo))
         .route("/introspect", post(introspect))
         .route("/revoke", post(revoke))
+        .route_layer(middleware::from_fn(bounded_platform))
 }
 
 /// Scripts of the wallet's origin, with the transaction cookie; nobody else's.
@@ -126,6 +164,7 @@ fn cors(wallet_origin: &str) -> CorsLayer {
         .allow_credentials(true)
         .allow_methods([Method::GET, Method::POST])
         .allow_headers([header::CONTENT_TYPE])
+        .expose_headers([header::RETRY_AFTER])
         .max_age(Duration::from_secs(600))
 }
 

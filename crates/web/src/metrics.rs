@@ -50,6 +50,12 @@ struct Refused {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Limited {
+    office: &'static str,
+    limit: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Called {
     office: &'static str,
     peer: Arc<str>,
@@ -154,6 +160,7 @@ pub struct Metrics {
     requests: Family<Answered, Counter>,
     seconds: Family<Timed, Histogram, fn() -> Histogram>,
     refusals: Family<Refused, Counter>,
+    limited: Family<Limited, Counter>,
     peer_calls: Family<Called, Counter>,
     signatures: Family<Signed, Counter>,
     commits: Family<Written, Counter>,
@@ -167,15 +174,17 @@ impl Default for Metrics {
             Family::new_with_constructor(|| Histogram::new(BUCKETS));
         let (requests, refusals, signatures) = (Family::default(), Family::default(), Family::default());
         let (commits, flushes, peer_calls) = (Family::default(), Family::default(), Family::default());
+        let limited = Family::default();
         registry.register("requests", "Requests by route and status class", requests.clone());
         registry.register_with_unit("request", "How long they took", Unit::Seconds, seconds.clone());
         registry.register("refusals", "Refusals by code", refusals.clone());
+        registry.register("limited", "What was refused since it was asked too often, by limit", limited.clone());
         registry.register("peer_calls", "Calls to other offices by outcome", peer_calls.clone());
         registry.register("signatures", "Signatures and shares of signatures by kind", signatures.clone());
         registry.register("store_commits", "Batches by outcome", commits.clone());
         registry.register("store_flushes", "Times that writes were made durable", flushes.clone());
         let gauges = Gauges::registered(&mut registry);
-        Self { registry, gauges, requests, seconds, refusals, peer_calls, signatures, commits, flushes }
+        Self { registry, gauges, requests, seconds, refusals, limited, peer_calls, signatures, commits, flushes }
     }
 }
 
@@ -183,6 +192,11 @@ impl Metrics {
     /// Counts a refusal. Codes are those of the refusal table or of OAuth's.
     pub fn refused(&self, office: &'static str, code: &'static str) {
         self.refusals.get_or_create(&Refused { office, code }).inc();
+    }
+
+    /// Counts what a limit refused. Limits: browser, platform, wallet, start, connection, connections, client, certificate, handle.
+    pub fn limited(&self, office: &'static str, limit: &'static str) {
+        self.limited.get_or_create(&Limited { office, limit }).inc();
     }
 
     /// Counts a call of `office` to `peer`. Outcomes: answered, refused, full, unreachable, slow, garbled.

@@ -76,7 +76,7 @@ pub fn start(
         sealer: Sealer::random(around.rng.as_ref()),
         back_channel: Arc::new(PlatformServers::of(around.trust.root)),
     };
-    let front = Front::new(config, ports).map_err(Failure::other)?;
+    let front = Front::new(config, ports).map_err(Failure::other)?.limited(around.limits.client);
     let running = RunningFront {
         front: Arc::new(front),
         trust: Arc::clone(&around.trust),
@@ -276,6 +276,7 @@ mod tests {
                 rng,
                 rules: Arc::new(Rules::built_in().unwrap()),
                 metrics: None,
+                limits: hufu_offices::buckets::Limits::default(),
             };
             let premises = Premises::new("front", own, front_keys, OwnRows::None);
             let front = start(&premises, &around, Some(source), Besides::default()).unwrap();

@@ -83,8 +83,8 @@ pub async fn start(
         post: neighbours.post,
         peers: neighbours.peers,
     };
-    let node = Node::new(parts).map(Arc::new).map_err(|refusal| own.refused(refusal))?;
-    Ok(Arc::new(RunningNode { node, name: own.office, store, clock: Arc::clone(&around.clock) }))
+    let node = Node::new(parts).map_err(|refusal| own.refused(refusal))?.limited(around.limits.handle);
+    Ok(Arc::new(RunningNode { node: Arc::new(node), name: own.office, store, clock: Arc::clone(&around.clock) }))
 }
 
 #[async_trait]

@@ -6,7 +6,9 @@
 mod admission;
 mod completion;
 mod cookie;
+mod limits;
 mod nonces;
+mod origins;
 mod responses;
 mod sealer;
 mod sign_in;
@@ -16,6 +18,7 @@ mod transactions;
 pub use admission::{Admission, NotAdmitted};
 pub use cookie::COOKIE_SECONDS;
 pub use hufu_oidc::{OAuthError, Reply};
+pub use limits::too_often;
 pub use nonces::NONCE_SECONDS;
 pub use responses::{Posting, RESPONSE_KEY};
 pub use sealer::Sealer;
@@ -35,6 +38,7 @@ use hufu_wire::api::trust::Trust;
 use hufu_wire::jose::{Alg, Jwk, Jwks, KeyUse, PublicKey};
 use hufu_wire::tls_client::ClientCertificate;
 use nonces::ProofNonces;
+use origins::{acceptable_origin, may_ask_for_certificates};
 use responses::ResponseKey;
 use serde_json::json;
 use std::collections::{BTreeSet, HashMap};
@@ -123,6 +127,7 @@ pub struct Front {
     cookies: Cookies,
     clients: RwLock<HashMap<String, Arc<Client>>>,
     transactions: Transactions,
+    asking: Option<limits::Asking>,
     ports: Ports,
 }
 
@@ -185,6 +190,7 @@ impl Front {
             cookies: Cookies::new(trust.issuer.starts_with("https://")),
             clients: RwLock::default(),
             transactions: Transactions::new(transactions),
+            asking: None,
             admission,
             transaction_kid: pinned(trust.offices.front)?.thumbprint(),
             keys,
@@ -276,7 +282,8 @@ impl Front {
     pub async fn par(&self, request: &Incoming<'_>) -> Reply {
         self.answer(request, async |env, call| {
             let pushed = provider::par(env, call)?;
-            self.use_once(&pushed.fresh, env.now).await.map_err(|error| (error, Challenge::None))?;
+            let used = self.use_once_by(&pushed.request.client_id, &pushed.fresh, env.now).await;
+            used.map_err(|error| (error, Challenge::None))?;
             let open = OpenRequest { request: pushed.request.clone(), exp: pushed.expires };
             let reply = pushed.reply(&self.seal(SealedKind::Request, &open.request.client_id, &open)?);
             Ok(self.with_next_nonce(reply, pushed.by_nonce, env.now))
@@ -288,7 +295,7 @@ impl Front {
     pub async fn token(&self, request: &Incoming<'_>) -> Reply {
         self.answer(request, async |env, call| {
             let redeemed = provider::token(env, call)?;
-            if let Err(error) = self.use_once(&redeemed.fresh, env.now).await {
+            if let Err(error) = self.use_once_by(&redeemed.code.client_id, &redeemed.fresh, env.now).await {
                 if error == OAuthError::CodeReplayed {
                     // Whoever was first may be the thief: what the code gave is worth nothing from now on.
                     let until = redeemed.code.exp + ACCESS_TOKEN_SECONDS;
@@ -335,7 +342,8 @@ impl Front {
     pub async fn introspect(&self, request: &Incoming<'_>, accept: &[&str]) -> Reply {
         self.answer(request, async |env, call| {
             let about = provider::about_token(env, call)?;
-            self.use_once(&about.fresh, env.now).await.map_err(|error| (error, Challenge::None))?;
+            let used = self.use_once_by(&about.client.certificate.client_id, &about.fresh, env.now).await;
+            used.map_err(|error| (error, Challenge::None))?;
             let live = match &about.token {
                 Some(token) => self.is_live(token, env.now).await.map_err(|error| (error, Challenge::None))?,
                 None => false,
@@ -363,7 +371,8 @@ impl Front {
     pub async fn revoke(&self, request: &Incoming<'_>) -> Reply {
         self.answer(request, async |env, call| {
             let about = provider::about_token(env, call)?;
-            self.use_once(&about.fresh, env.now).await.map_err(|error| (error, Challenge::None))?;
+            let used = self.use_once_by(&about.client.certificate.client_id, &about.fresh, env.now).await;
+            used.map_err(|error| (error, Challenge::None))?;
             if let Some(token) = &about.token {
                 let revoked = self.ports.once.revoke(&token.code.tokens_key(), token.exp, env.now).await;
                 revoked.map_err(|_| (OAuthError::Unavailable, Challenge::None))?;
@@ -396,6 +405,9 @@ impl Front {
             Ok(reply) => reply,
             Err((error, challenge)) => {
                 tracing::debug!(error = error.name(), "a platform's request was refused");
+                if error == OAuthError::TooMany {
+                    return limits::too_often(self.wait());
+                }
                 let asked = error == OAuthError::ProofNonce;
                 self.with_next_nonce(Reply::error(error, challenge), asked, now)
             }
@@ -467,47 +479,4 @@ fn result_keys(trust: &Trust) -> Option<Jwks> {
         keys.push(fixed(key, Alg::RS256)?);
     }
     Some(Jwks { keys })
-}
-
-/// `scheme://host[:port]` as browsers write origins; http only on this machine and only in the sandbox.
-fn acceptable_origin(origin: &str, root: Root) -> bool {
-    let (local, authority) = match origin.split_once("://") {
-        Some(("https", authority)) => (false, authority),
-        Some(("http", authority)) => (true, authority),
-        _ => return false,
-    };
-    let plain = !authority.is_empty()
-        && authority.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-:[]".contains(&b));
-    let host = authority.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map_or(authority, |(host, _)| host);
-    let this_machine = matches!(host, "localhost" | "127.0.0.1" | "[::1]") || host.ends_with(".localhost");
-    plain && (!local || (root == Root::Sandbox && this_machine))
-}
-
-/// A browser that a certificate is asked of shows a dialogue: nothing that browsers meet is at that address.
-fn may_ask_for_certificates(mtls: &str, trust: &Trust) -> bool {
-    let own = mtls != trust.issuer && mtls != trust.wallet_origin;
-    own && mtls.starts_with("https://") && acceptable_origin(mtls, trust.root)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_issuer_is_an_origin_and_http_stays_on_this_machine() {
-        assert!(acceptable_origin("https://id.example", Root::Production));
-        assert!(acceptable_origin("http://localhost:8080", Root::Sandbox));
-        assert!(acceptable_origin("http://wallet.localhost:8081", Root::Sandbox));
-        for (origin, root) in [
-            ("http://localhost:8080", Root::Production),
-            ("http://id.example", Root::Sandbox),
-            ("https://id.example/", Root::Production),
-            ("https://ID.example", Root::Production),
-            ("https://", Root::Production),
-            ("https://user@id.example", Root::Production),
-            ("id.example", Root::Sandbox),
-        ] {
-            assert!(!acceptable_origin(origin, root), "{origin}");
-        }
-    }
 }

@@ -19,19 +19,21 @@ pub use paper::{PASS_TYP, VCT};
 pub use peer::{Beside, Compared, Settling, Standing, mark_restored, settle_by_order, unmark};
 pub use row::{Commitments, HeldStatement, Issued, OpenVote, Private, Remembered, Row};
 
+use crate::buckets::{Buckets, Rate};
 use crate::ports;
 use gate::Gate;
 use generations::Generations;
 use hufu_domain::holder::Holder;
 use hufu_domain::rules::Rules;
-use hufu_kernel::{Clock, Key, KeyStore, NodeIndex, Octets, Pair, Refusal, Rng, Timestamp, framed, offices};
+use hufu_kernel::{Clock, Handle, Key, KeyStore, NodeIndex, Octets, Pair, Refusal, Rng, Timestamp, framed, offices};
 use hufu_pairwise::{Intl, Signer, Suite};
 use hufu_store::{Batch, Expect, IdempotencyKey, MemoryOnce, Once, Schema, Store, StoreError, TrustRoot, Versioned};
 use hufu_wire::api::sign_in::RowState;
 use hufu_wire::api::trust::{Trust, node_name};
 use hufu_wire::jose::RsaKey;
 use sessions::Sessions;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 use subtle::ConstantTimeEq;
 
 /// The records of a node's store.
@@ -72,7 +74,7 @@ pub struct Node {
     trust: Arc<Trust>,
     keys: Arc<dyn KeyStore>,
     generations: RwLock<Arc<Generations>>,
-    looked_for_keys: Mutex<Option<Timestamp>>,
+    looked_for_keys: tokio::sync::Mutex<Option<Timestamp>>,
     advance: advance::Pass,
     rs256: Option<RsaKey>,
     store: Store<offices::Node>,
@@ -89,6 +91,7 @@ pub struct Node {
     signings: Sessions<paper::Begun>,
     once: MemoryOnce,
     password_turns: [tokio::sync::Mutex<()>; sign_in::PASSWORD_TURNS],
+    asking: Option<Mutex<Buckets<Handle>>>,
 }
 
 impl std::fmt::Debug for Node {
@@ -96,6 +99,9 @@ impl std::fmt::Debug for Node {
         write!(f, "Node({})", self.index)
     }
 }
+
+/// Persons remembered while they ask more than they regain; about 10 MiB.
+const ASKING: usize = 100_000;
 
 /// One-time values remembered at once: two minutes of 20,000 a second.
 const ONCE_CAPACITY: usize = 2_400_000;
@@ -120,7 +126,7 @@ impl Node {
             trust: parts.trust,
             keys: parts.keys,
             generations: RwLock::new(Arc::new(generations)),
-            looked_for_keys: Mutex::new(None),
+            looked_for_keys: tokio::sync::Mutex::new(None),
             advance: advance::Pass::default(),
             rs256: parts.rs256,
             store: parts.store,
@@ -137,7 +143,22 @@ impl Node {
             signings: Sessions::default(),
             once: MemoryOnce::new(ONCE_CAPACITY),
             password_turns: std::array::from_fn(|_| tokio::sync::Mutex::new(())),
+            asking: None,
         })
+    }
+
+    /// The same node, at which each person's devices may begin so many sign-ins.
+    #[must_use]
+    pub fn limited(self, handle: Option<Rate>) -> Self {
+        Self { asking: handle.map(|rate| Mutex::new(Buckets::new(rate, ASKING))), ..self }
+    }
+
+    /// Counts what a device asks that has just proved itself: whoever has none of this person's counts nothing against them.
+    fn asks(&self, handle: &Handle, now: Timestamp) -> Result<(), Refusal> {
+        let Some(asking) = &self.asking else { return Ok(()) };
+        let now = Duration::from_secs(u64::try_from(now.0).unwrap_or_default());
+        let taken = asking.lock().unwrap_or_else(PoisonError::into_inner).take(handle, now);
+        taken.map_err(|_| Refusal::TooMany)
     }
 
     /// Which node this is.
@@ -162,7 +183,7 @@ impl Node {
         serde_json::from_slice(&bytes).map_err(|error| crate::unreadable("a row", &error))
     }
 
-    fn seal(&self, handle: &hufu_kernel::Handle, private: &Private) -> Result<hufu_kernel::Sealed, Refusal> {
+    fn seal(&self, handle: &Handle, private: &Private) -> Result<hufu_kernel::Sealed, Refusal> {
         let bytes = zeroize::Zeroizing::new(serde_json::to_vec(private).map_err(|error| crate::broken(&error))?);
         self.keys.seal("rows", handle.as_slice(), &bytes).map_err(|error| crate::broken(&error))
     }

@@ -65,6 +65,8 @@ impl Node {
         let found = self.row_of(&credential).await?;
         let device = found.record.holder.device(&credential, now)?;
         self.assertion(&device.key, &chal, assertion)?;
+        // Nobody without a device of this person comes as far, so that nobody else can use up what they may.
+        self.asks(&found.record.handle, now)?;
         // After the assertion: only the holder learns the row's standing.
         found.record.holder.usable()?;
         self.gate.open_window(credential, now);

@@ -438,6 +438,7 @@ fn every_refusal_is_reached_by_the_mistake_it_names() {
         OAuthError::Denied,
         OAuthError::OtherPerson,
         OAuthError::Unavailable,
+        OAuthError::TooMany,
         OAuthError::Internal,
     ];
     let missing: Vec<_> =

@@ -6,5 +6,6 @@
 mod fixture;
 mod front;
 mod handed_over;
+mod limits;
 mod mutual_tls;
 mod peers;

@@ -3,6 +3,7 @@
 use hufu_kernel::{
     Answer, Bytes, Element, ManualClock, Octets, Refusal, Rng, Root, SeededRng, Strength, Timestamp, unb64,
 };
+use hufu_offices::buckets::Rate;
 use hufu_offices::front::{Config, Front, Incoming, Ports, RESPONSE_KEY, Reply, Sealer, TRANSACTION_KEY};
 use hufu_offices::keys::{SoftwareKey, SoftwareKeys};
 use hufu_offices::ports::BackChannel;
@@ -152,6 +153,12 @@ impl World {
         }
         let front = Arc::new(Front::new(config, ports).unwrap());
         Self { front, clock, rng, trust, registry, front_key, group, node, once, posted }
+    }
+
+    /// The same front, at which each platform may ask so much.
+    pub fn limited(self, client: Rate) -> Self {
+        let front = Arc::into_inner(self.front).unwrap().limited(Some(client));
+        Self { front: Arc::new(front), ..self }
     }
 
     /// Signs a certificate and brings it to the front.

@@ -6,6 +6,7 @@ mod client_attacks;
 mod code_attacks;
 pub mod fixture;
 mod flow;
+mod limits;
 mod mutual_tls;
 mod persona_sessions;
 mod request_attacks;

@@ -8,6 +8,7 @@ mod catch_up;
 mod changes;
 mod enrolment;
 mod keys;
+mod limits;
 mod missed_rotation;
 mod network;
 mod nodes;
