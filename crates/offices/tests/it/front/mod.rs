@@ -5,6 +5,7 @@ mod client_attacks;
 mod code_attacks;
 pub mod fixture;
 mod flow;
+mod handles;
 mod mutual_tls;
 mod persona_sessions;
 mod request_attacks;
