@@ -2,9 +2,12 @@
 //! leads to outside this network, follows nothing and waits for nobody.
 
 use crate::failure::Failure;
+use async_trait::async_trait;
 use hufu_kernel::Root;
-use hufu_offices::ports::BackChannel;
+use hufu_offices::ports::{BackChannel, Delivered};
+use reqwest::StatusCode;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use reqwest::redirect::Policy;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -82,7 +85,26 @@ fn client(root: Root) -> Result<reqwest::Client, Failure> {
     client.build().map_err(Failure::other)
 }
 
+#[async_trait]
 impl BackChannel for PlatformServers {
+    async fn post_event(&self, uri: &str, authorization: Option<&str>, set: &str) -> Delivered {
+        let (Some(client), Some(place)) = (self.client(), self.place(uri)) else { return Delivered::Away };
+        let request =
+            client.post(uri).header(CONTENT_TYPE, "application/secevent+jwt").header(ACCEPT, "application/json");
+        let request = match authorization {
+            Some(authorization) => request.header(AUTHORIZATION, authorization),
+            None => request,
+        };
+        let answer = request.body(set.to_owned()).send().await;
+        drop(place);
+        match answer.map(|answer| answer.status()) {
+            Ok(status) if status.is_success() => Delivered::Taken,
+            // RFC 8935 section 2.3: the token itself is what is wrong.
+            Ok(StatusCode::BAD_REQUEST) => Delivered::Refused,
+            _ => Delivered::Away,
+        }
+    }
+
     fn post_logout(&self, uri: &str, logout_token: String) {
         let (Some(client), Some(place)) = (self.client(), self.place(uri)) else {
             return tracing::warn!("a platform was not told of a sign-out: too many at once, or no way there");
