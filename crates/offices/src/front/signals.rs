@@ -127,7 +127,7 @@ impl Front {
             let subject = handle.to_string();
             self.streams.add(of, handle, [one, other])?;
             if !one.same_epoch && !other.same_epoch {
-                self.tell(of, &subject, &Event::SessionRevoked)?;
+                self.tell_stream(of, &subject, &Event::SessionRevoked)?;
             }
             Ok(Reply::empty(200))
         })
@@ -150,7 +150,7 @@ impl Front {
             let (id, state) = (signals::stream_of(request.body)?, signals::read_state(request.body)?);
             let of = (client_id(client), id.as_str());
             self.streams.verify(of, env.now)?;
-            self.tell(of, &id, &Event::Verification { state })?;
+            self.tell_stream(of, &id, &Event::Verification { state })?;
             Ok(Reply::empty(204))
         })
         .await
@@ -178,7 +178,7 @@ impl Front {
     }
 
     /// Signs an event and puts it where its receiver gets it.
-    fn tell(&self, of: (&str, &str), subject: &str, event: &Event) -> Result<(), OAuthError> {
+    fn tell_stream(&self, of: (&str, &str), subject: &str, event: &Event) -> Result<(), OAuthError> {
         let jti = b64(&random::<16>(self.ports.rng.as_ref()));
         let claims = event.claims((&self.provider.issuer, of.0), subject, self.now(), &jti);
         let set = self.signed(SET_TYP, &claims).map_err(|_| OAuthError::Internal)?;
@@ -239,7 +239,7 @@ impl Front {
                 let said = self.said_of(&client_id, handles).await;
                 all = all && said.len() == handles.len();
                 for (subject, event) in self.streams.learn(of, said, self.now()) {
-                    if let Err(error) = self.tell(of, &subject, &event) {
+                    if let Err(error) = self.tell_stream(of, &subject, &event) {
                         tracing::error!(error = error.name(), "an event was not told");
                     }
                 }
@@ -298,7 +298,7 @@ impl Front {
         }
         let of = (client_id, push.id.as_str());
         if let Some(event) = self.streams.pushed(of, &done, answered) {
-            let _ended = self.tell(of, &push.id, &event);
+            let _ended = self.tell_stream(of, &push.id, &event);
         }
     }
 }

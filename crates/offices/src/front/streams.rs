@@ -248,7 +248,7 @@ impl Streams {
                     None => drop(stream.subjects.remove(&text)),
                     Some(known) => {
                         if let Some(subject) = stream.subjects.get_mut(&text) {
-                            subject.known = known;
+                            subject.known = *known;
                         }
                     }
                 }

@@ -12,7 +12,7 @@ pub enum Verdict {
         /// What happened, by both nodes' word; mostly nothing.
         events: Vec<Event>,
         /// What is known from now on.
-        known: [PersonStanding; 2],
+        known: Box<[PersonStanding; 2]>,
     },
     /// Neither node opens the handle any more.
     Gone {
@@ -31,7 +31,7 @@ pub fn compare(known: &[PersonStanding; 2], said: [Option<PersonStanding>; 2], n
             return Verdict::Gone { events: if ended { Vec::new() } else { vec![Event::SessionRevoked] } };
         }
         // One node's word: the other's may follow.
-        _ => return Verdict::Stays { events: Vec::new(), known: *known },
+        _ => return Verdict::Stays { events: Vec::new(), known: Box::new(*known) },
     };
     let (mut events, mut next) = (Vec::new(), *known);
     let both = |of: fn(&PersonStanding) -> Octets<32>| of(&known[0]) != of(&one) && of(&known[1]) != of(&other);
@@ -54,7 +54,7 @@ pub fn compare(known: &[PersonStanding; 2], said: [Option<PersonStanding>; 2], n
             (next.assurance, next.active) = (now.assurance, now.active);
         }
     }
-    Verdict::Stays { events, known: next }
+    Verdict::Stays { events, known: Box::new(next) }
 }
 
 #[cfg(test)]
@@ -97,13 +97,13 @@ mod tests {
             let (mut first, mut both) = (known(), known());
             change(&mut first[0]);
             both.iter_mut().for_each(change);
-            let waits = Verdict::Stays { events: vec![], known: known() };
+            let waits = Verdict::Stays { events: vec![], known: Box::new(known()) };
             assert_eq!(compare(&known(), first.map(Some), NOW), waits, "one node alone");
             let told = compare(&known(), both.map(Some), NOW);
-            assert_eq!(told, Verdict::Stays { events: vec![event], known: both });
+            assert_eq!(told, Verdict::Stays { events: vec![event], known: Box::new(both) });
             assert_eq!(
                 compare(&both, both.map(Some), NOW),
-                Verdict::Stays { events: vec![], known: both },
+                Verdict::Stays { events: vec![], known: Box::new(both) },
                 "not twice"
             );
         }
@@ -113,7 +113,7 @@ mod tests {
     fn somebody_who_left_is_told_and_a_handle_that_ended_is_not() {
         assert_eq!(compare(&known(), [None, None], NOW), Verdict::Gone { events: vec![Event::SessionRevoked] });
         assert_eq!(compare(&known(), [None, None], NOW + 10), Verdict::Gone { events: vec![] });
-        let waits = Verdict::Stays { events: vec![], known: known() };
+        let waits = Verdict::Stays { events: vec![], known: Box::new(known()) };
         assert_eq!(compare(&known(), [None, Some(standing(2))], NOW), waits);
         assert_eq!(compare(&known(), [Some(standing(1)), None], NOW), waits);
     }
@@ -127,7 +127,7 @@ mod tests {
             };
             let mut said = known().map(Some);
             said[which] = (!gone).then_some(lie);
-            prop_assert_eq!(compare(&known(), said, NOW), Verdict::Stays { events: vec![], known: known() });
+            prop_assert_eq!(compare(&known(), said, NOW), Verdict::Stays { events: vec![], known: Box::new(known()) });
         }
     }
 }

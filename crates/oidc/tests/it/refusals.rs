@@ -3,10 +3,10 @@
 use crate::provider_fixture::*;
 use hufu_kernel::{b64, random};
 use hufu_oidc::provider::{
-    ManagementToken, SealedKind, about_token, authorize, client_credentials, logout, manager, par, refresh, token,
-    userinfo,
+    Call, Environment, ManagementToken, Manager, SealedKind, about_token, authorize, client_credentials, logout,
+    manager, par, refresh, token, userinfo,
 };
-use hufu_oidc::{Form, OAuthError, Pairs};
+use hufu_oidc::{Challenge, Form, OAuthError, Pairs};
 use hufu_wire::jose::{Alg, Header, SoftKey, sign};
 use hufu_wire::tls_client::ClientCertificate;
 use serde_json::{Value, json};
@@ -349,6 +349,10 @@ fn refresh_mistakes(seen: &mut Seen) {
     seen.expect(refused(refresh, &plain, (&[], &[&proof()]), &body), E::LaterUse, "a use that is not registered");
 }
 
+fn stream_manager(env: &Environment<'_>, call: &Call<'_>) -> Result<Manager, (OAuthError, Challenge)> {
+    manager(env, call, "/ssf/stream")
+}
+
 fn management_mistakes(seen: &mut Seen) {
     use OAuthError as E;
     let world = World::later();
@@ -372,8 +376,7 @@ fn management_mistakes(seen: &mut Seen) {
     };
     let bound = token(&own.public().thumbprint(), NOW + 1);
     let proof = |token: &str| world.proof(own, "POST", "/ssf/stream", Some(token));
-    let of = |env: &_, call: &_| manager(env, call, "/ssf/stream");
-    let said = |headers: &[&str], proofs: &[&str]| refused(of, &world, (headers, proofs), "");
+    let said = |headers: &[&str], proofs: &[&str]| refused(stream_manager, &world, (headers, proofs), "");
     assert_eq!(said(&[&format!("DPoP {bound}")], &[&proof(&bound)]), None);
     let access = seal(SealedKind::AccessToken, "", &world.access_token(&own.public().thumbprint()));
     let (old, bearer) = (token(&own.public().thumbprint(), NOW), token("", NOW + 1));
@@ -388,8 +391,7 @@ fn management_mistakes(seen: &mut Seen) {
     }
     seen.expect(said(&[], &[]), E::TokenMissing, "no token");
     seen.expect(said(&[&format!("DPoP {bound}")], &[]), E::ProofMissing, "no proof");
-    let told =
-        refused(|env: &_, call: &_| manager(env, call, "/ssf/stream"), &plain, (&[&format!("DPoP {bound}")], &[]), "");
+    let told = refused(stream_manager, &plain, (&[&format!("DPoP {bound}")], &[]), "");
     seen.expect(told, E::TokenInvalid, "a platform that may not any more");
     // And the other way round: it opens nobody's userinfo.
     let userinfo_proof = world.proof(own, "POST", "/userinfo", Some(&bound));

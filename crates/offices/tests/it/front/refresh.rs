@@ -197,7 +197,7 @@ async fn a_use_that_the_registry_took_away_renews_nothing() {
     let token = signed_in(&world, &shop, &offline()).await.refresh_token.unwrap();
     let mut certificate = certificate("shop", hufu_kernel::Root::Sandbox);
     if let hufu_oidc::client::ClientAuth::PrivateKeyJwt(key) = &shop.auth {
-        certificate.jwks.keys.push(hufu_wire::jose::Signer::public(key).clone());
+        certificate.jwks.keys.push(key.public().clone());
     }
     world.admit(&certificate).unwrap();
     assert_eq!(refused(&world, &renewal(&world, &shop, &token)).await, OAuthError::LaterUse.description());
