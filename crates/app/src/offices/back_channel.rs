@@ -265,6 +265,40 @@ mod tests {
         assert_eq!(inside, None, "where the platform points is not called");
     }
 
+    /// Where an event token goes, how it is refused, and where it never goes.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_event_token_arrives_as_one_and_no_redirect_is_followed() {
+        let servers = PlatformServers::of(Root::Sandbox);
+        let told = |thread: std::thread::JoinHandle<Option<String>>| thread.join().unwrap();
+        for (answer, wanted) in [
+            ("HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n", Delivered::Taken),
+            ("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n", Delivered::Refused),
+            ("HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n", Delivered::Away),
+        ] {
+            let (port, heard) = server(answer);
+            let uri = format!("http://localhost:{port}/events");
+            // The server of these tests reads until it has seen this.
+            let delivered = servers.post_event(&uri, Some("Bearer own"), "a.b.logout_token=").await;
+            assert_eq!(delivered, wanted, "{answer}");
+            let heard = tokio::task::spawn_blocking(move || told(heard)).await.unwrap().unwrap().to_ascii_lowercase();
+            assert!(heard.starts_with("post /events http/1.1"), "{heard}");
+            for header in ["content-type: application/secevent+jwt", "authorization: bearer own"] {
+                assert!(heard.contains(header), "{heard}");
+            }
+        }
+        let (inner, inside) = server("HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n");
+        let moved = format!("HTTP/1.1 307 Moved\r\nlocation: http://127.0.0.1:{inner}/\r\ncontent-length: 0\r\n\r\n");
+        let (outer, _) = server(String::leak(moved));
+        let uri = format!("http://localhost:{outer}/events");
+        assert_eq!(servers.post_event(&uri, None, "logout_token=").await, Delivered::Away);
+        // In production nothing on this machine is called.
+        let within = PlatformServers::of(Root::Production);
+        let uri = format!("http://localhost:{inner}/events");
+        assert_eq!(within.post_event(&uri, None, "logout_token=").await, Delivered::Away);
+        let inside = tokio::task::spawn_blocking(move || inside.join().unwrap()).await.unwrap();
+        assert_eq!(inside, None, "where the platform points is not called");
+    }
+
     /// The platform's name is set to an address within, after its admission.
     #[tokio::test(flavor = "multi_thread")]
     async fn a_name_that_leads_within_is_not_called() {
