@@ -177,6 +177,12 @@ mod tests {
         assert_eq!(made.hash(), handle(0, 1, 2).hash());
     }
 
+    /// The same as in `ui/src/core/test/formats.test.ts`; computed by neither.
+    #[test]
+    fn the_hash_is_the_one_that_the_wallet_computes() {
+        assert_eq!(b64(handle(1, 1, 2).hash().as_slice()), "RAbBGZPPmLSV8mfrX3ad7MHAiXEp-JAyMMRORtyor3A");
+    }
+
     #[test]
     fn other_texts_are_no_handles() {
         let good = handle(2, 7, 9).to_string();
