@@ -144,7 +144,7 @@ impl Front {
             return Ok(Continue { redirect_to: self.deliver(&response)? });
         }
         let id = CodeId(Octets(random(self.ports.rng.as_ref())));
-        let code = Code::of(request, id, &answer.id_token, now);
+        let code = Code { handle: answer.handle.clone(), ..Code::of(request, id, &answer.id_token, now) };
         let sealed = self.seal(SealedKind::Code, &request.client_id, &code).map_err(|_| Refusal::Internal)?;
         let response = request.granted(&self.provider.issuer, &sealed);
         Ok(Continue { redirect_to: self.deliver(&response)? })

@@ -3,11 +3,13 @@
 
 use super::claims::{self, ClaimsRequest, Wanted};
 use super::{
-    Call, Client, Environment, ResponseMode, Step, authorization_details, hint, request_object, run, verified_claims,
+    Call, Client, Environment, OFFLINE_ACCESS, ResponseMode, Step, authorization_details, hint, request_object, run,
+    verified_claims,
 };
 use crate::OAuthError;
 use hufu_kernel::{Answer, Lang, Strength, unb64};
 use hufu_wire::api::sign_in::acr;
+use hufu_wire::subject_handle::HandleUse;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -84,6 +86,9 @@ pub struct AuthorizationRequest {
     /// The first of `ui_locales` that we speak.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub lang: Option<Lang>,
+    /// `offline_access` was asked for by a platform that may have it (OpenID Connect Core section 11).
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub offline: bool,
 }
 
 impl AuthorizationRequest {
@@ -211,6 +216,9 @@ fn scope(_: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthErr
         let answer = answer.parse().map_err(|()| OAuthError::ScopeUnknown)?;
         asked.scopes.push(answer);
     }
+    // Who may not have it is not refused: the person is simply asked again (OpenID Connect Core section 11).
+    asked.request.offline =
+        words.contains(&OFFLINE_ACCESS) && asked.client.certificate.registration.may(HandleUse::Refresh);
     asked.scopes.sort_unstable();
     asked.scopes.dedup();
     Ok(())
@@ -254,6 +262,9 @@ fn entitled(_: &Env<'_>, _: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthErr
     answers.dedup();
     asked.request.scope = answers_scope(&answers);
     (asked.request.answers, asked.request.wanted.verified) = (answers, verified);
+    if asked.request.offline {
+        asked.request.scope = format!("{} {OFFLINE_ACCESS}", asked.request.scope);
+    }
     Ok(())
 }
 

@@ -4,10 +4,12 @@ use crate::provider_fixture::*;
 use hufu_kernel::Answer;
 use hufu_oidc::client::verify_id_token;
 use hufu_oidc::provider::{
-    Call, ClaimsRequest, Client, MAX_CLAIMS, MAX_DETAILS, SignedOut, VerificationDetail, authorize, logout, par, token,
-    userinfo,
+    Call, ClaimsRequest, Client, MAX_CLAIMS, MAX_DETAILS, SignedOut, VerificationDetail, authorize, client_credentials,
+    logout, manager, par, refresh, token, userinfo,
 };
+use hufu_oidc::signals::{self, Delivery, Poll, StreamConfig};
 use hufu_oidc::{Form, Pairs, client};
+use hufu_wire::api::platform::Registration;
 use hufu_wire::jose::{Alg, Header, Jwks, sign};
 
 #[test]
@@ -28,6 +30,9 @@ fn no_request_makes_an_endpoint_fall_over_or_succeed() {
                 assert!(par(&world.env(), &call).is_err());
                 assert!(token(&world.env(), &call).is_err());
                 assert!(userinfo(&world.env(), &call).is_err());
+                assert!(refresh(&world.env(), &call).is_err());
+                assert!(client_credentials(&world.env(), &call).is_err());
+                assert!(manager(&world.env(), &call, "/ssf/stream").is_err());
             }
             if let Err(rejection) = authorize(&world.env(), &form) {
                 let to = rejection.redirect.map(|response| response.redirect_uri);
@@ -79,6 +84,30 @@ fn no_claims_and_no_details_choose_what_the_certificate_does_not_hold() {
                     assert_eq!(pushed.request.answers, [Answer::Real]);
                 }
             }
+        }
+    });
+}
+
+#[test]
+fn no_body_makes_a_stream_lead_anywhere_but_to_the_registered_address() {
+    const HOME: &str = "https://shop.example/events";
+    let registration = Registration { ssf_push_uri: Some(HOME.into()), ..Registration::default() };
+    let push = |url: &str| serde_json::json!({ "delivery": { "method": "urn:ietf:rfc:8935", "endpoint_url": url } });
+    bolero::check!().for_each(|bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes);
+        for body in [
+            bytes.to_vec(),
+            push(&text).to_string().into_bytes(),
+            push(&format!("{HOME}{text}")).to_string().into_bytes(),
+        ] {
+            if let Ok(StreamConfig { delivery: Delivery::Push { endpoint_url, .. }, .. }) =
+                StreamConfig::create(&body, &registration)
+            {
+                assert_eq!(endpoint_url, HOME);
+            }
+            let _ = (signals::stream_of(&body), signals::read_status(&body), signals::read_state(&body));
+            assert!(signals::read_subject(&body).is_err());
+            assert!(Poll::read(&body).is_ok_and(|poll| poll.most <= 100) || Poll::read(&body).is_err());
         }
     });
 }
