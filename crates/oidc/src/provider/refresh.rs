@@ -66,15 +66,19 @@ pub struct Renewed {
 }
 
 impl Renewed {
-    /// The answer, once the access token is sealed into `sealed`: no ID token (flows 7e), and the same refresh token goes on.
+    /// The answer, once the access token is sealed into `sealed`: no ID token (flows 7e), and the same refresh token goes on. What was granted
+    /// of `authorization_details` is told again (RFC 9396 section 7).
     #[must_use]
     pub fn reply(&self, sealed: &str) -> Reply {
-        let body = json!({
+        let mut body = json!({
             "access_token": sealed,
             "token_type": if self.access_token.jkt.is_empty() { "Bearer" } else { "DPoP" },
             "expires_in": ACCESS_TOKEN_SECONDS,
             "scope": self.token.scope,
         });
+        if let Some(details) = self.access_token.authorization_details() {
+            body["authorization_details"] = details;
+        }
         Reply::json(200, &body)
     }
 }

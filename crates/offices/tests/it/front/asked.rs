@@ -8,6 +8,7 @@ use hufu_oidc::{Form, OAuthError};
 use hufu_wire::api::platform::Registration;
 use hufu_wire::api::sign_in::{CompleteSignIn, IdToken, acr, amr};
 use hufu_wire::jose::{Alg, Compact, Jwks};
+use hufu_wire::subject_handle::HandleUse;
 use serde_json::{Value, json};
 
 /// As far as the wallet, with these parameters besides.
@@ -112,6 +113,42 @@ async fn what_was_granted_of_authorization_details_comes_with_the_token() {
     let mut push = world.push_request(&shop, &pending);
     push.body = with_parameter(&push.body, "authorization_details", Some(&beyond));
     assert_eq!(error_of(&world.send(&push).await), "400 invalid_authorization_details");
+}
+
+#[tokio::test]
+async fn a_renewed_token_comes_with_what_was_granted_at_the_sign_in() {
+    let world = World::new();
+    let registration = Registration { subject_handle: vec![HandleUse::Refresh], ..Registration::default() };
+    let shop = world.fapi_with("shop", Alg::EdDSA, registration);
+    let details = json!([{ "type": DETAIL_TYPE, "purpose": "adults", "answers": ["real", "age_over_18"] }]).to_string();
+    for (asked, granted) in [
+        (
+            Some(&*details),
+            json!([{
+                "type": DETAIL_TYPE, "purpose": "adults", "answers": ["age_over_18"], "strength": "certificate"
+            }]),
+        ),
+        // The control.
+        (None, Value::Null),
+    ] {
+        let purpose = ("hufu_purpose", "adults");
+        let more = [("scope", "openid hufu:real hufu:age_over_18 offline_access"), purpose];
+        let more: Vec<_> = more.into_iter().chain(asked.map(|details| ("authorization_details", details))).collect();
+        let at = at_wallet(&world, &shop, &more).await;
+        let (mut token, s) = world.claims(&at.transaction, &[Answer::AgeOver18]);
+        let handle = handle_of(1);
+        token.hufu.handle = Some(handle.hash());
+        let id_token = world.signed_by(&world.group, &token);
+        let answer = CompleteSignIn { tx: at.transaction.tx, id_token, s, handle: Some(handle) };
+        let back = world.front.complete(&answer, &[&at.begun.cookie]).await.unwrap();
+        let (first, _) = redeemed(&world, &shop, &at.pending, &back.redirect_to).await;
+        assert_eq!(first["authorization_details"], granted);
+        let renewal = shop.renew(first["refresh_token"].as_str().unwrap(), world.now(), &*world.rng).unwrap();
+        let reply = world.send(&renewal).await;
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        let renewed: Value = serde_json::from_str(&reply.body).unwrap();
+        assert_eq!(renewed["authorization_details"], granted);
+    }
 }
 
 /// The attack: somebody else is signed in where the platform named a person.
