@@ -52,13 +52,16 @@ impl VerificationDetail {
         read().ok_or(OAuthError::DetailsMalformed)
     }
 
-    /// What was granted of it, as the token response and introspection tell it (sections 7, 9.2): the answers that were given, and the
-    /// strength of the sign-in.
+    /// What was granted of it, as token responses and introspection tell it (sections 7, 9.2): the answers that were given, and the strength
+    /// of the sign-in. Where none was given nothing was granted, and the list is empty: an object without answers is none of the type.
     #[must_use]
     pub fn granted(&self, result: &VerificationResult) -> Value {
         let given = self.answers.iter().filter(|answer| said(&result.answers, **answer).is_some());
         let answers: Vec<Answer> = given.copied().collect();
-        json!([{ "type": DETAIL_TYPE, "purpose": self.purpose, "answers": answers, "strength": result.strength }])
+        let granted = (!answers.is_empty()).then(
+            || json!({ "type": DETAIL_TYPE, "purpose": self.purpose, "answers": answers, "strength": result.strength }),
+        );
+        granted.into_iter().collect()
     }
 }
 
@@ -132,7 +135,7 @@ mod tests {
     #[test]
     fn what_was_granted_is_told_and_no_more() {
         let read = VerificationDetail::read(&json!([detail()]).to_string()).unwrap();
-        let result = VerificationResult {
+        let mut result = VerificationResult {
             v: 1,
             ep: String::new(),
             ctx: Octets::default(),
@@ -145,6 +148,9 @@ mod tests {
             "type": DETAIL_TYPE, "purpose": "adults", "answers": ["real"], "strength": "certificate+password"
         }]);
         assert_eq!(read.granted(&result), told);
+        // Only of the scope's: nothing was granted of this.
+        result.answers.real = None;
+        assert_eq!(read.granted(&result), json!([]));
     }
 
     proptest! {
