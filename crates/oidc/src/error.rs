@@ -88,7 +88,7 @@ errors! {
     Purpose "invalid_request" 400 Redirect "hufu_purpose is not a purpose of the platform's certificate.";
     StateMalformed "invalid_request" 400 Page "state is longer than 1024 characters.";
     Nonce "invalid_request" 400 Redirect "nonce is longer than 256 characters.";
-    ClaimsMalformed "invalid_request" 400 Redirect "claims is not a JSON object of at most 8 KiB in which id_token and userinfo hold claims, each null or an object (OpenID Connect Core section 5.5), and verified_claims a verification and claims (Identity Assurance section 5).";
+    ClaimsMalformed "invalid_request" 400 Redirect "claims is not a JSON object of at most 8 KiB in which id_token and userinfo hold claims, each null or an object with value or at most 16 values (OpenID Connect Core section 5.5), and verified_claims a verification and claims (Identity Assurance section 5).";
     ClaimsStrength "unmet_authentication_requirements" 400 Redirect "The acr that claims calls essential cannot be met, or the person signed in with another.";
     DetailsMalformed "invalid_authorization_details" 400 Redirect "authorization_details is not a JSON array of at most 4 KiB with one object of type urn:hufu:verification: type, purpose, answers, and strength or none (RFC 9396 section 5).";
     DetailsBeyond "invalid_authorization_details" 400 Redirect "authorization_details names a purpose or an answer that is not the certificate's, or another purpose than hufu_purpose does.";

@@ -11,12 +11,16 @@ use hufu_wire::api::sign_in::acr;
 use hufu_wire::jose::strict_value;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 /// The longest parameter that is read, in bytes.
 pub const MAX_CLAIMS: usize = 8 * 1024;
 
 /// The longest `sub` there is (OpenID Connect Core section 2).
 const MAX_SUB: usize = 255;
+
+/// The longest list of `values`: a request is kept until its sign-in is over, and what it names with it.
+pub const MAX_VALUES: usize = 16;
 
 /// What of a request is still looked at when its tokens are used.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -77,7 +81,9 @@ impl ClaimsRequest {
                 ("verified_claims", "userinfo") => self.verified = verified_claims::read(wish)?,
                 ("verified_claims", _) => {}
                 // What stands here of others must have the shape, and is answered without a value.
-                _ if !(wish.is_null() || wish.is_object()) => return Err(OAuthError::ClaimsMalformed),
+                _ if !(wish.is_null() || wish.is_object()) || allowed(wish).is_err() => {
+                    return Err(OAuthError::ClaimsMalformed);
+                }
                 ("hufu", _) => self.hufu(wish)?,
                 ("sub", _) => self.sub(wish)?,
                 ("acr", "id_token") => self.acr = known_acr(wish)?,
@@ -101,11 +107,15 @@ impl ClaimsRequest {
         Ok(())
     }
 
+    /// Each once; what no `sub` can be is left out.
     fn sub(&mut self, wish: &Value) -> Result<(), OAuthError> {
         essential(wish)?;
-        let Some(mut subs) = texts(wish)? else { return Ok(()) };
-        subs.retain(|sub| sub.len() <= MAX_SUB && self.subs.as_ref().is_none_or(|known| known.contains(sub)));
-        self.subs = Some(subs);
+        let Some(named) = texts(wish)? else { return Ok(()) };
+        let possible = |sub: &&str| (1..=MAX_SUB).contains(&sub.len());
+        let named: BTreeSet<&str> = named.into_iter().filter(possible).collect();
+        let before = self.subs.as_deref();
+        let both = named.into_iter().filter(|sub| before.is_none_or(|before| before.iter().any(|known| known == sub)));
+        self.subs = Some(both.map(str::to_owned).collect());
         Ok(())
     }
 
@@ -123,21 +133,30 @@ fn essential(wish: &Value) -> Result<bool, OAuthError> {
     }
 }
 
-/// The texts of `value` or `values`; `None` if neither stands there.
-fn texts(wish: &Value) -> Result<Option<Vec<String>>, OAuthError> {
-    let text = |value: &Value| value.as_str().map(str::to_owned).ok_or(OAuthError::ClaimsMalformed);
+/// What `value` or `values` allow, at most [`MAX_VALUES`] (OpenID Connect Core section 5.5.1); `None` if neither stands there.
+///
+/// # Errors
+/// [`OAuthError::ClaimsMalformed`] for both at once, for more, and for `values` that are no list.
+pub(super) fn allowed(wish: &Value) -> Result<Option<&[Value]>, OAuthError> {
     match (wish.get("value"), wish.get("values")) {
         (None, None) => Ok(None),
-        (Some(one), None) => Ok(Some(vec![text(one)?])),
-        (None, Some(Value::Array(many))) => many.iter().map(text).collect::<Result<_, _>>().map(Some),
+        (Some(one), None) => Ok(Some(std::slice::from_ref(one))),
+        (None, Some(Value::Array(many))) if many.len() <= MAX_VALUES => Ok(Some(many)),
         _ => Err(OAuthError::ClaimsMalformed),
     }
+}
+
+/// The texts of `value` or `values`; `None` if neither stands there.
+fn texts(wish: &Value) -> Result<Option<Vec<&str>>, OAuthError> {
+    let Some(values) = allowed(wish)? else { return Ok(None) };
+    let texts: Option<Vec<&str>> = values.iter().map(Value::as_str).collect();
+    texts.map(Some).ok_or(OAuthError::ClaimsMalformed)
 }
 
 fn known_acr(wish: &Value) -> Result<Option<(bool, Vec<Strength>)>, OAuthError> {
     let essential = essential(wish)?;
     let Some(values) = texts(wish)? else { return Ok(None) };
-    let known = Strength::ALL.iter().filter(|strength| values.iter().any(|value| value == acr(**strength)));
+    let known = Strength::ALL.iter().filter(|strength| values.contains(&acr(**strength)));
     Ok(Some((essential, known.copied().collect())))
 }
 
@@ -218,6 +237,8 @@ mod tests {
         assert_eq!(subs(json!({ "value": "a" }), Value::Null), owned(&["a"]));
         assert_eq!(subs(json!({ "values": ["a", "b"] }), json!({ "values": ["b", "c"] })), owned(&["b"]));
         assert_eq!(subs(json!({ "value": "a" }), json!({ "value": "b" })), owned(&[]), "nobody is both");
+        let possible = json!({ "values": ["b", "", "a", "b", "x".repeat(MAX_SUB + 1), "a"] });
+        assert_eq!(subs(possible, Value::Null), owned(&["a", "b"]), "each once, and none that nobody can have");
     }
 
     #[test]
@@ -234,6 +255,7 @@ mod tests {
     #[test]
     fn what_is_no_claims_request_is_refused() {
         let long = format!("{{\"x\":\"{}\"}}", "x".repeat(MAX_CLAIMS));
+        let many = json!({ "id_token": { "sub": { "values": vec!["a"; MAX_VALUES + 1] } } }).to_string();
         for text in [
             "",
             "x",
@@ -246,6 +268,8 @@ mod tests {
             r#"{"id_token":{"sub":{"value":1}}}"#,
             r#"{"id_token":{"sub":{"value":"a","values":["a"]}}}"#,
             r#"{"id_token":{"acr":{"values":"a"}}}"#,
+            r#"{"userinfo":{"birthdate":{"value":"a","values":["a"]}}}"#,
+            &many,
             r#"{"id_token":{"hufu":{"answers":["real"]}}}"#,
             r#"{"id_token":{"hufu":{"answers":{"real":true}}}}"#,
             r#"{"userinfo":{"verified_claims":{}}}"#,

@@ -23,7 +23,7 @@ mod verified_claims;
 
 pub use authorization_details::{DETAIL_TYPE, MAX_DETAILS, VerificationDetail};
 pub use authorize::{Authorized, OpenRequest, Rejection, authorize};
-pub use claims::{ClaimsRequest, MAX_CLAIMS, Wanted};
+pub use claims::{ClaimsRequest, MAX_CLAIMS, MAX_VALUES, Wanted};
 pub(crate) use client_auth::ASSERTION_TYPE;
 pub use discovery::Provider;
 pub use introspect::{AboutToken, about_token, revoked};

@@ -4,8 +4,8 @@ use crate::provider_fixture::*;
 use crate::refusals::{detail, push_body, with};
 use hufu_kernel::{Answer, Octets, Strength};
 use hufu_oidc::provider::{
-    AccessToken, AuthorizationRequest, Call, Code, CodeId, Redeemed, SealedKind, TRUST_FRAMEWORK, about_token, par,
-    userinfo,
+    AccessToken, AuthorizationRequest, Call, Code, CodeId, MAX_CLAIMS, MAX_VALUES, Redeemed, SealedKind,
+    TRUST_FRAMEWORK, about_token, par, userinfo,
 };
 use hufu_oidc::{Form, OAuthError};
 use hufu_wire::api::sign_in::Answers;
@@ -109,6 +109,45 @@ fn the_strength_satisfies_everything_that_asks_for_one() {
     let torn = acr(true, &[weak]);
     let torn = asked(&world, &[("claims", &torn), ("authorization_details", detailed)]);
     assert_eq!(torn.err(), Some(OAuthError::ClaimsStrength), "the one wants more than the other will have");
+}
+
+/// The attack: a platform fills the memory of a front, which keeps each request for ten minutes, by what its parameters name.
+#[test]
+fn what_is_kept_of_the_largest_request_is_small() {
+    let world = World::asking_more();
+    let sub = |at: usize| format!("{at:0>255}");
+    let claims = |subs: Vec<String>, elements: usize| {
+        let names = ["is_real_person", "age_over_18", "given_name", "birthdate"];
+        let named: serde_json::Map<String, Value> =
+            names.into_iter().map(|name| (name.to_owned(), Value::Null)).collect();
+        let element = json!({ "verification": { "trust_framework": null }, "claims": named });
+        let acr = json!({ "values": vec!["urn:hufu:acr:certificate"; MAX_VALUES] });
+        json!({
+            "id_token": { "sub": { "values": subs }, "acr": acr },
+            "userinfo": { "verified_claims": vec![element; elements], "hufu": { "answers": { "age_over_18": null } } },
+        })
+        .to_string()
+    };
+    let details = r#"[{"type":"urn:hufu:verification","purpose":"p","answers":["real","age_over_18"]}]"#;
+    let kept = |claims: &str| asked(&world, &[("claims", claims), ("authorization_details", details)]);
+    // Every list as long as it may be.
+    let largest = kept(&claims((0..MAX_VALUES).map(sub).collect(), 8)).unwrap();
+    let subs = largest.subs.as_ref().unwrap();
+    assert_eq!((subs.len(), largest.wanted.verified.len()), (MAX_VALUES, 8));
+    let held: usize = subs.capacity() * size_of::<String>() + subs.iter().map(String::capacity).sum::<usize>();
+    assert!(held <= 2 * MAX_VALUES * (255 + size_of::<String>()), "{held}");
+    let without = asked(&world, &[]).unwrap();
+    let written = |request: &AuthorizationRequest| serde_json::to_string(request).unwrap().len();
+    assert!(written(&largest) <= written(&without) + 6 * 1024, "{}", written(&largest));
+    // One more of anything, or as many as the parameter has room for.
+    let short = (0..1_000).map(|at| at.to_string()).collect();
+    let empty = vec![String::new(); 2_000];
+    let more =
+        [claims((0..=MAX_VALUES).map(sub).collect(), 1), claims(vec![sub(0)], 9), claims(short, 1), claims(empty, 1)];
+    for more in more {
+        assert!(more.len() <= MAX_CLAIMS, "it is not its length that is refused: {}", more.len());
+        assert_eq!(kept(&more).err(), Some(OAuthError::ClaimsMalformed));
+    }
 }
 
 /// The access token of a sign-in at which the person agreed to `given`.
