@@ -99,7 +99,7 @@ errors! {
     Prompt "invalid_request" 400 Redirect "prompt must be login, consent, select_account, or none alone.";
     MaxAge "invalid_request" 400 Redirect "max_age must be a number of seconds.";
     SubjectHint "invalid_request" 400 Redirect "id_token_hint is not an ID token that this client got, under a key that this service uses now.";
-    OtherPerson "login_required" 400 Redirect "The person who signed in is not the one of id_token_hint, or of the sub that claims names.";
+    OtherPerson "login_required" 400 Redirect "The person who signed in is not the one of id_token_hint, or of the sub that claims names; or nobody can be all that these name.";
     LoginRequired "login_required" 400 Redirect "prompt=none cannot be met: every sign-in is a fresh act of the person; no session is kept.";
     Denied "access_denied" 400 Redirect "The person did not agree, or could not go on.";
 

@@ -107,15 +107,22 @@ impl ClaimsRequest {
         Ok(())
     }
 
-    /// Each once; what no `sub` can be is left out.
+    /// Each once; what no `sub` can be is left out. Where nobody is left the sign-in could only fail, and the person is not asked.
     fn sub(&mut self, wish: &Value) -> Result<(), OAuthError> {
         essential(wish)?;
         let Some(named) = texts(wish)? else { return Ok(()) };
         let possible = |sub: &&str| (1..=MAX_SUB).contains(&sub.len());
         let named: BTreeSet<&str> = named.into_iter().filter(possible).collect();
+        if named.is_empty() {
+            return Err(OAuthError::ClaimsMalformed);
+        }
         let before = self.subs.as_deref();
         let both = named.into_iter().filter(|sub| before.is_none_or(|before| before.iter().any(|known| known == sub)));
-        self.subs = Some(both.map(str::to_owned).collect());
+        let both: Vec<String> = both.map(str::to_owned).collect();
+        if both.is_empty() {
+            return Err(OAuthError::OtherPerson);
+        }
+        self.subs = Some(both);
         Ok(())
     }
 
@@ -236,9 +243,24 @@ mod tests {
         let owned = |subs: &[&str]| Some(subs.iter().map(|sub| (*sub).to_owned()).collect::<Vec<_>>());
         assert_eq!(subs(json!({ "value": "a" }), Value::Null), owned(&["a"]));
         assert_eq!(subs(json!({ "values": ["a", "b"] }), json!({ "values": ["b", "c"] })), owned(&["b"]));
-        assert_eq!(subs(json!({ "value": "a" }), json!({ "value": "b" })), owned(&[]), "nobody is both");
         let possible = json!({ "values": ["b", "", "a", "b", "x".repeat(MAX_SUB + 1), "a"] });
         assert_eq!(subs(possible, Value::Null), owned(&["a", "b"]), "each once, and none that nobody can have");
+    }
+
+    #[test]
+    fn a_request_that_nobody_can_meet_is_refused() {
+        let refused = |claims: Value, why: OAuthError| assert_eq!(read(&claims), Err(why), "{claims}");
+        let two = |one: Value, other: Value| json!({ "id_token": { "sub": one }, "userinfo": { "sub": other } });
+        for nobody in [
+            json!({ "values": [] }),
+            json!({ "value": "" }),
+            json!({ "value": "x".repeat(MAX_SUB + 1) }),
+            json!({ "values": ["", "x".repeat(MAX_SUB + 1)] }),
+        ] {
+            refused(two(nobody, Value::Null), OAuthError::ClaimsMalformed);
+        }
+        refused(two(json!({ "value": "a" }), json!({ "value": "b" })), OAuthError::OtherPerson);
+        refused(two(json!({ "values": ["a", "b"] }), json!({ "values": ["c"] })), OAuthError::OtherPerson);
     }
 
     #[test]

@@ -298,6 +298,9 @@ fn id_token_hint(env: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<()
     let Some(text) = call.form.get("id_token_hint") else { return Ok(()) };
     let own = |(client, _): &(Arc<Client>, _)| client.certificate.client_id == asked.request.client_id;
     let (_, hint) = hint::read(env, text).filter(own).ok_or(OAuthError::SubjectHint)?;
+    if asked.request.subs.as_ref().is_some_and(|subs| !subs.contains(&hint.sub)) {
+        return Err(OAuthError::OtherPerson);
+    }
     asked.request.hinted_sub = Some(hint.sub);
     Ok(())
 }

@@ -166,6 +166,32 @@ async fn a_person_whom_claims_name_is_the_only_one_who_is_signed_in() {
     }
 }
 
+#[tokio::test]
+async fn nobody_is_asked_where_nobody_can_be_whom_the_platform_means() {
+    let world = World::new();
+    let shop = world.fapi("shop");
+    let known = world.sign_in(&shop, &Wish::default()).await;
+    let named = |subs: &[&str]| json!({ "id_token": { "sub": { "values": subs } } }).to_string();
+    let own = known.token.sub.as_str();
+    for (claims, hint, wanted) in [
+        (named(&[own, "other"]), Some(&known.id_token), None),
+        (named(&["other"]), None, None),
+        (named(&["other"]), Some(&known.id_token), Some("400 login_required")),
+        (named(&[]), None, Some("400 invalid_request")),
+        (named(&["", &"x".repeat(256)]), None, Some("400 invalid_request")),
+    ] {
+        let pending = shop.begin(&Wish::default(), &*world.rng);
+        let mut push = world.push_request(&shop, &pending);
+        push.body = with_parameter(&push.body, "claims", Some(&claims));
+        push.body = with_parameter(&push.body, "id_token_hint", hint.map(String::as_str));
+        let reply = world.send(&push).await;
+        match wanted {
+            Some(wanted) => assert_eq!(error_of(&reply), wanted, "{claims}"),
+            None => assert_eq!(reply.status, 201, "{claims}"),
+        }
+    }
+}
+
 /// The attack: a sign-in of another strength than the one that is essential is passed off as it.
 #[tokio::test]
 async fn an_essential_acr_is_met_or_the_sign_in_has_failed() {
