@@ -1,6 +1,7 @@
 //! `verified_claims` (OpenID Connect for Identity Assurance 1.0) at userinfo: the answers of a sign-in, as claims that this service
 //! vouches for. ID tokens never hold them: their bytes are the nodes', which build the documented members and no other.
 
+use super::claims::allowed;
 use crate::OAuthError;
 use hufu_kernel::{AgeBand, Answer};
 use hufu_wire::api::sign_in::Answers;
@@ -97,17 +98,22 @@ fn element(value: &Value) -> Result<Option<VerifiedRequest>, OAuthError> {
     if claims.is_empty() || !claims.values().all(|claim| claim.is_null() || claim.is_object()) {
         return Err(OAuthError::ClaimsMalformed);
     }
-    let asked = |answer: &Answer| claims.get(claim_name(*answer)).and_then(|claim| constrained_claim(*answer, claim));
-    let request = VerifiedRequest { claims: Answer::ALL.iter().filter_map(asked).collect() };
-    Ok((met(verification) && !request.claims.is_empty()).then_some(request))
+    claims.values().try_for_each(|claim| allowed(claim).map(drop))?;
+    let mut claimed = Vec::new();
+    for answer in Answer::ALL {
+        let Some(claim) = claims.get(claim_name(answer)) else { continue };
+        claimed.extend(constrained_claim(answer, allowed(claim)?));
+    }
+    let request = VerifiedRequest { claims: claimed };
+    Ok((met(verification)? && !request.claims.is_empty()).then_some(request))
 }
 
 /// One claim; `None` if no value it could have would be taken.
-fn constrained_claim(answer: Answer, claim: &Value) -> Option<VerifiedClaim> {
-    let Some(wanted) = allowed(claim) else { return Some(VerifiedClaim { answer, values: Vec::new() }) };
+fn constrained_claim(answer: Answer, wanted: Option<&[Value]>) -> Option<VerifiedClaim> {
+    let Some(wanted) = wanted else { return Some(VerifiedClaim { answer, values: Vec::new() }) };
     let possible = |said: &Said| matches!(said, Said::Band(_)) == (answer == Answer::AgeBand);
     let mut values: Vec<Said> = Vec::new();
-    for said in wanted.into_iter().filter_map(|value| Said::deserialize(value).ok()).filter(possible) {
+    for said in wanted.iter().filter_map(|value| Said::deserialize(value).ok()).filter(possible) {
         if !values.contains(&said) {
             values.push(said);
         }
@@ -115,36 +121,35 @@ fn constrained_claim(answer: Answer, claim: &Value) -> Option<VerifiedClaim> {
     (!values.is_empty()).then_some(VerifiedClaim { answer, values })
 }
 
-/// The values that `value` or `values` allow; `None` if neither stands there.
-fn allowed(claim: &Value) -> Option<Vec<&Value>> {
-    match (claim.get("value"), claim.get("values")) {
-        (None, None) => None,
-        (one, many) => {
-            let many = many.and_then(Value::as_array).into_iter().flatten();
-            Some(one.into_iter().chain(many).collect())
-        }
-    }
-}
-
 /// Whether a verification of ours is what is asked for. We name the trust framework and nothing else: a demand on anything else is not
-/// met; a wish without a demand is passed over.
-fn met(verification: &Map<String, Value>) -> bool {
-    verification.iter().all(|(name, wish)| match (name.as_str(), allowed(wish)) {
-        ("trust_framework", Some(wanted)) => wanted.iter().any(|value| value.as_str() == Some(TRUST_FRAMEWORK)),
-        ("trust_framework", None) => true,
-        _ => !demands(wish),
-    })
+/// met; a wish without a demand is passed over. What is no wish (a bare text, say) may have been meant as a demand, and is refused.
+fn met(verification: &Map<String, Value>) -> Result<bool, OAuthError> {
+    let mut met = true;
+    for (name, wish) in verification {
+        let listed = name == "evidence" && wish.is_array();
+        if !(wish.is_null() || wish.is_object() || listed) {
+            return Err(OAuthError::ClaimsMalformed);
+        }
+        met &= match (name.as_str(), allowed(wish)?) {
+            ("trust_framework", Some(wanted)) => wanted.iter().any(|value| value == TRUST_FRAMEWORK),
+            ("trust_framework", None) => true,
+            _ => !demands(wish),
+        };
+    }
+    Ok(met)
 }
 
-/// Whether a value is demanded anywhere in it. Its depth is bounded by the parser.
+/// Whether a value is demanded anywhere in it, a bare one being taken for a demand. Its depth is bounded by the parser.
 fn demands(wish: &Value) -> bool {
     match wish {
-        Value::Object(members) => {
-            ["value", "values", "max_age"].iter().any(|name| members.contains_key(*name))
-                || members.values().any(demands)
-        }
+        Value::Null => false,
+        Value::Object(members) => members.iter().any(|(name, wish)| match name.as_str() {
+            "value" | "values" | "max_age" => true,
+            "essential" => false,
+            _ => demands(wish),
+        }),
         Value::Array(items) => items.iter().any(demands),
-        _ => false,
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
     }
 }
 
@@ -222,6 +227,7 @@ mod tests {
             json!({ "trust_framework": { "value": TRUST_FRAMEWORK } }),
             json!({ "trust_framework": { "values": ["eidas", TRUST_FRAMEWORK] }, "time": null }),
             json!({ "trust_framework": null, "evidence": [{ "type": null }] }),
+            json!({ "trust_framework": { "essential": true }, "time": { "essential": true } }),
         ] {
             assert_eq!(asked(verification.clone(), claims()).len(), 1, "{verification}");
         }
@@ -231,6 +237,7 @@ mod tests {
             json!({ "trust_framework": null, "time": { "max_age": 60 } }),
             json!({ "trust_framework": null, "assurance_level": { "value": "high" } }),
             json!({ "trust_framework": null, "evidence": [{ "type": { "value": "document" } }] }),
+            json!({ "trust_framework": null, "evidence": [{ "type": "document" }] }),
         ] {
             assert!(asked(verification.clone(), claims()).is_empty(), "{verification}");
         }
@@ -252,6 +259,8 @@ mod tests {
 
     #[test]
     fn what_is_no_request_is_refused() {
+        let of =
+            |verification: Value, wish: Value| json!({ "verification": verification, "claims": { "is_alive": wish } });
         for value in [
             json!(null),
             json!("x"),
@@ -263,6 +272,13 @@ mod tests {
             json!({ "verification": {}, "claims": { "is_alive": true } }),
             json!({ "verification": null, "claims": { "is_alive": null } }),
             json!([[]]),
+            of(json!({ "trust_framework": "eidas" }), json!(null)),
+            of(json!({ "trust_framework": [{ "value": "eidas" }] }), json!(null)),
+            of(json!({ "trust_framework": null, "assurance_level": "high" }), json!(null)),
+            of(json!({ "trust_framework": { "value": "eidas", "values": [TRUST_FRAMEWORK] } }), json!(null)),
+            of(json!({ "trust_framework": { "values": TRUST_FRAMEWORK } }), json!(null)),
+            of(json!({ "trust_framework": { "values": vec![TRUST_FRAMEWORK; 17] } }), json!(null)),
+            of(json!({}), json!({ "value": true, "values": [true] })),
             Value::Array(vec![json!({ "verification": {}, "claims": { "is_alive": null } }); MAX_ELEMENTS + 1]),
         ] {
             assert_eq!(read(&value), Err(OAuthError::ClaimsMalformed), "{value}");
