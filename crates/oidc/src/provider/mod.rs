@@ -36,7 +36,7 @@ pub use request::{AuthorizationRequest, answers_scope};
 pub use response::{RESPONSE_SECONDS, Response, ResponseMode};
 pub use token::{Code, Redeemed, token};
 pub use userinfo::{AccessToken, Told, userinfo};
-pub use verified_claims::{Said, TRUST_FRAMEWORK, VerifiedClaim, VerifiedRequest, claim_name, said};
+pub use verified_claims::{Said, TRUST_FRAMEWORK, VerifiedRequest, claim_name, said};
 
 use crate::{Form, OAuthError};
 use hufu_kernel::Timestamp;

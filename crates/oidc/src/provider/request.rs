@@ -252,7 +252,7 @@ fn entitled(_: &Env<'_>, _: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthErr
         return Err(OAuthError::OverAsking);
     }
     let verified = verified_claims::within(&asked.claims.verified, may);
-    let vouched = verified.iter().flat_map(|request| &request.claims).map(|claim| &claim.answer);
+    let vouched = verified.iter().flat_map(|request| &request.claims);
     let mut answers: Vec<Answer> = named.chain(detailed).chain(vouched).copied().collect();
     if answers.is_empty() {
         // Asking for nothing in particular gets the least that makes a sign-in worth having.

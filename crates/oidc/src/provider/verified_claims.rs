@@ -24,22 +24,12 @@ pub enum Said {
     Band(AgeBand),
 }
 
-/// One claim that a platform asks for.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct VerifiedClaim {
-    /// The answer it tells.
-    pub answer: Answer,
-    /// Of these values or not at all; empty is any.
-    #[serde(skip_serializing_if = "Vec::is_empty", default)]
-    pub values: Vec<Said>,
-}
-
-/// One `verified_claims` element that a platform asks for, whose demands on the verification are met.
+/// One `verified_claims` element that a platform asks for, whose demands are met whatever the answers are.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct VerifiedRequest {
-    /// Its claims: those of ours, in the order of [`Answer::ALL`].
-    pub claims: Vec<VerifiedClaim>,
+    /// Its claims: the answers they tell, sorted.
+    pub claims: Vec<Answer>,
 }
 
 /// The name of an answer as a claim.
@@ -69,8 +59,8 @@ pub fn said(answers: &Answers, answer: Answer) -> Option<Said> {
     }
 }
 
-/// Reads what stands under `verified_claims` of a request: an element, or a list of them. Elements whose demands on the verification
-/// cannot be met are left out, as are claims that are none of ours (sections 5.7.2, 5.7.4, 5.7.5).
+/// Reads what stands under `verified_claims` of a request: an element, or a list of them. Elements whose demands cannot be met are left
+/// out, as are claims that are none of ours (sections 5.7.2, 5.7.4, 5.7.5).
 ///
 /// # Errors
 /// [`OAuthError::ClaimsMalformed`] for anything that is no request (section 5).
@@ -87,38 +77,28 @@ pub(super) fn read(value: &Value) -> Result<Vec<VerifiedRequest>, OAuthError> {
 /// The requests with the claims that `may` be asked, and those that have any left.
 pub(super) fn within(requests: &[VerifiedRequest], may: impl Fn(&Answer) -> bool) -> Vec<VerifiedRequest> {
     let kept = requests.iter().map(|request| VerifiedRequest {
-        claims: request.claims.iter().filter(|claim| may(&claim.answer)).cloned().collect(),
+        claims: request.claims.iter().filter(|answer| may(answer)).copied().collect(),
     });
     kept.filter(|request| !request.claims.is_empty()).collect()
 }
 
+/// An element that demands a value of an answer is left out too: userinfo and the ID token tell every answer in `hufu`, so that one of
+/// another value than the demanded would be delivered all the same (section 5.5.1).
 fn element(value: &Value) -> Result<Option<VerifiedRequest>, OAuthError> {
     let object = |name: &str| value.get(name).and_then(Value::as_object).ok_or(OAuthError::ClaimsMalformed);
     let (verification, claims) = (object("verification")?, object("claims")?);
     if claims.is_empty() || !claims.values().all(|claim| claim.is_null() || claim.is_object()) {
         return Err(OAuthError::ClaimsMalformed);
     }
-    claims.values().try_for_each(|claim| allowed(claim).map(drop))?;
-    let mut claimed = Vec::new();
-    for answer in Answer::ALL {
-        let Some(claim) = claims.get(claim_name(answer)) else { continue };
-        claimed.extend(constrained_claim(answer, allowed(claim)?));
+    let (mut met, mut request) = (met(verification)?, VerifiedRequest { claims: Vec::new() });
+    for (name, claim) in claims {
+        let demanded = allowed(claim)?.is_some();
+        let Some(answer) = Answer::ALL.iter().find(|answer| claim_name(**answer) == name) else { continue };
+        met &= !demanded;
+        request.claims.push(*answer);
     }
-    let request = VerifiedRequest { claims: claimed };
-    Ok((met(verification)? && !request.claims.is_empty()).then_some(request))
-}
-
-/// One claim; `None` if no value it could have would be taken.
-fn constrained_claim(answer: Answer, wanted: Option<&[Value]>) -> Option<VerifiedClaim> {
-    let Some(wanted) = wanted else { return Some(VerifiedClaim { answer, values: Vec::new() }) };
-    let possible = |said: &Said| matches!(said, Said::Band(_)) == (answer == Answer::AgeBand);
-    let mut values: Vec<Said> = Vec::new();
-    for said in wanted.iter().filter_map(|value| Said::deserialize(value).ok()).filter(possible) {
-        if !values.contains(&said) {
-            values.push(said);
-        }
-    }
-    (!values.is_empty()).then_some(VerifiedClaim { answer, values })
+    request.claims.sort_unstable();
+    Ok((met && !request.claims.is_empty()).then_some(request))
 }
 
 /// Whether a verification of ours is what is asked for. We name the trust framework and nothing else: a demand on anything else is not
@@ -157,10 +137,9 @@ fn demands(wish: &Value) -> bool {
 #[must_use]
 pub(super) fn told(requests: &[VerifiedRequest], answers: &Answers) -> Option<Value> {
     let one = |request: &VerifiedRequest| {
-        let given = request.claims.iter().filter_map(|claim| {
-            let said = said(answers, claim.answer)?;
-            let fits = claim.values.is_empty() || claim.values.contains(&said);
-            fits.then(|| (claim_name(claim.answer).to_owned(), json!(said)))
+        let given = request.claims.iter().filter_map(|answer| {
+            let said = said(answers, *answer)?;
+            Some((claim_name(*answer).to_owned(), json!(said)))
         });
         let claims: Map<String, Value> = given.collect();
         (!claims.is_empty())
@@ -203,20 +182,27 @@ mod tests {
     }
 
     #[test]
-    fn claims_of_other_names_and_of_other_values_are_left_out() {
-        let wanted = asked(
-            json!({ "trust_framework": null }),
-            json!({
-                "given_name": null, "age_over_18": { "value": true }, "is_real_person": { "values": [false, "yes", true] },
-                "age_band": { "value": "18_or_over" }
-            }),
-        );
+    fn claims_of_other_names_are_left_out() {
+        let framework = || json!({ "trust_framework": null });
+        let wanted =
+            asked(framework(), json!({ "given_name": { "value": "x" }, "is_real_person": { "essential": true } }));
         assert_eq!(told(&wanted, &answers()).unwrap()["claims"], json!({ "is_real_person": true }));
-        for claims in [json!({ "given_name": null }), json!({ "is_real_person": { "value": "yes" } })] {
-            assert!(asked(json!({ "trust_framework": null }), claims).is_empty());
+        assert!(asked(framework(), json!({ "given_name": null })).is_empty());
+        let ungiven = asked(json!({}), json!({ "is_alive": null }));
+        assert_eq!(told(&ungiven, &answers()), None, "an element without claims is none");
+    }
+
+    #[test]
+    fn an_element_that_demands_a_value_of_an_answer_is_left_out_whole() {
+        for demand in [json!({ "value": true }), json!({ "values": [true, false] }), json!({ "values": [] })] {
+            for name in ["is_real_person", "age_over_18", "age_band"] {
+                let mut claims = json!({ "is_unique_person": null });
+                claims[name] = demand.clone();
+                assert!(asked(json!({ "trust_framework": null }), claims).is_empty(), "{name}: {demand}");
+            }
         }
-        let unfit = asked(json!({}), json!({ "age_over_18": { "value": true } }));
-        assert_eq!(told(&unfit, &answers()), None, "an element without claims is none");
+        // The control.
+        assert_eq!(asked(json!({}), json!({ "is_unique_person": null, "age_over_18": null })).len(), 1);
     }
 
     #[test]

@@ -188,6 +188,22 @@ fn userinfo_tells_verified_claims_of_what_was_asked_and_agreed_to() {
     assert!(told(&world, &token(&world, &[("claims", &in_id_token)], given())).get("verified_claims").is_none());
 }
 
+/// Nodes tell every answer in `hufu`: a value that is demanded would be told beside the demand that it does not meet.
+#[test]
+fn a_value_that_verified_claims_demand_asks_for_nothing_and_hides_nothing() {
+    let world = World::asking_more();
+    let demanded = VERIFIED.replace(r#""age_over_18":null"#, r#""age_over_18":{"value":true}"#);
+    let request = asked(&world, &[("claims", &demanded)]).unwrap();
+    assert_eq!((request.answers, request.wanted.is_empty()), (vec![Answer::Real], true));
+    // Asked for as an answer besides, it is told as any other, by `hufu` alone.
+    let more = [("claims", &*demanded), ("scope", "openid hufu:age_over_18")];
+    assert_eq!(asked(&world, &more).unwrap().answers, [Answer::AgeOver18]);
+    let told = told(&world, &token(&world, &more, Answers { age_over_18: Some(false), ..Answers::default() }));
+    assert_eq!((told["hufu"]["answers"]["age_over_18"].clone(), told.get("verified_claims")), (json!(false), None));
+    // The control.
+    assert_eq!(asked(&world, &[("claims", VERIFIED)]).unwrap().answers, [Answer::AgeOver18]);
+}
+
 #[test]
 fn what_was_granted_of_the_details_is_told_with_the_token_and_about_it() {
     let world = World::asking_more();
