@@ -2,7 +2,7 @@
 //! checks keep it from passing on a result that was made for anybody or anything else.
 
 use super::transactions::{Pending, TRANSACTION_SECONDS, Tx};
-use hufu_kernel::{Answer, Octets, Refusal, Timestamp};
+use hufu_kernel::{Answer, DEVICE_SKEW, OFFICE_SKEW, Octets, Refusal, Timestamp};
 use hufu_oidc::provider::AuthorizationRequest;
 use hufu_pairwise::{Context, Intl, request_direct};
 use hufu_wire::api::sign_in::{Answers, CompleteSignIn, IdToken, acr, amr};
@@ -13,7 +13,10 @@ use hufu_wire::subject_handle::SubjectHandle;
 const ID_TOKEN_SECONDS: i64 = 300;
 
 /// Seconds the wallet's clock, which proposes `iat`, may be off, and the sign-in may take after it.
-const SLACK: i64 = 60;
+const SLACK: i64 = DEVICE_SKEW;
+
+/// Seconds a proof that is made now may seem to be of before: nodes allow a device its skew by their own clock, which may be behind ours.
+const BEHIND: i64 = DEVICE_SKEW + OFFICE_SKEW;
 
 struct Case<'a> {
     issuer: &'a str,
@@ -76,7 +79,7 @@ pub(super) fn check(
     let payload = keys.verify(&jws, &[alg]).map_err(|_| refused("signature"))?;
     let token: IdToken = payload.json().map_err(|_| refused("claims"))?;
     // The agent that remembers is on this machine; without one nobody is signed in by an earlier proof, and only clocks differ.
-    let behind = if sessions { 0 } else { SLACK };
+    let behind = if sessions { 0 } else { BEHIND };
     let case = Case {
         issuer,
         tx: &answer.tx,
