@@ -125,13 +125,14 @@ impl Provider {
     }
 }
 
-/// The ways to ask besides scopes (OpenID Connect Core section 5.5, Identity Assurance section 7, RFC 9396 section 10). What is told by
+/// The ways to ask besides scopes (OpenID Connect Core section 5.5, Identity Assurance section 8, RFC 9396 section 10). What is told by
 /// `verified_claims` is told at userinfo alone.
 fn beyond_scopes() -> [(&'static str, Value); 6] {
     let verified: Vec<_> = Answer::ALL.iter().map(|answer| claim_name(*answer)).collect();
     [
         ("claims_supported", json!(CLAIMS)),
         ("claims_parameter_supported", json!(true)),
+        // Of the drafts of Identity Assurance alone, for clients that look for it.
         ("verified_claims_supported", json!(true)),
         ("trust_frameworks_supported", json!([TRUST_FRAMEWORK])),
         ("claims_in_verified_claims_supported", json!(verified)),
