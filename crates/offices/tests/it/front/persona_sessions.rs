@@ -74,6 +74,15 @@ async fn no_front_takes_an_auth_time_that_somebody_chose() {
         for chosen in [121, 3600, -121] {
             assert_eq!(proved(chosen).await.err(), Some(Refusal::TokenRejected), "{chosen}");
         }
+        // With an `iat` that was chosen to fit.
+        for chosen in [121, -121] {
+            let both = |token: &mut hufu_wire::api::sign_in::IdToken| {
+                token.iat = token.iat - chosen;
+                (token.auth_time, token.exp) = (token.iat, token.exp - chosen);
+            };
+            let done = world.front.complete(&world.answer_with(&transaction, both), &[&cookie]).await;
+            assert_eq!(done.err(), Some(Refusal::TokenRejected), "{chosen}");
+        }
         // The control: a moment ago.
         assert!(proved(50).await.is_ok());
     }
