@@ -36,7 +36,7 @@ NAMES = {
     "submit-holder": "SubmitStatement", "accepted": "StatementAccepted", "reports": "SubmitReports", "finish-signing": "FinishSigning",
     "open-holder": "OpenHolder", "read-row": "ReadRow", "row": "RowView", "pass": "BeginPass", "transaction": "Transaction",
     "begin": "BeginSignIn", "evaluate-password": "EvaluatePassword", "finish": "FinishSignIn", "complete": "CompleteSignIn",
-    "id-token": "IdToken",
+    "complete-handle": "CompleteSignIn", "offer": "SignInOffer", "id-token": "IdToken", "id-token-handle": "IdToken",
 }  # fmt: skip
 
 

@@ -66,7 +66,7 @@ const [shop, club] = [pages.read('node.md', 'js'), pages.read('python.md', 'pyth
 const requirements = readFileSync(new URL('../clients/requirements.txt', import.meta.url), 'utf8').split('\n')
 await check('the pages name the versions that are tested', () => {
   pinned(shop, (name, version) => json('package-lock.json').packages[`node_modules/${name}`]?.version === version, '@')
-  pinned(club, (name, version) => requirements.includes(`${name}==${version}`), '==')
+  pinned(club, (name, version) => requirements.some((line) => line.split(' ')[0] === `${name}==${version}`.toLowerCase()), '==')
 })
 
 const [shopAt, clubAt] = [await platform(shop, 'my-shop'), await platform(club, 'my-club')]

@@ -1,11 +1,11 @@
 //! The command line.
 
 mod backup;
+mod bench;
 mod deployment;
 mod keys;
 mod node;
 
-use crate::bench;
 use crate::demo::metrics::MetricsAt;
 use crate::demo::platform_ca::PlatformCa;
 use crate::demo::{self, Ended, control};
@@ -88,7 +88,7 @@ enum Command {
     /// Measure what this service can do, beside a peer and a floor on the same machine.
     Bench {
         #[command(subcommand)]
-        command: Bench,
+        command: bench::Bench,
     },
 }
 
@@ -264,69 +264,6 @@ struct Doctor {
     json: bool,
 }
 
-#[derive(Debug, Subcommand)]
-enum Bench {
-    /// Complete FAPI 2.0 sign-ins a second, as ratios to a peer and to a floor.
-    ///
-    /// A service of its own is started in a temporary folder: 81 platforms, invented persons at three nodes on SQLite,
-    /// logging on. Each lane is run for some seconds in each round, one after the other, so that a busy machine slows all of
-    /// them alike; ratios are medians of the rounds' own ratios.
-    ///
-    /// Lanes: `front` (the driver plays wallet and nodes and posts ID tokens it has signed; PAR, authorization, the wallet's
-    /// transaction, result, token), `whole-path` (the same with the device's assertion at two nodes, pseudonyms and the
-    /// nodes' joint signature), `apart` (the whole path with every office a process of its own, as a deployment has it: what the
-    /// separation costs), `peer`, and for the first two a floor, `floor` and `whole-floor`: the same requests and cryptography
-    /// on a bare server.
-    ///
-    /// What is measured runs on one core, the driver on another. Exits with 1 at the first sign-in that is refused.
-    SignIn(SignInBench),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
-enum PeerName {
-    /// npm's oidc-provider, in memory, FAPI 2.0 profile; needs Node.js and benches/peer.
-    OidcProvider,
-    /// None: rates without a ratio; needs neither Node.js nor a network.
-    None,
-}
-
-#[derive(Debug, Args)]
-struct SignInBench {
-    /// Beside whom.
-    #[arg(long, value_enum, default_value = "oidc-provider", value_name = "PEER")]
-    peer: PeerName,
-    /// The peer's folder [default: benches/peer, here or above this program].
-    #[arg(long, value_name = "DIR")]
-    peer_dir: Option<PathBuf>,
-    /// The Node.js that runs the peer.
-    #[arg(long, default_value = "node", value_name = "PROGRAM")]
-    node: PathBuf,
-    /// The floors' program [default: examples/floor beside this program, if it was built].
-    #[arg(long, value_name = "PROGRAM")]
-    floor: Option<PathBuf>,
-    /// Enrolled persons.
-    #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    persons: u32,
-    /// Interleaved rounds.
-    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    rounds: u32,
-    /// Seconds of each lane in each round.
-    #[arg(long, default_value_t = 4, value_name = "S", value_parser = clap::value_parser!(u32).range(1..=20))]
-    seconds: u32,
-    /// Sign-ins under way at once.
-    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
-    users: u32,
-    /// A smoke run of seconds: 60 persons, one round of half a second. Its figures mean nothing.
-    #[arg(long, conflicts_with_all = ["persons", "rounds", "seconds"])]
-    quick: bool,
-    /// Run this lane only, for profiling; may be repeated.
-    #[arg(long, value_name = "LANE", value_parser = bench::lane_names())]
-    only: Vec<String>,
-    /// As JSON.
-    #[arg(long)]
-    json: bool,
-}
-
 /// Runs a command.
 ///
 /// # Errors
@@ -404,34 +341,8 @@ fn run_logged(command: Command) -> Result<ExitCode, Failure> {
             print!("{}", if asked.json { report.json()? } else { report.text() });
             Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
-        Command::Bench { command: Bench::SignIn(asked) } => bench_sign_in(asked),
+        Command::Bench { command } => bench::run(command),
     }
-}
-
-fn bench_sign_in(asked: SignInBench) -> Result<ExitCode, Failure> {
-    let number = |value: u32| usize::try_from(value).unwrap_or(usize::MAX);
-    let json = asked.json;
-    let peer = match asked.peer {
-        PeerName::OidcProvider => Some(bench::Peer { folder: asked.peer_dir, node: asked.node }),
-        PeerName::None => None,
-    };
-    let options = bench::Options {
-        peer,
-        persons: if asked.quick { 60 } else { number(asked.persons) },
-        rounds: if asked.quick { 1 } else { number(asked.rounds) },
-        seconds: if asked.quick { 0.5 } else { f64::from(asked.seconds) },
-        users: number(asked.users),
-        floor: asked.floor,
-        only: asked.only,
-        quick: asked.quick,
-    };
-    let report = bench::sign_in(&options)?;
-    if json {
-        println!("{}", serde_json::to_string_pretty(&report).map_err(Failure::other)?);
-    } else {
-        print!("{}", report.text());
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Writes a platform's files, for the demo or for the service of that issuer.

@@ -19,6 +19,7 @@ use async_trait::async_trait;
 use axum::Router;
 use hufu_domain::rules::Rules;
 use hufu_kernel::{Clock, Key, KeyStore, NodeIndex, Office, Record, Refusal, Rng};
+use hufu_offices::buckets::Limits;
 use hufu_store::{Counts, Schema, Store, StoreError};
 use hufu_web::health::Probe;
 use hufu_web::metrics::Metrics;
@@ -51,6 +52,8 @@ pub struct Surroundings {
     pub rules: Arc<Rules>,
     /// Counters, where they are wanted.
     pub metrics: Option<Arc<Metrics>>,
+    /// How much one platform and one person may ask.
+    pub limits: Limits,
 }
 
 /// What is one office's own: its keys, its folder, and the place of its rows.

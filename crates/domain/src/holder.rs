@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// Seconds a device's clock may be off (flows 4).
-const CLOCK_SKEW: i64 = 60;
+const CLOCK_SKEW: i64 = hufu_kernel::DEVICE_SKEW;
 
 /// Seconds within which a vote for a statement of a device is ended by two nodes. One node's word must not bring back what a person
 /// signed last month and never heard of again; what is older than this waits for the third node, and goes if nobody committed it.

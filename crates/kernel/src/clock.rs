@@ -4,6 +4,12 @@ use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::{fmt, ops};
 
+/// Seconds a device's clock may be off from that of the office that it speaks to (flows 4).
+pub const DEVICE_SKEW: i64 = 60;
+
+/// Seconds the clocks of two offices may be apart; of more the operators hear.
+pub const OFFICE_SKEW: i64 = 30;
+
 /// Seconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, Default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -18,7 +18,7 @@ mod secret;
 mod words;
 
 pub use bytes::{Bytes, Octets, b64, framed, framed_into, hex, unb64};
-pub use clock::{Clock, ManualClock, ShiftedClock, SystemClock, Timestamp};
+pub use clock::{Clock, DEVICE_SKEW, ManualClock, OFFICE_SKEW, ShiftedClock, SystemClock, Timestamp};
 pub use ids::{EnrolmentId, Epoch, Handle, Head, Locator, Nonce32};
 pub use key_keeper::{KeyKeeper, KeyUse, PENDING};
 pub use key_store::{KeyError, KeyStore};

@@ -1,5 +1,6 @@
 //! Use cases, one module an office: load, decide, commit, reply. What offices ask of each other are the traits in [`ports`].
 
+pub mod buckets;
 pub mod ceremony;
 mod forget;
 pub mod front;

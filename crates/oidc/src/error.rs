@@ -88,6 +88,10 @@ errors! {
     Purpose "invalid_request" 400 Redirect "hufu_purpose is not a purpose of the platform's certificate.";
     StateMalformed "invalid_request" 400 Page "state is longer than 1024 characters.";
     Nonce "invalid_request" 400 Redirect "nonce is longer than 256 characters.";
+    ClaimsMalformed "invalid_request" 400 Redirect "claims is not a JSON object of at most 8 KiB in which id_token and userinfo hold claims, each null or an object with value or at most 16 values (OpenID Connect Core section 5.5), and verified_claims a verification and claims (Identity Assurance section 5).";
+    ClaimsStrength "unmet_authentication_requirements" 400 Redirect "The acr that claims calls essential cannot be met, or the person signed in with another.";
+    DetailsMalformed "invalid_authorization_details" 400 Redirect "authorization_details is not a JSON array of at most 4 KiB with one object of type urn:hufu:verification: type, purpose, answers, and strength or none (RFC 9396 section 5).";
+    DetailsBeyond "invalid_authorization_details" 400 Redirect "authorization_details names a purpose or an answer that is not the certificate's, or another purpose than hufu_purpose does.";
     PkceMissing "invalid_request" 400 Redirect "code_challenge is required (RFC 7636, FAPI 2.0 section 5.3.2.2).";
     PkceMethod "invalid_request" 400 Redirect "code_challenge_method must be S256.";
     PkceChallenge "invalid_request" 400 Redirect "code_challenge must be 43 characters of base64url: a SHA-256 hash.";
@@ -95,7 +99,7 @@ errors! {
     Prompt "invalid_request" 400 Redirect "prompt must be login, consent, select_account, or none alone.";
     MaxAge "invalid_request" 400 Redirect "max_age must be a number of seconds.";
     SubjectHint "invalid_request" 400 Redirect "id_token_hint is not an ID token that this client got, under a key that this service uses now.";
-    OtherPerson "login_required" 400 Redirect "The person who signed in is not the one of id_token_hint.";
+    OtherPerson "login_required" 400 Redirect "The person who signed in is not the one of id_token_hint, or of the sub that claims names; or nobody can be all that these name.";
     LoginRequired "login_required" 400 Redirect "prompt=none cannot be met: every sign-in is a fresh act of the person; no session is kept.";
     Denied "access_denied" 400 Redirect "The person did not agree, or could not go on.";
 
@@ -108,7 +112,7 @@ errors! {
     ProofReplayed "invalid_dpop_proof" 400 Redirect "This DPoP proof was used before; make a new one for every request.";
 
     // -- the token endpoint (RFC 6749 section 5.2)
-    GrantType "unsupported_grant_type" 400 Page "grant_type must be authorization_code.";
+    GrantType "unsupported_grant_type" 400 Page "grant_type must be authorization_code, refresh_token or client_credentials.";
     CodeMissing "invalid_request" 400 Page "code is required.";
     CodeUnknown "invalid_grant" 400 Page "The code was not made here for this client, or was changed.";
     CodeExpired "invalid_grant" 400 Page "The code has expired: it lives 60 seconds.";
@@ -116,6 +120,16 @@ errors! {
     CodeRedirect "invalid_grant" 400 Page "redirect_uri is not the one the code was asked with.";
     CodeVerifier "invalid_grant" 400 Page "code_verifier is missing, malformed, unexpected, or does not hash to the code_challenge (RFC 7636 section 4.6).";
     CodeKey "invalid_grant" 400 Page "The DPoP proof is not of the key that the code is bound to (RFC 9449 section 10).";
+
+    RefreshMissing "invalid_request" 400 Page "refresh_token is required.";
+    RefreshUnknown "invalid_grant" 400 Page "The refresh token was not made here for this client, was changed or revoked, or the service restarted.";
+    RefreshExpired "invalid_grant" 400 Page "The refresh token has ended: it lives 30 days from the sign-in.";
+    RefreshKey "invalid_grant" 400 Page "The DPoP key or the TLS certificate is not the one that the refresh token is bound to.";
+    RefreshScope "invalid_scope" 400 Page "scope asks for more than was granted (RFC 6749 section 6).";
+    RefreshEnded "invalid_grant" 400 Page "The person signed out everywhere, locked their certificate or left: have them sign in anew.";
+    LaterUse "unauthorized_client" 400 Page "The platform's certificate does not register this use of subject handles (subject_handle).";
+    ManagementScope "invalid_scope" 400 Page "client_credentials gives the scope ssf.manage and no other.";
+    NodesAway "temporarily_unavailable" 503 Page "One of the two nodes that can answer for this person does not: repeat the request in a few seconds.";
 
     // -- the userinfo endpoint (RFC 6750 section 3.1, RFC 9449 section 7.1, RFC 8705 section 3)
     TokenMissing "invalid_request" 401 Page "No access token.";
@@ -127,12 +141,22 @@ errors! {
     // -- introspection and revocation (RFC 7662, RFC 7009)
     TokenParameter "invalid_request" 400 Page "token is required.";
 
+    // -- shared signals (OpenID Shared Signals Framework 1.0 section 8.1)
+    StreamMalformed "invalid_request" 400 Page "The body is not what the Shared Signals Framework asks for here, or names what only the service may change.";
+    StreamDelivery "invalid_request" 400 Page "delivery must be poll (urn:ietf:rfc:8936), or push (urn:ietf:rfc:8935) to exactly the certificate's ssf_push_uri.";
+    StreamExists "invalid_request" 409 Page "This platform has a stream already; there is one for each.";
+    StreamUnknown "invalid_request" 404 Page "No stream of this platform has that stream_id; streams end when the service restarts: create it again.";
+    StreamSubject "invalid_request" 404 Page "subject must be of format opaque, its id a subject handle that was given to this platform for signals and has not ended.";
+    StreamFull "invalid_request" 429 Page "The stream has as many subjects as it may have.";
+    StreamVerify "invalid_request" 429 Page "A verification was asked for a moment ago: see min_verification_interval.";
+
     // -- sign-out (OpenID Connect RP-Initiated Logout 1.0)
     Hint "invalid_request" 400 Page "id_token_hint is not an ID token for this client under a key that this service uses now.";
     LogoutRedirect "invalid_request" 400 Page "post_logout_redirect_uri is not, character for character, one of the certificate's, or came without an id_token_hint.";
 
     // -- ours
     Unavailable "temporarily_unavailable" 503 Redirect "The service cannot remember what must be used once; nothing was done. Repeat the request.";
+    TooMany "temporarily_unavailable" 429 Page "Too many requests of this client or from this address; nothing was done. Repeat the request after Retry-After (RFC 6585 section 4).";
     Internal "server_error" 500 Redirect "An unexpected failure on our side.";
 }
 
@@ -174,8 +198,9 @@ impl OAuthError {
         match self {
             Self::ClientUnknown | Self::ClientMissing => Refusal::PlatformUnknown,
             Self::RequestUriExpired | Self::RequestUriUsed | Self::RequestUriUnknown => Refusal::TransactionGone,
-            Self::OverAsking => Refusal::OverAsking,
-            Self::Unavailable => Refusal::Busy,
+            Self::OverAsking | Self::DetailsBeyond => Refusal::OverAsking,
+            Self::TooMany => Refusal::TooMany,
+            Self::Unavailable | Self::NodesAway => Refusal::Busy,
             Self::Internal => Refusal::Internal,
             _ => Refusal::PlatformRequest,
         }
@@ -214,7 +239,7 @@ mod tests {
 
     #[test]
     fn only_registered_error_codes_are_used() {
-        const REGISTERED: [&str; 18] = [
+        const REGISTERED: [&str; 21] = [
             "invalid_request",
             "invalid_client",
             "invalid_grant",
@@ -224,6 +249,7 @@ mod tests {
             "invalid_dpop_proof",
             "use_dpop_nonce",
             "unsupported_grant_type",
+            "unauthorized_client",
             "unsupported_response_type",
             "request_not_supported",
             "request_uri_not_supported",
@@ -233,6 +259,8 @@ mod tests {
             "temporarily_unavailable",
             "server_error",
             "invalid_request_object",
+            "invalid_authorization_details",
+            "unmet_authentication_requirements",
         ];
         for error in OAuthError::ALL {
             assert!(REGISTERED.contains(&error.code()), "{}", error.code());

@@ -1,20 +1,23 @@
 //! The front's routes. Handlers read headers and bodies; every decision is the front's.
 
 mod docs;
+mod signals;
 mod table;
 
+use crate::addresses::{self, Asked};
 use crate::api::Operation;
 use crate::mutual_tls::ProvenCertificate;
 use crate::pages::{FrontRefusal, FrontResponse, FrontSignedOut};
-use crate::reply::{Edge, body, json, parse};
+use crate::reply::{Edge, body, json, parse, seconds};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRef, FromRequest, Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::IntoResponse;
 use hufu_kernel::{Lang, Refusal, Root};
-use hufu_offices::front::{Front, Incoming, Reply, Shown};
+use hufu_offices::front::{self, Front, Incoming, Reply, Shown};
 use hufu_wire::api::sign_in::{CompleteSignIn, Continue, RefuseSignIn};
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -40,7 +43,19 @@ impl Site {
         if let Some(code) = reply.refused {
             self.edge.count(code);
         }
+        if reply.status == 429 {
+            self.edge.limited("client");
+        }
         answer(reply)
+    }
+
+    /// A person whose address has asked too often.
+    fn too_often(&self, headers: &HeaderMap, wait: Duration) -> Response<Body> {
+        let wait = seconds(wait);
+        let detail = format!("{}; Retry-After: {wait} s", Refusal::TooMany.code());
+        let mut page = self.refused_with_page(Refusal::TooMany, language(headers), Some(&detail));
+        page.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));
+        page
     }
 
     /// A refusal of a platform's request, in front of a person.
@@ -75,24 +90,63 @@ const PAGE_HEADERS: [(HeaderName, &str); 2] = [
 type Shared = State<Arc<Front>>;
 
 /// The front's routes; [`crate::serve::finished`] adds what all offices share. What they are stands in the front's table
-/// (`front/table.rs`), and is published as `/openapi.json` and `/docs/api`.
+/// (`front/table.rs`), and is published as `/openapi.json` and `/docs/api`. A row's door says how often an address may come through it.
 pub fn router(edge: &Edge, front: &Arc<Front>) -> Router {
+    let site = Site { edge: edge.clone(), front: Arc::clone(front) };
     let with_scripts: &[Door] = if front.persona_sessions() { &[Door::Wallet, Door::Unasked] } else { &[Door::Wallet] };
-    let wallet = routes_of(with_scripts).layer(cors(front.wallet_origin()));
-    let all = routes_of(&[Door::Plain, Door::Platforms]).merge(wallet);
-    all.with_state(Site { edge: edge.clone(), front: Arc::clone(front) })
+    let wallet = routes_of(with_scripts).route_layer(middleware::from_fn_with_state(site.clone(), bounded_wallet));
+    let wallet = wallet.layer(cors(front.wallet_origin()));
+    let browsers = routes_of(&[Door::Browsers]).route_layer(middleware::from_fn_with_state(site.clone(), bounded));
+    routes_of(&[Door::Plain]).merge(browsers).merge(platforms()).merge(wallet).with_state(site)
+}
+
+/// What browsers ask, as often as their address may. Before anything is read.
+async fn bounded(State(site): State<Site>, request: Request, next: Next) -> Response<Body> {
+    match addresses::may(&request, Asked::Browser) {
+        Ok(()) => next.run(request).await,
+        Err(wait) => addresses::parting(site.too_often(request.headers(), wait)),
+    }
+}
+
+/// What the wallet asks counts with what browsers ask; its scripts read no pages.
+async fn bounded_wallet(State(site): State<Site>, request: Request, next: Next) -> Response<Body> {
+    let headers = request.headers();
+    match addresses::may(&request, Asked::Browser) {
+        Ok(()) => next.run(request).await,
+        Err(wait) if request.uri().path().starts_with("/tx/") || posts_json(request.method(), headers) => {
+            addresses::parting(site.edge.too_often(wait))
+        }
+        Err(wait) => addresses::parting(site.too_often(headers, wait)),
+    }
+}
+
+fn posts_json(method: &Method, headers: &HeaderMap) -> bool {
+    *method == Method::POST && is_type(headers, "application/json")
+}
+
+/// What platforms ask, as often as their address may. Before anything is read.
+async fn bounded_platform(request: Request, next: Next) -> Response<Body> {
+    match addresses::may(&request, Asked::Platform) {
+        Ok(()) => next.run(request).await,
+        Err(wait) => addresses::parting(answer(front::too_often(wait))),
+    }
 }
 
 /// What the front answers where callers prove a TLS certificate (RFC 8705 section 5), for a listener of
-/// [`crate::mutual_tls::PlatformDoors`]: `/par`, `/token`, `/userinfo`, `/introspect`, `/revoke`, and nothing that browsers meet.
+/// [`crate::mutual_tls::PlatformDoors`]: `/par`, `/token`, `/userinfo`, `/introspect`, `/revoke`, `/ssf/…`, and nothing that browsers meet.
 pub fn mutual_router(edge: &Edge, front: &Arc<Front>) -> Router {
-    routes_of(&[Door::Platforms]).with_state(Site { edge: edge.clone(), front: Arc::clone(front) })
+    platforms().with_state(Site { edge: edge.clone(), front: Arc::clone(front) })
 }
 
 /// The table as it is told.
 #[must_use]
 pub fn operations() -> Vec<Operation> {
     table::rows().into_iter().map(|row| row.operation).collect()
+}
+
+/// What platforms ask themselves, with or without a TLS certificate.
+fn platforms() -> Router<Site> {
+    routes_of(&[Door::Platforms]).route_layer(middleware::from_fn(bounded_platform))
 }
 
 fn routes_of(doors: &[Door]) -> Router<Site> {
@@ -109,6 +163,7 @@ fn cors(wallet_origin: &str) -> CorsLayer {
         .allow_credentials(true)
         .allow_methods([Method::GET, Method::POST])
         .allow_headers([header::CONTENT_TYPE])
+        .expose_headers([header::RETRY_AFTER])
         .max_age(Duration::from_secs(600))
 }
 
@@ -343,14 +398,15 @@ impl<S: Send + Sync> FromRequest<S> for Platform {
     async fn from_request(request: Request, _: &S) -> Result<Self, Response<Body>> {
         let (method, headers) = (request.method().clone(), request.headers().clone());
         let certificate = request.extensions().get().cloned();
-        // RFC 6749 section 5.2 has one answer for requests that do not parse.
-        let refuse = |refusal: Refusal| {
-            let told = json!({ "error": "invalid_request", "error_description": refusal.text().developer });
-            json(status(refusal), &told)
-        };
-        let form = if method == Method::POST { form_of(request).await.map_err(refuse)? } else { String::new() };
+        let form = if method == Method::POST { form_of(request).await.map_err(unread)? } else { String::new() };
         Ok(Self { method, headers, certificate, form })
     }
+}
+
+/// RFC 6749 section 5.2 has one answer for requests that do not parse.
+fn unread(refusal: Refusal) -> Response<Body> {
+    let told = json!({ "error": "invalid_request", "error_description": refusal.text().developer });
+    json(status(refusal), &told)
 }
 
 /// The wallet's answer: JSON of a script, or a form that the browser posts from the wallet's page.

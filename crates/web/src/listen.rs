@@ -1,5 +1,6 @@
 //! Where an office listens: ports of this machine, configured addresses, and sockets that were handed over.
 
+use crate::addresses::Addresses;
 use crate::mutual_tls::PlatformDoors;
 use crate::peers::Doors;
 use std::io;
@@ -77,13 +78,14 @@ pub struct Listening {
     pub(crate) listeners: Vec<TcpListener>,
     pub(crate) speaks: Speaks,
     pub(crate) connections: usize,
+    pub(crate) addresses: Option<Arc<Addresses>>,
     /// The port.
     pub port: u16,
 }
 
 impl Listening {
     fn on(listeners: Vec<TcpListener>, port: u16) -> Self {
-        Self { listeners, speaks: Speaks::Plain, connections: CONNECTIONS, port }
+        Self { listeners, speaks: Speaks::Plain, connections: CONNECTIONS, addresses: None, port }
     }
 
     /// The same port, speaking TLS only.
@@ -102,6 +104,12 @@ impl Listening {
     #[must_use]
     pub fn for_platforms(self, doors: PlatformDoors) -> Self {
         Self { speaks: Speaks::Platforms(doors), ..self }
+    }
+
+    /// The same port, at which each address has its share and no more. Never behind a proxy, where all of them come from one.
+    #[must_use]
+    pub fn sharing_among(self, addresses: Option<Arc<Addresses>>) -> Self {
+        Self { addresses, ..self }
     }
 
     /// The same port with at most this many connections at once; more wait until one of them ends.

@@ -50,6 +50,12 @@ struct Refused {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Limited {
+    office: &'static str,
+    limit: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Called {
     office: &'static str,
     peer: Arc<str>,
@@ -154,6 +160,7 @@ pub struct Metrics {
     requests: Family<Answered, Counter>,
     seconds: Family<Timed, Histogram, fn() -> Histogram>,
     refusals: Family<Refused, Counter>,
+    limited: Family<Limited, Counter>,
     peer_calls: Family<Called, Counter>,
     signatures: Family<Signed, Counter>,
     commits: Family<Written, Counter>,
@@ -167,15 +174,17 @@ impl Default for Metrics {
             Family::new_with_constructor(|| Histogram::new(BUCKETS));
         let (requests, refusals, signatures) = (Family::default(), Family::default(), Family::default());
         let (commits, flushes, peer_calls) = (Family::default(), Family::default(), Family::default());
+        let limited = Family::default();
         registry.register("requests", "Requests by route and status class", requests.clone());
         registry.register_with_unit("request", "How long they took", Unit::Seconds, seconds.clone());
         registry.register("refusals", "Refusals by code", refusals.clone());
+        registry.register("limited", "What was refused since it was asked too often, by limit", limited.clone());
         registry.register("peer_calls", "Calls to other offices by outcome", peer_calls.clone());
         registry.register("signatures", "Signatures and shares of signatures by kind", signatures.clone());
         registry.register("store_commits", "Batches by outcome", commits.clone());
         registry.register("store_flushes", "Times that writes were made durable", flushes.clone());
         let gauges = Gauges::registered(&mut registry);
-        Self { registry, gauges, requests, seconds, refusals, peer_calls, signatures, commits, flushes }
+        Self { registry, gauges, requests, seconds, refusals, limited, peer_calls, signatures, commits, flushes }
     }
 }
 
@@ -183,6 +192,11 @@ impl Metrics {
     /// Counts a refusal. Codes are those of the refusal table or of OAuth's.
     pub fn refused(&self, office: &'static str, code: &'static str) {
         self.refusals.get_or_create(&Refused { office, code }).inc();
+    }
+
+    /// Counts what a limit refused. Limits: browser, platform, wallet, start, connection, connections, client, certificate, handle.
+    pub fn limited(&self, office: &'static str, limit: &'static str) {
+        self.limited.get_or_create(&Limited { office, limit }).inc();
     }
 
     /// Counts a call of `office` to `peer`. Outcomes: answered, refused, full, unreachable, slow, garbled.
@@ -235,7 +249,8 @@ impl Metrics {
         raise(&self.flushes.get_or_create(&Of { office }), counts.flushes);
     }
 
-    fn answered(&self, office: &'static str, route: Arc<str>, status: StatusCode, took: f64) {
+    /// Without a time: see [`Waited`].
+    fn answered(&self, office: &'static str, route: Arc<str>, status: StatusCode, took: Option<f64>) {
         let status = match status.as_u16() {
             0..=199 => "1xx",
             200..=299 => "2xx",
@@ -243,7 +258,9 @@ impl Metrics {
             400..=499 => "4xx",
             _ => "5xx",
         };
-        self.seconds.get_or_create(&Timed { office, route: Arc::clone(&route) }).observe(took);
+        if let Some(took) = took {
+            self.seconds.get_or_create(&Timed { office, route: Arc::clone(&route) }).observe(took);
+        }
         self.requests.get_or_create(&Answered { office, route, status }).inc();
     }
 
@@ -257,6 +274,10 @@ impl Metrics {
     }
 }
 
+/// Among an answer's extensions: it waited for something to happen, so that how long it took is no measure of anything.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waited;
+
 /// Counts every request to `routes`; the route is the pattern in the table, or `none` for addresses that are in no table.
 pub(crate) fn counted(edge: &Edge, routes: Router) -> Router {
     let Some(metrics) = edge.metrics.clone() else { return routes };
@@ -267,7 +288,9 @@ pub(crate) fn counted(edge: &Edge, routes: Router) -> Router {
             let route = request.extensions().get::<MatchedPath>().map_or(nowhere, |path| path.as_str().into());
             let began = Instant::now();
             let response = next.run(request).await;
-            metrics.answered(office, route, response.status(), began.elapsed().as_secs_f64());
+            let waited = response.extensions().get::<Waited>().is_some();
+            let took = (!waited).then(|| began.elapsed().as_secs_f64());
+            metrics.answered(office, route, response.status(), took);
             response
         }
     }))

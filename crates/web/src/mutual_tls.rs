@@ -6,11 +6,14 @@
 
 use hufu_wire::tls_client::ClientCertificate;
 use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, ResolvesServerCert, ServerConnection};
 use rustls::{RootCertStore, ServerConfig};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// The certificate at the other end of a connection. An extension of every request that comes in through [`PlatformDoors`], and of no
 /// other.
@@ -29,6 +32,38 @@ impl ProvenCertificate {
 #[derive(Clone)]
 pub struct PlatformDoors {
     pub(crate) config: Arc<ServerConfig>,
+    authorities: Arc<dyn ClientCertVerifier>,
+}
+
+/// What a handshake proved, for as long as its connection is open: a connection may outlive the certificate, or its authority.
+pub(crate) struct Proven {
+    certificate: ProvenCertificate,
+    /// As it was shown: the certificate, and what stands between it and its authority.
+    chain: Vec<CertificateDer<'static>>,
+    authorities: Arc<dyn ClientCertVerifier>,
+    /// When it was last looked at.
+    looked: Mutex<Instant>,
+}
+
+impl Proven {
+    /// In whose name the authority made it: whoever holds several of one name is one platform.
+    pub fn holder(&self) -> [u8; 32] {
+        *self.certificate.0.holder()
+    }
+
+    /// The certificate, if it is still in force and its authority still believed. Looked at anew after `again`: a signature or two.
+    pub fn still(&self, again: Duration) -> Option<ProvenCertificate> {
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        if looked.elapsed() >= again {
+            let (own, between) = self.chain.split_first()?;
+            if let Err(error) = self.authorities.verify_client_cert(own, between, UnixTime::now()) {
+                tracing::debug!(%error, "a platform's connection has outlived its certificate");
+                return None;
+            }
+            *looked = Instant::now();
+        }
+        Some(self.certificate.clone())
+    }
 }
 
 impl fmt::Debug for PlatformDoors {
@@ -39,7 +74,7 @@ impl fmt::Debug for PlatformDoors {
 
 impl PlatformDoors {
     /// TLS 1.3 alone, in which a client's certificate is seen by nobody on the way; nothing is resumed, so that every connection is
-    /// proven, also after an authority was taken out.
+    /// proven, also after an authority was taken out. One that is open then answers nothing more within seconds.
     ///
     /// # Errors
     /// If TLS cannot be set up.
@@ -49,18 +84,20 @@ impl PlatformDoors {
     ) -> Result<Self, rustls::Error> {
         let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_protocol_versions(&[&rustls::version::TLS13])?
-            .with_client_cert_verifier(authorities)
+            .with_client_cert_verifier(Arc::clone(&authorities))
             .with_cert_resolver(own);
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { config: Arc::new(config) })
+        Ok(Self { config: Arc::new(config), authorities })
     }
 
     /// Who is at the other end of an accepted connection.
-    pub(crate) fn caller(&self, connection: &ServerConnection) -> Option<ProvenCertificate> {
-        let certificate = connection.peer_certificates()?.first()?;
-        ClientCertificate::read(certificate).map(Arc::new).map(ProvenCertificate)
+    pub(crate) fn caller(&self, connection: &ServerConnection) -> Option<Proven> {
+        let chain = connection.peer_certificates()?.to_vec();
+        let certificate = ProvenCertificate(Arc::new(ClientCertificate::read(chain.first()?)?));
+        let looked = Mutex::new(Instant::now());
+        Some(Proven { certificate, chain, authorities: Arc::clone(&self.authorities), looked })
     }
 }
 

@@ -8,6 +8,7 @@ use hufu_wire::jose::strict_json;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The longest body of an endpoint that documents no other limit.
 pub const MAX_BODY: usize = 64 * 1024;
@@ -65,6 +66,21 @@ impl Edge {
         if let Some(metrics) = &self.metrics {
             metrics.refused(self.office, code);
         }
+    }
+
+    /// Counts what a limit refused; its name stands in our code.
+    pub fn limited(&self, limit: &'static str) {
+        if let Some(metrics) = &self.metrics {
+            metrics.limited(self.office, limit);
+        }
+    }
+
+    /// The same as [`Edge::refused`] for who asks too often, and how long to wait.
+    #[must_use]
+    pub fn too_often(&self, wait: Duration) -> Response<Body> {
+        let mut response = self.refused(Refusal::TooMany);
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds(wait)));
+        response
     }
 
     /// The refusal as JSON: `{"error", "message": {"zh-Hans", "en"}, "error_id"}`, logged under the id without anything about the
@@ -139,6 +155,11 @@ pub fn retry_after(refusal: Refusal) -> Option<u32> {
         Refusal::Busy | Refusal::NodesDisagree => Some(2),
         other => matches!(other.text().status, 429 | 503).then_some(5),
     }
+}
+
+/// Whole seconds after which a time is over, 1 at least: what `Retry-After` says (RFC 9110 section 10.2.3).
+pub(crate) fn seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
 /// A JSON response that no cache keeps.
@@ -284,6 +305,20 @@ mod tests {
             assert_eq!(value["message"]["en"], refusal.text().en);
             assert_eq!(value["error_id"].as_str().unwrap().len(), 13);
         }
+    }
+
+    #[test]
+    fn who_waits_as_long_as_it_is_told_has_waited_long_enough() {
+        for (wait, told) in [(0, 1), (1, 1), (999, 1), (1000, 1), (1001, 2), (60_000, 60)] {
+            assert_eq!(seconds(Duration::from_millis(wait)), told, "{wait} ms");
+        }
+        assert_eq!(seconds(Duration::MAX), u64::MAX);
+        let edge = Edge::new("node-1", "http://wallet.localhost:1", Arc::new(OsRng));
+        let response = edge.too_often(Duration::from_millis(1500));
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()[header::RETRY_AFTER]),
+            (429, &HeaderValue::from(2))
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Route tables: what an office answers to, on one screen, and the one path every request to it takes.
 
+use crate::addresses::{self, Asked};
 use crate::api::{Asks, At, Operation, Shape, Told};
 use crate::reply::{Edge, body, json, parse};
 use axum::Router;
@@ -11,6 +12,12 @@ use serde::Serialize;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// What anybody may ask whom nobody knows yet.
+const START: &str = "/v1/enrol/start";
+/// What nodes count by the person.
+const SIGN_IN: &str = "/v1/sign-in/";
 
 /// The answer of a route: JSON, ready to send.
 pub type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Refusal>> + Send>>;
@@ -95,9 +102,17 @@ pub fn router<O: Send + Sync + 'static>(edge: &Edge, office: &Arc<O>, routes: &'
             let (edge, office) = (edge.clone(), Arc::clone(&office));
             async move {
                 let origin = request.headers().get(header::ORIGIN).cloned();
-                let mut response = match answer(&edge, office, route, request).await {
-                    Ok(response) => response,
-                    Err(refusal) => edge.refused(refusal),
+                let mut response = match may(route, &request) {
+                    Err(wait) => addresses::parting(edge.too_often(wait)),
+                    Ok(()) => match answer(&edge, office, route, request).await {
+                        Ok(response) => response,
+                        Err(refusal) => {
+                            if refusal == Refusal::TooMany && route.path.starts_with(SIGN_IN) {
+                                edge.limited("handle");
+                            }
+                            edge.refused(refusal)
+                        }
+                    },
                 };
                 allow_wallet(&edge, origin.as_ref(), response.headers_mut());
                 response
@@ -105,6 +120,14 @@ pub fn router<O: Send + Sync + 'static>(edge: &Edge, office: &Arc<O>, routes: &'
         };
         router.route(route.path, any(handle))
     })
+}
+
+/// Whether the caller's address may ask this now. A browser's question beforehand costs nothing, and is not counted.
+fn may<O>(route: &Route<O>, request: &Request<Body>) -> Result<(), Duration> {
+    if request.method() == Method::OPTIONS {
+        return Ok(());
+    }
+    addresses::may(request, if route.path == START { Asked::Start } else { Asked::Wallet })
 }
 
 async fn answer<O>(
@@ -154,13 +177,16 @@ fn allow_wallet(edge: &Edge, origin: Option<&HeaderValue>, headers: &mut HeaderM
     headers.append(header::VARY, HeaderValue::from_static("origin"));
     if let Some(origin) = origin.filter(|origin| origin.as_bytes() == edge.wallet_origin.as_bytes()) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after"));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::addresses::{AddressLimits, Addresses};
     use crate::{node, registrar};
+    use hufu_offices::buckets::Rate;
     use serde::Deserialize;
     use std::collections::BTreeSet;
     use tower::ServiceExt as _;
@@ -259,6 +285,51 @@ mod tests {
         ] {
             assert_eq!(preflight(origin, method, headers).await.status(), 403, "{origin} {method} {headers}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_address_asks_so_much_and_begins_fewer_enrolments_and_a_script_learns_how_long_to_wait() {
+        const TABLE: &[Route<Echo>] = posts! { Echo {
+            "/v1/enrol/start" Word => say, "the beginning";
+            "/v1/say" Word => say, "gives a word back";
+        } };
+        let edge = Edge::new("registrar", WALLET, Arc::new(hufu_kernel::OsRng));
+        let rate = |burst| Some(Rate { burst, every: Duration::from_secs(90) });
+        let limits = AddressLimits { wallet: rate(3), start: rate(1), ..AddressLimits::default() };
+        let addresses = Addresses::new(&edge, limits);
+        let app = router(&edge, &Arc::new(Echo), TABLE);
+        let ask = async |from: &str, method: Method, path: &str| {
+            let request = Request::builder().method(method).uri(path).header(header::ORIGIN, WALLET);
+            let request = request.header(header::ACCESS_CONTROL_REQUEST_METHOD, "POST");
+            let request = request.header(header::CONTENT_TYPE, "application/json");
+            let mut request = request.body(Body::from(r#"{"word":"hello"}"#)).unwrap();
+            request.extensions_mut().insert(addresses.asker(from.parse().unwrap()));
+            app.clone().oneshot(request).await.unwrap()
+        };
+        let status = async |from: &str, path: &str| ask(from, Method::POST, path).await.status().as_u16();
+        assert_eq!(status("192.0.2.1", "/v1/enrol/start").await, 200);
+        assert_eq!(status("192.0.2.1", "/v1/enrol/start").await, 429);
+        for expected in [200, 200, 200, 429, 429] {
+            assert_eq!(status("192.0.2.1", "/v1/say").await, expected);
+        }
+        assert_eq!((status("192.0.2.2", "/v1/enrol/start").await, status("192.0.2.2", "/v1/say").await), (200, 200));
+        // The browser's question beforehand is no question.
+        assert_eq!(ask("192.0.2.1", Method::OPTIONS, "/v1/say").await.status(), 204);
+        let refused = ask("192.0.2.1", Method::POST, "/v1/say").await;
+        let headers = refused.headers();
+        let wait: u64 = headers[header::RETRY_AFTER].to_str().unwrap().parse().unwrap();
+        assert!((80..=90).contains(&wait), "{wait}");
+        assert_eq!(headers[header::ACCESS_CONTROL_ALLOW_ORIGIN], WALLET);
+        assert_eq!(headers[header::ACCESS_CONTROL_EXPOSE_HEADERS], "retry-after");
+        assert_eq!(headers[header::CONNECTION], "close");
+        let body = axum::body::to_bytes(refused.into_body(), 4096).await.unwrap();
+        assert!(String::from_utf8_lossy(&body).contains("\"too_many\""));
+    }
+
+    #[test]
+    fn what_is_counted_by_itself_stands_in_the_tables() {
+        assert!(registrar::routes().iter().any(|route| route.path == START));
+        assert_eq!(node::routes().iter().filter(|route| route.path.starts_with(SIGN_IN)).count(), 3);
     }
 
     #[tokio::test]

@@ -2,16 +2,18 @@
 
 pub use crate::listen::{Inherited, ListenError, Listening, Place, Sharing, listen, listen_at};
 
+use crate::addresses::{Addresses, Admitted};
 use crate::listen::Speaks;
 use crate::metrics::counted;
-use crate::mutual_tls::{PlatformDoors, ProvenCertificate};
+use crate::mutual_tls::{PlatformDoors, Proven};
 use crate::peers::{Doors, PeerOffice, Shares};
+use crate::places::{self, Places};
 use crate::reply::Edge;
 use crate::traces::traced;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request as AnyRequest;
-use axum::http::{HeaderName, HeaderValue, Request, Response, header};
+use axum::http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use axum::middleware::{self, Next};
 use hufu_kernel::Refusal;
 use hyper::body::Incoming;
@@ -24,7 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
@@ -37,6 +39,12 @@ const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 const IDLE_WITHIN: Duration = Duration::from_secs(120);
 /// A request that is not answered by then, its body included, is given up.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// What a platform's certificate proved when it connected is looked at again after so long: it may have ended since, or its authority
+/// have been taken out.
+const PROVEN_FOR: Duration = Duration::from_secs(10);
+/// One platform's part of the connections of a listener for certificates; and the least it has.
+const PLATFORMS: usize = 8;
+const LEAST: usize = 16;
 /// Requests under way get this long when the process stops.
 const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 /// What had connected before the stop gets this long to ask its first question.
@@ -132,20 +140,21 @@ pub async fn serve(listening: Listening, app: Router, stop: Stop) {
 struct Patience {
     headers: Duration,
     idle: Duration,
+    proven: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { headers: HEADERS_WITHIN, idle: IDLE_WITHIN }
+        Self { headers: HEADERS_WITHIN, idle: IDLE_WITHIN, proven: PROVEN_FOR }
     }
 }
 
 async fn serve_within(listening: Listening, app: Router, stop: Stop, patience: Patience) {
-    let Listening { listeners, speaks, connections, .. } = listening;
+    let Listening { listeners, speaks, connections, addresses, .. } = listening;
     let (open, mut closed) = mpsc::channel(1);
     let slots = Arc::new(Semaphore::new(connections));
-    let shares = Shares::of_connections(connections);
-    let server = Server { http: Http::new(patience), speaks, app, patience, shares, open };
+    let (shares, platforms) = (Shares::of_connections(connections), of_platforms(connections));
+    let server = Server { http: Http::new(patience), speaks, app, patience, shares, platforms, addresses, open };
     let mut accepting = JoinSet::new();
     for listener in listeners {
         accepting.spawn(accept(listener, server.clone(), Arc::clone(&slots), stop.clone()));
@@ -158,6 +167,10 @@ async fn serve_within(listening: Listening, app: Router, stop: Stop, patience: P
     }
 }
 
+fn of_platforms(connections: usize) -> Arc<Places<[u8; 32]>> {
+    Places::of((connections / PLATFORMS).max(LEAST))
+}
+
 /// Accepts until the stop, and for a moment longer what had already connected.
 async fn accept(listener: TcpListener, server: Server, slots: Arc<Semaphore>, stop: Stop) {
     let mut ending = pin!(stopped_and_settled(stop.clone(), true));
@@ -166,14 +179,22 @@ async fn accept(listener: TcpListener, server: Server, slots: Arc<Semaphore>, st
             accepted = listener.accept() => accepted,
             () = &mut ending => return,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, from) = match accepted {
+            Ok(accepted) => accepted,
             // Out of descriptors, or a client that went away: the next one may fare better.
             Err(error) => {
                 tracing::warn!(%error, "a connection was not accepted");
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
+        };
+        // Before it waits for a place, and before TLS: one address alone can neither take all places nor all of the processor's time.
+        let admitted = match &server.addresses {
+            None => None,
+            Some(addresses) => match addresses.admit(from.ip()) {
+                Some(admitted) => Some(admitted),
+                None => continue,
+            },
         };
         // Answers are small: waiting to fill a packet would only add its delay.
         let _ = stream.set_nodelay(true);
@@ -185,8 +206,8 @@ async fn accept(listener: TcpListener, server: Server, slots: Arc<Semaphore>, st
         };
         let (server, stop) = (server.clone(), stop.clone());
         tokio::spawn(async move {
-            server.connect(stream, stop).await;
-            drop(slot);
+            server.connect(stream, admitted.as_ref(), stop).await;
+            drop((admitted, slot));
         });
     }
 }
@@ -232,7 +253,33 @@ enum Door {
 enum Caller {
     Anybody,
     Office(PeerOffice),
-    Platform(ProvenCertificate),
+    Platform(Proven),
+}
+
+/// What a caller has of all connections for itself, while it is held: as an office, as a platform.
+type Share = (Option<OwnedSemaphorePermit>, Option<places::Place<[u8; 32]>>);
+
+impl Caller {
+    /// Says in a request who asks. `false` if that is not proven any more.
+    fn introduce(&self, request: &mut Request<Incoming>, proven_for: Duration) -> bool {
+        match self {
+            Self::Anybody => {}
+            Self::Office(office) => drop(request.extensions_mut().insert(office.clone())),
+            Self::Platform(proven) => match proven.still(proven_for) {
+                Some(certificate) => drop(request.extensions_mut().insert(certificate)),
+                None => return false,
+            },
+        }
+        true
+    }
+}
+
+/// 421: on this connection nothing more is answered, on another one it may be (RFC 9110 section 15.5.20).
+fn misdirected() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::MISDIRECTED_REQUEST;
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// What every connection of a port is served with.
@@ -244,13 +291,17 @@ struct Server {
     patience: Patience,
     /// Connections of each office, where callers are offices.
     shares: Arc<Shares>,
+    /// Those of each platform, where callers are platforms.
+    platforms: Arc<Places<[u8; 32]>>,
+    /// What each address may, where it can be told.
+    addresses: Option<Arc<Addresses>>,
     open: mpsc::Sender<()>,
 }
 
 impl Server {
-    async fn connect(self, stream: TcpStream, stop: Stop) {
+    async fn connect(self, stream: TcpStream, from: Option<&Admitted>, stop: Stop) {
         let (config, door) = match self.speaks.clone() {
-            Speaks::Plain => return self.answer(stream, false, Caller::Anybody, stop).await,
+            Speaks::Plain => return self.answer(stream, false, (Caller::Anybody, from), stop).await,
             Speaks::Tls(config) => (config, None),
             Speaks::Offices(doors) => (Arc::clone(&doors.config), Some(Door::Offices(doors))),
             Speaks::Platforms(doors) => (Arc::clone(&doors.config), Some(Door::Platforms(doors))),
@@ -269,34 +320,45 @@ impl Server {
             Some(Door::Platforms(doors)) => doors.caller(agreed).map(Caller::Platform),
         };
         let Some(caller) = caller else { return tracing::warn!("a caller without a name came through") };
-        let share = match &caller {
-            Caller::Office(office) => Some(self.shares.take(office)),
-            _ => None,
-        };
-        if let (Some(None), Caller::Office(office)) = (&share, &caller) {
-            return tracing::warn!(
-                peer = office.name(),
-                "an office has more connections open than are its share; this one was cut"
-            );
-        }
-        self.answer(stream, two, caller, stop).await;
-        drop(share);
+        let Some(_share) = self.share(&caller) else { return };
+        self.answer(stream, two, (caller, from), stop).await;
     }
 
-    async fn answer<S>(self, stream: S, two: bool, caller: Caller, stop: Stop)
+    /// The caller's part of all connections, if it has one to itself; nothing if it has had all of that.
+    fn share(&self, caller: &Caller) -> Option<Share> {
+        match caller {
+            Caller::Anybody => Some((None, None)),
+            Caller::Office(office) => {
+                let share = self.shares.take(office).map(|permit| (Some(permit), None));
+                if share.is_none() {
+                    let peer = office.name();
+                    tracing::warn!(peer, "an office has more connections open than are its share; this one was cut");
+                }
+                share
+            }
+            Caller::Platform(proven) => {
+                let share = self.platforms.take(&proven.holder()).map(|place| (None, Some(place)));
+                if share.is_none() {
+                    tracing::warn!("a platform has more connections open than are its share; this one was cut");
+                }
+                share
+            }
+        }
+    }
+
+    async fn answer<S>(self, stream: S, two: bool, (caller, from): (Caller, Option<&Admitted>), stop: Stop)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let asked = Arc::new(Asked::default());
         let service = service_fn(|mut request: Request<Incoming>| {
-            match &caller {
-                Caller::Anybody => {}
-                Caller::Office(office) => drop(request.extensions_mut().insert(office.clone())),
-                Caller::Platform(proven) => drop(request.extensions_mut().insert(proven.clone())),
+            let known = caller.introduce(&mut request, self.patience.proven);
+            if let Some(from) = from {
+                request.extensions_mut().insert(from.asker.clone());
             }
             let (app, under_way) = (self.app.clone(), asked.begin());
             async move {
-                let answered = app.oneshot(request).await;
+                let answered = if known { app.oneshot(request).await } else { Ok(misdirected()) };
                 drop(under_way);
                 answered
             }

@@ -5,9 +5,11 @@ use super::processes::Program;
 use super::running::{Ready, Site};
 use super::{Scratch, logged, people};
 use crate::deployment::init::{Options, init};
-use crate::deployment::plan::Plan;
+use crate::deployment::office_file::{self, UNLIMITED};
+use crate::deployment::plan::{PUBLIC, Plan};
 use crate::deployment::world_file;
 use crate::failure::Failure;
+use crate::files;
 use crate::root::{NODES, OfficeFolder};
 use hufu_kernel::{Clock as _, NodeIndex, Rng, Root, SystemClock};
 use hufu_wire::webauthn::SoftDevice;
@@ -33,7 +35,25 @@ impl Apart {
         let nodes = NodeIndex::ALL.map(|index| node(&folder, &plan, NODES[index.slot()]));
         let runtime = tokio::runtime::Builder::new_multi_thread().build().map_err(Failure::other)?;
         let devices = runtime.block_on(people::settle(nodes, persons, SystemClock.now(), rng))?;
-        Ok((Self { folder }, devices))
+        let apart = Self { folder };
+        apart.limit(false)?;
+        Ok((apart, devices))
+    }
+
+    /// Puts limits by address, platform and person into force, with their defaults, or out of it. An office reads them when it starts.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn limit(&self, on: bool) -> Result<(), Failure> {
+        for office in PUBLIC.into_iter().chain(["front"]) {
+            let path = self.folder.join(office).join(office_file::FILE);
+            let bytes = files::read(&path)?.ok_or_else(|| Failure::unreadable(&path, "missing"))?;
+            let text = String::from_utf8(bytes).map_err(|error| Failure::unreadable(&path, error))?;
+            let own = text.split(UNLIMITED).next().unwrap_or_default();
+            let text = if on { own.to_owned() } else { format!("{own}{UNLIMITED}") };
+            files::replace(&path, text.as_bytes(), files::PUBLIC)?;
+        }
+        Ok(())
     }
 
     /// Starts every office on the service's core.
@@ -42,10 +62,14 @@ impl Apart {
     /// [`Failure`] naming the program.
     pub fn start(&self, own: &Path, scratch: &Scratch, bound: Option<Cores>) -> Result<RunningApart, Failure> {
         let (ready, log) = (scratch.0.join("apart.json"), scratch.0.join("apart.log"));
+        // Of a run before this one.
+        if ready.exists() {
+            files::at(&ready, std::fs::remove_file(&ready))?;
+        }
         let mut command = Command::new(own);
         command.args(["sandbox", "up"]).arg(&self.folder).args(logged()).arg("--ready-file").arg(&ready);
         command.env_remove("RUST_LOG").stdout(Stdio::null());
-        command.stderr(crate::files::at(&log, std::fs::File::create(&log))?);
+        command.stderr(files::at(&log, std::fs::File::create(&log))?);
         let (program, told): (Program, Ready) = Program::ready("hufu sandbox up", command, bound, &ready)?;
         let site = told.site(&self.folder.join(world_file::FOLDER));
         Ok(RunningApart { program, site })

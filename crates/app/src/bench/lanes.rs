@@ -144,7 +144,11 @@ fn platforms(all: Vec<RelyingParty>, rng: &Arc<dyn Rng>) -> Platforms {
     Platforms { all, clock: Arc::new(SystemClock), rng: Arc::clone(rng) }
 }
 
-fn service(site: &Site, devices: Vec<SoftDevice>, rng: &Arc<dyn Rng>) -> Result<Service, Failure> {
+/// The service and who uses it.
+///
+/// # Errors
+/// [`Failure`].
+pub fn service(site: &Site, devices: Vec<SoftDevice>, rng: &Arc<dyn Rng>) -> Result<Service, Failure> {
     let trust = Arc::new(site.trust()?);
     let world = World {
         addresses: site.addresses.clone(),

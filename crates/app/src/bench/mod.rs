@@ -1,8 +1,9 @@
-//! `hufu bench`: what the service can do, as ratios to a peer and to a floor measured in the same run.
+//! `hufu bench`: what the service can do, as ratios to a peer and to a floor measured in the same run; and what it lets a flood do.
 //!
 //! Everything that is measured is a process of its own on one core: the service is `hufu demo` as it is shipped, over a trust
 //! root whose whole group key the driver has. The driver (`hufu_sandbox::load`) runs in this process, on another core.
 
+pub mod abuse;
 mod apart;
 pub mod cores;
 mod lanes;

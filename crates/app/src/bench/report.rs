@@ -170,7 +170,9 @@ impl Measured {
     }
 }
 
-fn milliseconds(time: Duration) -> f64 {
+/// A time as figures have it.
+#[must_use]
+pub fn milliseconds(time: Duration) -> f64 {
     round(time.as_secs_f64() * 1000.0)
 }
 

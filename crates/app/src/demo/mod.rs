@@ -23,6 +23,7 @@ use crate::stage::Stage;
 use addresses::{Ports, Ready, ReadyFile, ServedPlatform, Site, claim};
 use control::Control;
 use hufu_kernel::{Clock, OsRng, Rng, Root, ShiftedClock, SystemClock};
+use hufu_offices::buckets::Limits;
 use hufu_offices::registrar::NOTICE_VERSION;
 use hufu_sandbox::adapters::{RegisterClient, SmsClient};
 use hufu_sandbox::agent::Agent;
@@ -208,6 +209,8 @@ impl Demo {
             rng: Arc::clone(&rng),
             rules: Arc::new(offices::rules(options.rules.as_deref())?),
             metrics: metrics.clone(),
+            // On this machine alone, and for whoever tries things out.
+            limits: Limits::default(),
         };
         let outside = Outside {
             identity: Arc::new(Register(RegisterClient::new(&addresses).map_err(Failure::other)?)),
@@ -264,6 +267,7 @@ impl Demo {
         for office in self.offices.keeping() {
             offices.works(office);
         }
+        offices.works(Arc::clone(&self.offices.front) as _);
 
         let mut world = Stage::new();
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;

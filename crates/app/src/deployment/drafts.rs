@@ -361,7 +361,7 @@ impl Draft {
         };
         let clock = "The file that says how far the sandbox's clock is ahead; without it the machine's clock counts.";
         let mut tables = vec![
-            limits_table(),
+            limits_table(office),
             Table {
                 name: "log",
                 comment: "Logs, on standard error. Never a person, and never a platform beside a person.",
@@ -453,22 +453,52 @@ fn store_table(office: &str) -> Table {
     }
 }
 
-fn limits_table() -> Table {
-    Table {
-        name: "limits",
-        comment: "Bounds of this process.",
-        lines: vec![
-            off("connections", "2000", "Connections of one listener at once; more wait in the system's queue."),
-            off("body_bytes", "65536", "The longest body of a request from outside, 65536 at most."),
-            off("peer_timeout_ms", "10000", "How long another office may take to answer, in milliseconds."),
-            off("threads", "2", "Threads that answer requests."),
+fn limits_table(office: &str) -> Table {
+    let mut lines = vec![
+        off("connections", "2000", "Connections of one listener at once; more wait in the system's queue."),
+        off("body_bytes", "65536", "The longest body of a request from outside, 65536 at most."),
+        off("peer_timeout_ms", "10000", "How long another office may take to answer, in milliseconds."),
+        off("threads", "2", "Threads that answer requests."),
+        off(
+            "memory_mib",
+            "512",
+            "The most memory in MiB; beyond it the process ends, and is started again. No bound by default.",
+        ),
+    ];
+    lines.extend(limits_of_callers(office));
+    Table { name: "limits", comment: "Bounds of this process.", lines }
+}
+
+/// How much one of those may take that the office meets from outside (docs/operate/limits.md).
+fn limits_of_callers(office: &str) -> Vec<Line> {
+    let (node, front) = (office.starts_with("node"), office == "front");
+    let wallets = node || office == "registrar";
+    let all = [
+        (
+            front || wallets || office == WALLET,
             off(
-                "memory_mib",
-                "512",
-                "The most memory in MiB; beyond it the process ends, and is started again. No bound by default.",
+                "address_connections",
+                "250",
+                "Connections of one address at once (IPv6: of one /64). Nothing is counted by address where behind_proxy = true:\n\
+                 there the proxy must do it. 0, here and below: no limit.",
             ),
-        ],
-    }
+        ),
+        (
+            front || wallets || office == WALLET,
+            off(
+                "address_connects",
+                "6000",
+                "New connections of one address a minute; what two seconds bring may come at once, here and below.",
+            ),
+        ),
+        (front, off("address_browser", "6000", "What browsers and wallets at one address ask, a minute.")),
+        (front, off("address_platform", "30000", "What platforms at one address ask, a minute.")),
+        (wallets, off("address_wallet", "6000", "What wallets at one address ask, a minute.")),
+        (office == "registrar", off("address_starts", "300", "Enrolments that are begun at one address, a minute.")),
+        (front, off("platform", "30000", "What one platform asks that has proved who it is, a minute.")),
+        (node, off("person", "300", "Questions of sign-ins by one person's own devices, a minute.")),
+    ];
+    all.into_iter().filter_map(|(has_use, line)| has_use.then_some(line)).collect()
 }
 
 /// The tables of a single office's own affairs.

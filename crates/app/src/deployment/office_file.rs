@@ -3,6 +3,8 @@
 use crate::failure::Failure;
 use crate::files;
 use crate::root::{OFFICES, STORES};
+use hufu_offices::buckets::{self, Rate};
+use hufu_web::addresses::AddressLimits;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,6 +15,20 @@ pub const FILE: &str = "office.toml";
 const LONGEST: u64 = 256 * 1024;
 /// The process of static pages; no office, since it has neither keys nor rows.
 pub const WALLET: &str = "wallet";
+
+/// What is added to a configuration of [`super::drafts`] for an office that counts nobody: where a bench or a test is the one address that
+/// everybody comes from, and asks as much as it can.
+pub const UNLIMITED: &str = "
+[limits]
+address_connections = 0
+address_connects = 0
+address_browser = 0
+address_platform = 0
+address_wallet = 0
+address_starts = 0
+platform = 0
+person = 0
+";
 
 /// How an office is run.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
@@ -189,11 +205,62 @@ pub struct Limits {
     pub threads: usize,
     /// The most memory, if it is bounded.
     pub memory_mib: Option<u64>,
+    /// Connections of one address at once, over all public listeners; 0 and the following ones: no limit.
+    pub address_connections: usize,
+    /// New connections of one address a minute.
+    pub address_connects: u32,
+    /// Front: what browsers and wallets at one address ask, a minute.
+    pub address_browser: u32,
+    /// Front: what platforms at one address ask, a minute.
+    pub address_platform: u32,
+    /// Nodes, registrar: what wallets at one address ask, a minute.
+    pub address_wallet: u32,
+    /// Registrar: enrolments that are begun at one address, a minute.
+    pub address_starts: u32,
+    /// Front: what one platform asks that has proved who it is, a minute.
+    pub platform: u32,
+    /// Nodes: questions of sign-ins by one person's devices, a minute.
+    pub person: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 2000, body_bytes: 65_536, peer_timeout_ms: 10_000, threads: 2, memory_mib: None }
+        Self {
+            connections: 2000,
+            body_bytes: 65_536,
+            peer_timeout_ms: 10_000,
+            threads: 2,
+            memory_mib: None,
+            address_connections: 250,
+            address_connects: 6000,
+            address_browser: 6000,
+            address_platform: 30_000,
+            address_wallet: 6000,
+            address_starts: 300,
+            platform: 30_000,
+            person: 300,
+        }
+    }
+}
+
+impl Limits {
+    /// What each address may, where connections come from where they seem to come from.
+    #[must_use]
+    pub fn of_addresses(&self) -> AddressLimits {
+        AddressLimits {
+            browser: Rate::a_minute(self.address_browser),
+            platform: Rate::a_minute(self.address_platform),
+            wallet: Rate::a_minute(self.address_wallet),
+            start: Rate::a_minute(self.address_starts),
+            connection: Rate::a_minute(self.address_connects),
+            at_once: (self.address_connections > 0).then_some(self.address_connections),
+        }
+    }
+
+    /// What each platform and each person may.
+    #[must_use]
+    pub fn of_callers(&self) -> buckets::Limits {
+        buckets::Limits { client: Rate::a_minute(self.platform), handle: Rate::a_minute(self.person) }
     }
 }
 

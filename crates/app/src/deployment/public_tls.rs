@@ -180,13 +180,15 @@ impl AuthorityFile {
                 return (Arc::clone(&believed.1), believed.2);
             }
         }
+        // Read before the lock is taken: nobody waits for the disk who only asks.
+        let (fresh, emptied) = (Self::read(&self.path), Self::is_emptied(&self.path));
         let mut believed = self.believed.write().unwrap_or_else(PoisonError::into_inner);
-        match Self::read(&self.path) {
+        match fresh {
             Ok(fresh) => {
                 tracing::info!("the authorities of platforms' certificates were read again");
                 *believed = (found, fresh, Believes::Somebody);
             }
-            Err(error) if Self::is_emptied(&self.path) => {
+            Err(error) if emptied => {
                 tracing::warn!(%error, "no authority of platforms' certificates is left: none of them is taken");
                 (believed.0, believed.2) = (found, Believes::Nobody);
             }

@@ -3,7 +3,7 @@
 
 use super::clock::FileClock;
 use super::ends::Presented;
-use super::office_file::{Mtls, OfficeFile, Public, WALLET};
+use super::office_file::{Limits, Mtls, OfficeFile, Public, WALLET};
 use super::plan::Plan;
 use super::public_tls::{AuthorityFile, CertificateFiles};
 use super::watch::{self, Need, Watch};
@@ -24,6 +24,7 @@ use axum::http::header;
 use axum::middleware::{self, Next};
 use http_body_util::Limited;
 use hufu_kernel::{Clock, KeyStore, NodeIndex, OsRng, Refusal, Rng, Root, SystemClock};
+use hufu_web::addresses::Addresses;
 use hufu_web::health::{self, Probe};
 use hufu_web::metrics::Metrics;
 use hufu_web::mutual_tls::PlatformDoors;
@@ -158,6 +159,7 @@ impl Opened {
             rng,
             rules: Arc::new(crate::offices::rules(file.rules.as_deref())?),
             metrics: Some(Arc::clone(&metrics)),
+            limits: file.limits.of_callers(),
         };
         let premises = Premises::new(name, folder, keys, rows).counted(Some(&metrics));
         Ok(Self { file, plan, premises, around, metrics, spans, roster, _lock: lock })
@@ -267,12 +269,14 @@ pub async fn run(asked: Asked, stop: Stop) -> Result<(), Failure> {
     let edge = opened.edge()?;
     let mut inherited = Inherited::from_env().map_err(Failure::other)?;
     let limits = &opened.file.limits;
+    let addresses = addresses(&edge, opened.file.public.as_ref(), limits);
 
     let mut presented = Presented { office: opened.name(), own: Some(leaf), public: None, mtls: None };
     let mut outside = Stage::new();
     if let (Some(public), Some(routes)) = (&opened.file.public, office.public(&edge)) {
         let (listening, certificate) = public_listener(public, limits.connections, &mut inherited).await?;
         presented.public = certificate;
+        let listening = listening.sharing_among(addresses.clone());
         let probe = quiet(readiness(&office, &watch));
         let routes = timely(&edge, &watch, limited(&edge, limits.body_bytes, routes));
         let routes = routes.merge(health::router(opened.name(), probe));
@@ -281,6 +285,7 @@ pub async fn run(asked: Asked, stop: Stop) -> Result<(), Failure> {
     if let (Some(mtls), Some(routes)) = (&opened.file.mtls, office.mutual(&edge)) {
         let (listening, certificate) = mutual_listener(mtls, limits.connections, &mut inherited).await?;
         presented.mtls = Some(certificate);
+        let listening = listening.sharing_among(addresses);
         outside.serve(listening, finished(&edge, timely(&edge, &watch, limited(&edge, limits.body_bytes, routes))));
     }
     let mut inside = Stage::new();
@@ -329,6 +334,11 @@ pub async fn run(asked: Asked, stop: Stop) -> Result<(), Failure> {
         stage.end().await;
     }
     Ok(())
+}
+
+/// What addresses may, over all listeners of a process; nothing behind a proxy, where every connection is the proxy's.
+pub(super) fn addresses(edge: &Edge, public: Option<&Public>, limits: &Limits) -> Option<Arc<Addresses>> {
+    public.is_some_and(|public| !public.behind_proxy).then(|| Addresses::new(edge, limits.of_addresses()))
 }
 
 /// A listener for wallets, browsers and platforms, and what it presents where it speaks TLS.

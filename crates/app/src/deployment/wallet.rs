@@ -4,7 +4,7 @@
 use super::ends::Presented;
 use super::notify;
 use super::office_file::WALLET;
-use super::serve::{Asked, clock, limited, public_half, public_listener};
+use super::serve::{Asked, addresses, clock, limited, public_half, public_listener};
 use crate::demo::metrics as counts;
 use crate::failure::Failure;
 use crate::stage::Stage;
@@ -46,6 +46,7 @@ pub async fn run(asked: Asked, stop: Stop) -> Result<(), Failure> {
     let mut inherited = Inherited::from_env().map_err(Failure::other)?;
     let mut outside = Stage::new();
     let (listening, certificate) = public_listener(public, file.limits.connections, &mut inherited).await?;
+    let listening = listening.sharing_among(addresses(&edge, Some(public), &file.limits));
     let routes = pages::router(config).merge(health::router(WALLET, always()));
     outside.serve(listening, finished(&edge, limited(&edge, file.limits.body_bytes, routes)));
     let mut own = Stage::new();

@@ -22,7 +22,7 @@ const EVERY: Duration = Duration::from_secs(5);
 const MISSING: Duration = Duration::from_millis(500);
 
 /// Clocks this many seconds apart are noticed: half of what nodes and wallets allow each other.
-const APART: i64 = 30;
+const APART: i64 = hufu_kernel::OFFICE_SKEW;
 
 /// Nothing is asked.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]

@@ -28,12 +28,23 @@ const EVERY: Duration = Duration::from_secs(20);
 /// How soon it is asked again while it does not answer, doubled each time.
 const SOON: Duration = Duration::from_millis(250);
 
+/// How often nodes are asked about the subjects of shared signals.
+const BEAT: Duration = Duration::from_secs(15);
+
 /// Where a front learns which platforms are admitted, and where it keeps the last list.
 pub struct Source {
     /// The registry.
     pub registry: Arc<dyn ports::Registry>,
     /// The list as it last was: a registry that is down stops nothing.
     pub kept: Admitted,
+}
+
+/// Whom a front asks.
+pub struct Neighbours {
+    /// Who says which platforms are admitted. Without one they are admitted by who started the front.
+    pub source: Option<Source>,
+    /// The nodes 1 to 3, for the subject handles that platforms present.
+    pub nodes: [Arc<dyn ports::SubjectHandles>; 3],
 }
 
 /// The office; of people it keeps nothing on disk.
@@ -56,17 +67,18 @@ pub struct Besides {
     pub persona_sessions: bool,
 }
 
-/// Starts the front. Without a source its platforms are admitted by who started it.
+/// Starts the front.
 ///
 /// # Errors
 /// [`Failure`] naming what contradicts itself.
 pub fn start(
     own: &Premises,
     around: &Surroundings,
-    source: Option<Source>,
+    neighbours: Neighbours,
     besides: Besides,
 ) -> Result<Arc<RunningFront>, Failure> {
     let (trust, Besides { mtls, persona_sessions }) = (Trust::clone(&around.trust), besides);
+    let Neighbours { source, nodes } = neighbours;
     let config = Config { trust, transactions: TRANSACTIONS, agents: Vec::new(), persona_sessions, mtls };
     let ports = Ports {
         keys: Arc::clone(&own.keys),
@@ -75,8 +87,9 @@ pub fn start(
         rng: Arc::clone(&around.rng),
         sealer: Sealer::random(around.rng.as_ref()),
         back_channel: Arc::new(PlatformServers::of(around.trust.root)),
+        nodes,
     };
-    let front = Front::new(config, ports).map_err(Failure::other)?;
+    let front = Front::new(config, ports).map_err(Failure::other)?.limited(around.limits.client);
     let running = RunningFront {
         front: Arc::new(front),
         trust: Arc::clone(&around.trust),
@@ -207,7 +220,36 @@ impl Running for RunningFront {
         Router::new()
     }
 
-    async fn work(self: Arc<Self>, mut stop: Stop) {
+    async fn work(self: Arc<Self>, stop: Stop) {
+        tokio::join!(self.listing(stop.clone()), self.beating(stop));
+    }
+
+    async fn reasons(&self) -> Vec<String> {
+        match self.listed.load(Ordering::Relaxed) {
+            true => Vec::new(),
+            false => vec!["the registry has not said yet which platforms are admitted".to_owned()],
+        }
+    }
+}
+
+impl RunningFront {
+    /// Nodes are asked about the subjects of shared signals, and platforms are told.
+    async fn beating(&self, mut stop: Stop) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(BEAT) => {}
+                () = stop.stopped() => return,
+            }
+            // One that takes long, for there are many, is cut off by the end of the process: nothing is lost that is not lost anyway.
+            tokio::select! {
+                () = self.front.beat() => {}
+                () = stop.stopped() => return,
+            }
+        }
+    }
+
+    /// The registry is asked who is admitted.
+    async fn listing(&self, mut stop: Stop) {
         let Some(source) = &self.source else { return };
         let mut wait = SOON;
         loop {
@@ -224,13 +266,6 @@ impl Running for RunningFront {
             }
         }
     }
-
-    async fn reasons(&self) -> Vec<String> {
-        match self.listed.load(Ordering::Relaxed) {
-            true => Vec::new(),
-            false => vec!["the registry has not said yet which platforms are admitted".to_owned()],
-        }
-    }
 }
 
 #[cfg(test)]
@@ -241,8 +276,19 @@ mod tests {
     use crate::rows::OwnRows;
     use hufu_domain::rules::Rules;
     use hufu_kernel::{Clock, KeyStore, OsRng, Rng, Root, SystemClock};
+    use hufu_wire::api::handles::{AskStandings, Standings};
     use hufu_wire::api::platform::PlatformCertificate;
     use std::path::Path;
+
+    /// A node that does not answer.
+    struct Away;
+
+    #[async_trait]
+    impl ports::SubjectHandles for Away {
+        async fn standings(&self, _: &AskStandings) -> Result<Standings, Refusal> {
+            Err(Refusal::NodesUnavailable)
+        }
+    }
 
     /// A front and the registry it asks, each in its folder.
     struct World {
@@ -276,9 +322,12 @@ mod tests {
                 rng,
                 rules: Arc::new(Rules::built_in().unwrap()),
                 metrics: None,
+                limits: hufu_offices::buckets::Limits::default(),
             };
             let premises = Premises::new("front", own, front_keys, OwnRows::None);
-            let front = start(&premises, &around, Some(source), Besides::default()).unwrap();
+            let nodes = hufu_kernel::NodeIndex::ALL.map(|_| Arc::new(Away) as Arc<dyn ports::SubjectHandles>);
+            let neighbours = Neighbours { source: Some(source), nodes };
+            let front = start(&premises, &around, neighbours, Besides::default()).unwrap();
             Self { place, keys, admitted, front }
         }
 

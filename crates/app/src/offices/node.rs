@@ -83,8 +83,8 @@ pub async fn start(
         post: neighbours.post,
         peers: neighbours.peers,
     };
-    let node = Node::new(parts).map(Arc::new).map_err(|refusal| own.refused(refusal))?;
-    Ok(Arc::new(RunningNode { node, name: own.office, store, clock: Arc::clone(&around.clock) }))
+    let node = Node::new(parts).map_err(|refusal| own.refused(refusal))?.limited(around.limits.handle);
+    Ok(Arc::new(RunningNode { node: Arc::new(node), name: own.office, store, clock: Arc::clone(&around.clock) }))
 }
 
 #[async_trait]
@@ -100,7 +100,10 @@ impl Running for RunningNode {
     fn internal(&self, edge: &Edge) -> Router {
         let office = Arc::clone(&self.node) as Arc<dyn ports::Node>;
         let peer = Arc::clone(&self.node) as Arc<dyn ports::NodePeer>;
-        peers::router(edge, &office, peers::node()).merge(peers::router(edge, &peer, peers::node_peer()))
+        let handles = Arc::clone(&self.node) as Arc<dyn ports::SubjectHandles>;
+        peers::router(edge, &office, peers::node())
+            .merge(peers::router(edge, &peer, peers::node_peer()))
+            .merge(peers::router(edge, &handles, peers::subject_handles()))
     }
 
     async fn sweep(&self) {

@@ -7,7 +7,7 @@ use hufu_kernel::{Bytes, KeyError, KeyStore, Octets, Rng, Sealed};
 use hufu_offices::keys::SoftwareKeys;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use zeroize::Zeroizing;
 
 /// Which file was read: it is replaced whole, so another one is another inode.
@@ -19,6 +19,8 @@ pub struct LiveKeys {
     owner: Owner,
     rng: Arc<dyn Rng>,
     loaded: RwLock<(Stamp, Arc<SoftwareKeys>)>,
+    /// Held while the file is read: whoever asks meanwhile goes on with the keys of before.
+    reading: Mutex<()>,
 }
 
 impl std::fmt::Debug for LiveKeys {
@@ -36,39 +38,43 @@ impl LiveKeys {
         // Before the keys: whatever replaces the file between the two is read once more.
         let stamp = stamp(folder).unwrap_or_default();
         let loaded = RwLock::new((stamp, load(folder, owner, rng)?));
-        Ok(Self { folder: folder.to_owned(), owner: owner.clone(), rng: Arc::clone(rng), loaded })
+        let (folder, owner, rng) = (folder.to_owned(), owner.clone(), Arc::clone(rng));
+        Ok(Self { folder, owner, rng, loaded, reading: Mutex::default() })
     }
 
     fn keys(&self) -> Arc<SoftwareKeys> {
         Arc::clone(&self.loaded.read().unwrap_or_else(PoisonError::into_inner).1)
     }
 
-    /// Reads the file again if it is another one; whether it is.
-    fn reread(&self) -> bool {
-        let Some(now) = stamp(&self.folder) else { return false };
-        let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
-        if loaded.0 == now {
-            return false;
+    /// Reads the file again if it is another one.
+    fn reread(&self) {
+        let Some(now) = stamp(&self.folder) else { return };
+        let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.loaded.read().unwrap_or_else(PoisonError::into_inner).0 == now {
+            return;
         }
         match load(&self.folder, &self.owner, &self.rng) {
             Ok(keys) => {
                 tracing::info!(office = self.owner.office, "the key file is another one, and was read again");
-                *loaded = (now, keys);
-                true
+                *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = (now, keys);
             }
             Err(failure) => {
                 tracing::error!(office = self.owner.office, %failure, "the key file changed and cannot be read; the keys of before stay");
-                false
             }
         }
     }
 
     /// Asks for a key, and where it is not there, once more in a file that has changed.
     fn ask<T>(&self, ask: impl Fn(&SoftwareKeys) -> Result<T, KeyError>) -> Result<T, KeyError> {
-        match ask(&self.keys()) {
-            Err(KeyError::Missing(_)) if self.reread() => ask(&self.keys()),
-            answer => answer,
+        let keys = self.keys();
+        let answer = ask(&keys);
+        if !matches!(answer, Err(KeyError::Missing(_))) {
+            return answer;
         }
+        self.reread();
+        // Whoever read it.
+        let fresh = self.keys();
+        if Arc::ptr_eq(&keys, &fresh) { answer } else { ask(&fresh) }
     }
 }
 

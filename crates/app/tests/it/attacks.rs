@@ -14,7 +14,7 @@ fn named(page: &str) -> Vec<String> {
 }
 
 /// Tests of a file: functions right under a test attribute, whatever stands between.
-fn tests(text: &str) -> BTreeSet<String> {
+pub fn tests(text: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut marked = false;
     for line in text.lines().map(str::trim) {
@@ -29,18 +29,22 @@ fn tests(text: &str) -> BTreeSet<String> {
     found
 }
 
+/// A file of tests, or with `src/` after the room's name one that holds its own.
 fn file(path: &str) -> Option<String> {
     let (room, rest) = path.split_once('/')?;
-    std::fs::read_to_string(project().join(format!("crates/{room}/tests/it/{rest}"))).ok()
+    let inside = if rest.starts_with("src/") { rest.to_owned() } else { format!("tests/it/{rest}") };
+    std::fs::read_to_string(project().join("crates").join(room).join(inside)).ok()
+}
+
+/// Whether `path::name` is a test.
+pub fn is_a_test(reference: &str) -> bool {
+    let Some((path, name)) = reference.split_once("::") else { return false };
+    file(path).is_some_and(|text| tests(&text).contains(name))
 }
 
 /// What the page says that is not so.
 fn wrong(page: &str) -> Vec<String> {
-    let exists = |reference: &String| {
-        let Some((path, name)) = reference.split_once("::") else { return false };
-        file(path).is_some_and(|text| tests(&text).contains(name))
-    };
-    named(page).into_iter().filter(|reference| !exists(reference)).collect()
+    named(page).into_iter().filter(|reference| !is_a_test(reference)).collect()
 }
 
 fn page() -> String {

@@ -6,8 +6,12 @@ use std::process::{Command, Output};
 
 /// Runs the program with a folder for temporary files of its own.
 fn bench(temporary: &Path, arguments: &[&str]) -> Output {
+    bench_of("sign-in", temporary, arguments)
+}
+
+fn bench_of(what: &str, temporary: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_hufu"))
-        .args(["bench", "sign-in"])
+        .args(["bench", what])
         .args(arguments)
         .env("TMPDIR", temporary)
         .output()
@@ -49,9 +53,28 @@ fn a_smoke_run_signs_people_in_on_every_lane_and_leaves_nothing_behind() {
     // Eleven processes have more than one has.
     assert!(number(&memory["apart_under_load"]) > number(&memory["at_rest"]));
     assert!(number(&memory["at_rest"]) > 1.0 && number(&memory["under_load"]) >= number(&memory["at_rest"]));
-    assert_eq!((number(&document["run"]["persons"]), number(&document["run"]["platforms"])), (60.0, 80.0));
+    assert_eq!((number(&document["run"]["persons"]), number(&document["run"]["platforms"])), (60.0, 79.0));
     assert_eq!(document["run"]["quick"], true);
 
+    assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0, "its folder is gone, and with it the sandbox");
+}
+
+#[test]
+fn a_smoke_run_of_the_flood_limits_it_where_there_are_limits_and_nowhere_else() {
+    let temporary = tempfile::tempdir().unwrap();
+    let ended = bench_of("abuse", temporary.path(), &["--quick", "--json", "--flood", "3000"]);
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    let document: Value = serde_json::from_slice(&ended.stdout).unwrap();
+    let (on, off) = (&document["limits_on"], &document["limits_off"]);
+    for side in [on, off] {
+        assert!(number(&side["calm"]["sign_ins"]) >= 60.0 && number(&side["calm"]["failed"]) < 1.0, "{side}");
+        assert!(number(&side["flood"]["sent"]) > 100.0 && number(&side["flood"]["answered"]) > 50.0, "{side}");
+    }
+    let refused = |side: &Value| number(&side["flood"]["limited"]) + number(&side["flood"]["cut"]);
+    assert!(refused(on) >= 1.0, "{on}");
+    assert!(number(&off["flood"]["limited"]) < 1.0, "the control: {off}");
+    assert!(document["held"].is_boolean() && document["shows"].is_boolean());
+    assert_eq!(document["run"]["quick"], true);
     assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0, "its folder is gone, and with it the sandbox");
 }
 

@@ -76,6 +76,7 @@ impl Deployment {
         );
         let made = hufu(&["init", sandbox.to_str().unwrap(), "--sandbox", "--dealt", "--port", "0"]).output().unwrap();
         assert!(made.status.success(), "{made:?}");
+        crate::apart::unlimited(&sandbox);
         // Brought up once as people do: it admits the platforms, and says where everything is.
         let ready = folder.join("ready.json");
         let once = hufu(&["sandbox", "up", sandbox.to_str().unwrap(), "--ready-file", ready.to_str().unwrap()]).spawn();

@@ -7,6 +7,7 @@ mod attacks;
 mod bench;
 mod browser;
 mod ceremony;
+mod conformance_table;
 mod demo;
 mod deploy;
 mod documents;

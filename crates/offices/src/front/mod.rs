@@ -6,23 +6,31 @@
 mod admission;
 mod completion;
 mod cookie;
+mod later;
+mod limits;
 mod nonces;
+mod origins;
 mod responses;
 mod sealer;
 mod sign_in;
+mod signals;
 mod signed_out;
+mod streams;
 mod transactions;
 
 pub use admission::{Admission, NotAdmitted};
 pub use cookie::COOKIE_SECONDS;
+pub use hufu_oidc::signals::POLL_PATH;
 pub use hufu_oidc::{OAuthError, Reply};
+pub use limits::too_often;
 pub use nonces::NONCE_SECONDS;
 pub use responses::{Posting, RESPONSE_KEY};
 pub use sealer::Sealer;
 pub use sign_in::{Shown, TRANSACTION_KEY};
+pub use signals::Managed;
 pub use transactions::TRANSACTION_SECONDS;
 
-use crate::ports::BackChannel;
+use crate::ports::{BackChannel, SubjectHandles};
 use cookie::Cookies;
 use hufu_kernel::{Clock, KeyStore, Octets, Refusal, Rng, Root, Timestamp};
 use hufu_oidc::provider::{
@@ -33,12 +41,15 @@ use hufu_oidc::{Challenge, Form};
 use hufu_store::Once;
 use hufu_wire::api::trust::Trust;
 use hufu_wire::jose::{Alg, Jwk, Jwks, KeyUse, PublicKey};
+use hufu_wire::subject_handle::HandleUse;
 use hufu_wire::tls_client::ClientCertificate;
 use nonces::ProofNonces;
+use origins::{acceptable_origin, may_ask_for_certificates};
 use responses::ResponseKey;
 use serde_json::json;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
+use streams::Streams;
 use transactions::Transactions;
 
 /// RFC 9701 section 4.
@@ -73,6 +84,8 @@ pub struct Ports {
     pub sealer: Sealer,
     /// Reaches platforms' servers.
     pub back_channel: Arc<dyn BackChannel>,
+    /// The nodes 1 to 3, which alone can open subject handles.
+    pub nodes: [Arc<dyn SubjectHandles>; 3],
 }
 
 /// A platform's request as it came in.
@@ -123,6 +136,8 @@ pub struct Front {
     cookies: Cookies,
     clients: RwLock<HashMap<String, Arc<Client>>>,
     transactions: Transactions,
+    asking: Option<limits::Asking>,
+    streams: Streams,
     ports: Ports,
 }
 
@@ -185,6 +200,8 @@ impl Front {
             cookies: Cookies::new(trust.issuer.starts_with("https://")),
             clients: RwLock::default(),
             transactions: Transactions::new(transactions),
+            asking: None,
+            streams: Streams::default(),
             admission,
             transaction_kid: pinned(trust.offices.front)?.thumbprint(),
             keys,
@@ -207,8 +224,8 @@ impl Front {
         let certificate = &client.certificate;
         let registered = &certificate.registration;
         let responses = registered.response_algs().all(|alg| self.provider.response_algs.contains(&alg));
-        let logout_tokens = registered.backchannel_logout_uri.is_none() || self.responses.public().is_some();
-        if !(responses && logout_tokens) {
+        let told = registered.backchannel_logout_uri.is_some() || registered.may(HandleUse::Signals);
+        if !responses || told && self.responses.public().is_none() {
             let why = "asks for what is signed, and this front has no key of its own for it";
             return Err(NotAdmitted::new(Refusal::PlatformRequest, why));
         }
@@ -282,7 +299,8 @@ impl Front {
     pub async fn par(&self, request: &Incoming<'_>) -> Reply {
         self.answer(request, async |env, call| {
             let pushed = provider::par(env, call)?;
-            self.use_once(&pushed.fresh, env.now).await.map_err(|error| (error, Challenge::None))?;
+            let used = self.use_once_by(&pushed.request.client_id, &pushed.fresh, env.now).await;
+            used.map_err(|error| (error, Challenge::None))?;
             let open = OpenRequest { request: pushed.request.clone(), exp: pushed.expires };
             let reply = pushed.reply(&self.seal(SealedKind::Request, &open.request.client_id, &open)?);
             Ok(self.with_next_nonce(reply, pushed.by_nonce, env.now))
@@ -292,21 +310,35 @@ impl Front {
 
     /// The token endpoint.
     pub async fn token(&self, request: &Incoming<'_>) -> Reply {
-        self.answer(request, async |env, call| {
-            let redeemed = provider::token(env, call)?;
-            if let Err(error) = self.use_once(&redeemed.fresh, env.now).await {
-                if error == OAuthError::CodeReplayed {
-                    // Whoever was first may be the thief: what the code gave is worth nothing from now on.
-                    let until = redeemed.code.exp + ACCESS_TOKEN_SECONDS;
-                    let revoked = self.ports.once.revoke(&redeemed.code.id.tokens_key(), until, env.now).await;
-                    revoked.map_err(|_| (OAuthError::Unavailable, Challenge::None))?;
-                }
-                return Err((error, Challenge::None));
-            }
-            let reply = redeemed.reply(&self.seal(SealedKind::AccessToken, "", &redeemed.access_token)?);
-            Ok(self.with_next_nonce(reply, redeemed.by_nonce, env.now))
+        self.answer(request, async |env, call| match call.form.get("grant_type") {
+            Some("refresh_token") => self.renew(env, call).await,
+            Some("client_credentials") => self.grant(env, call).await,
+            _ => self.redeem(env, call).await,
         })
         .await
+    }
+
+    async fn redeem(&self, env: &Environment<'_>, call: &Call<'_>) -> Result<Reply, (OAuthError, Challenge)> {
+        let redeemed = provider::token(env, call)?;
+        if let Err(error) = self.use_once_by(&redeemed.code.client_id, &redeemed.fresh, env.now).await {
+            if error == OAuthError::CodeReplayed {
+                // Whoever was first may be the thief: what the code gave is worth nothing from now on.
+                let until = match &redeemed.refresh_token {
+                    Some(token) => token.exp,
+                    None => redeemed.code.exp + ACCESS_TOKEN_SECONDS,
+                };
+                let revoked = self.ports.once.revoke(&redeemed.code.id.tokens_key(), until, env.now).await;
+                revoked.map_err(|_| (OAuthError::Unavailable, Challenge::None))?;
+            }
+            return Err((error, Challenge::None));
+        }
+        let client_id = &redeemed.code.client_id;
+        let refresh_token = redeemed.refresh_token.as_ref();
+        let refresh_token =
+            refresh_token.map(|token| self.seal(SealedKind::RefreshToken, client_id, token)).transpose()?;
+        let access_token = self.seal(SealedKind::AccessToken, "", &redeemed.access_token)?;
+        let reply = redeemed.reply(&access_token, refresh_token.as_deref());
+        Ok(self.with_next_nonce(reply, redeemed.by_nonce, env.now))
     }
 
     /// The userinfo endpoint.
@@ -341,10 +373,16 @@ impl Front {
     pub async fn introspect(&self, request: &Incoming<'_>, accept: &[&str]) -> Reply {
         self.answer(request, async |env, call| {
             let about = provider::about_token(env, call)?;
-            self.use_once(&about.fresh, env.now).await.map_err(|error| (error, Challenge::None))?;
-            let live = match &about.token {
-                Some(token) => self.is_live(token, env.now).await.map_err(|error| (error, Challenge::None))?,
-                None => false,
+            let used = self.use_once_by(&about.client.certificate.client_id, &about.fresh, env.now).await;
+            used.map_err(|error| (error, Challenge::None))?;
+            let plainly = |error| (error, Challenge::None);
+            let live = match (&about.token, &about.refresh_token) {
+                (Some(token), _) => self.is_live(token, env.now).await.map_err(plainly)?,
+                (None, Some(token)) => {
+                    let kept = self.is_live(&token.renews, env.now).await.map_err(plainly)?;
+                    kept && self.lasts(token).await.map_err(plainly)?
+                }
+                (None, None) => false,
             };
             let told = about.introspection(&self.provider.issuer, live);
             let client = &about.client;
@@ -365,13 +403,14 @@ impl Front {
         .await
     }
 
-    /// Gives an access token up, and with it all tokens of the same code (RFC 7009).
+    /// Gives an access or a refresh token up, and with it all tokens of the same code (RFC 7009).
     pub async fn revoke(&self, request: &Incoming<'_>) -> Reply {
         self.answer(request, async |env, call| {
             let about = provider::about_token(env, call)?;
-            self.use_once(&about.fresh, env.now).await.map_err(|error| (error, Challenge::None))?;
-            if let Some(token) = &about.token {
-                let revoked = self.ports.once.revoke(&token.code.tokens_key(), token.exp, env.now).await;
+            let used = self.use_once_by(&about.client.certificate.client_id, &about.fresh, env.now).await;
+            used.map_err(|error| (error, Challenge::None))?;
+            if let Some((code, until)) = about.revocation(env.now) {
+                let revoked = self.ports.once.revoke(&code.tokens_key(), until, env.now).await;
                 revoked.map_err(|_| (OAuthError::Unavailable, Challenge::None))?;
             }
             Ok(provider::revoked())
@@ -402,6 +441,9 @@ impl Front {
             Ok(reply) => reply,
             Err((error, challenge)) => {
                 tracing::debug!(error = error.name(), "a platform's request was refused");
+                if error == OAuthError::TooMany {
+                    return limits::too_often(self.wait());
+                }
                 let asked = error == OAuthError::ProofNonce;
                 self.with_next_nonce(Reply::error(error, challenge), asked, now)
             }
@@ -473,47 +515,4 @@ fn result_keys(trust: &Trust) -> Option<Jwks> {
         keys.push(fixed(key, Alg::RS256)?);
     }
     Some(Jwks { keys })
-}
-
-/// `scheme://host[:port]` as browsers write origins; http only on this machine and only in the sandbox.
-fn acceptable_origin(origin: &str, root: Root) -> bool {
-    let (local, authority) = match origin.split_once("://") {
-        Some(("https", authority)) => (false, authority),
-        Some(("http", authority)) => (true, authority),
-        _ => return false,
-    };
-    let plain = !authority.is_empty()
-        && authority.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-:[]".contains(&b));
-    let host = authority.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map_or(authority, |(host, _)| host);
-    let this_machine = matches!(host, "localhost" | "127.0.0.1" | "[::1]") || host.ends_with(".localhost");
-    plain && (!local || (root == Root::Sandbox && this_machine))
-}
-
-/// A browser that a certificate is asked of shows a dialogue: nothing that browsers meet is at that address.
-fn may_ask_for_certificates(mtls: &str, trust: &Trust) -> bool {
-    let own = mtls != trust.issuer && mtls != trust.wallet_origin;
-    own && mtls.starts_with("https://") && acceptable_origin(mtls, trust.root)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_issuer_is_an_origin_and_http_stays_on_this_machine() {
-        assert!(acceptable_origin("https://id.example", Root::Production));
-        assert!(acceptable_origin("http://localhost:8080", Root::Sandbox));
-        assert!(acceptable_origin("http://wallet.localhost:8081", Root::Sandbox));
-        for (origin, root) in [
-            ("http://localhost:8080", Root::Production),
-            ("http://id.example", Root::Sandbox),
-            ("https://id.example/", Root::Production),
-            ("https://ID.example", Root::Production),
-            ("https://", Root::Production),
-            ("https://user@id.example", Root::Production),
-            ("id.example", Root::Sandbox),
-        ] {
-            assert!(!acceptable_origin(origin, root), "{origin}");
-        }
-    }
 }

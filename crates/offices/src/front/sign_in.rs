@@ -128,7 +128,8 @@ impl Front {
     pub async fn complete(&self, answer: &CompleteSignIn, cookies: &[&str]) -> Result<Continue, Refusal> {
         let now = self.now();
         let pending = self.of_this_browser(&answer.tx, cookies)?;
-        let token = completion::check((&self.keys, &self.provider.issuer), answer, &pending, now)?;
+        let token =
+            completion::check((&self.keys, &self.provider.issuer, self.persona_sessions()), answer, &pending, now)?;
         self.transactions.end(&answer.tx)?;
         if let Some((name, expires)) = &pending.pushed {
             // Past its expiry the request_uri opens nothing more, and it had this one transaction.
@@ -138,12 +139,12 @@ impl Front {
             }
         }
         let request = &pending.request;
-        if request.hinted_sub.as_ref().is_some_and(|hinted| *hinted != token.sub) {
-            let response = request.refused(&self.provider.issuer, OAuthError::OtherPerson);
+        if let Some(error) = request.unwanted(&token.sub, token.hufu.strength) {
+            let response = request.refused(&self.provider.issuer, error);
             return Ok(Continue { redirect_to: self.deliver(&response)? });
         }
         let id = CodeId(Octets(random(self.ports.rng.as_ref())));
-        let code = Code::of(request, id, &answer.id_token, now);
+        let code = Code { handle: answer.handle.clone(), ..Code::of(request, id, &answer.id_token, now) };
         let sealed = self.seal(SealedKind::Code, &request.client_id, &code).map_err(|_| Refusal::Internal)?;
         let response = request.granted(&self.provider.issuer, &sealed);
         Ok(Continue { redirect_to: self.deliver(&response)? })

@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Seconds a device's clock may be off (flows 4).
-pub const SKEW: i64 = 60;
+pub const SKEW: i64 = hufu_kernel::DEVICE_SKEW;
 
 /// Seconds a holder key may act after an assertion of its device (flows 4).
 const HOLDER_WINDOW: i64 = 15 * 60;

@@ -214,17 +214,24 @@ impl Node {
     }
 
     /// As [`Node::look_for_keys`], once a second however often a peer asks.
-    pub(super) fn has_looked_for_keys(&self) -> Result<(), Refusal> {
-        let looked = *self.looked_for_keys.lock().unwrap_or_else(PoisonError::into_inner);
-        if looked == Some(self.clock.now()) { Ok(()) } else { self.look_for_keys() }
+    pub(super) async fn has_looked_for_keys(&self) -> Result<(), Refusal> {
+        let mut looked = self.looked_for_keys.lock().await;
+        if *looked == Some(self.clock.now()) { Ok(()) } else { self.look(&mut looked).await }
     }
 
     /// Asks the key store again: a ceremony may have added a generation, or retired one, while this process runs.
-    pub(super) fn look_for_keys(&self) -> Result<(), Refusal> {
-        // Held meanwhile: of two that look at once, the later one writes what it found.
-        let mut looked = self.looked_for_keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = self.generations();
-        let found = Generations::look(self.keys.as_ref(), self.index, known.oldest())?;
+    pub(super) async fn look_for_keys(&self) -> Result<(), Refusal> {
+        let mut looked = self.looked_for_keys.lock().await;
+        self.look(&mut looked).await
+    }
+
+    /// `looked` is locked meanwhile: of two that look at once, the later one writes what it found. The store may be a disk or a token, so
+    /// that it is asked on a thread of its own, and none that answers requests waits for it.
+    async fn look(&self, looked: &mut Option<Timestamp>) -> Result<(), Refusal> {
+        let (keys, index, known) = (Arc::clone(&self.keys), self.index, self.generations());
+        let oldest = known.oldest();
+        let found = tokio::task::spawn_blocking(move || Generations::look(keys.as_ref(), index, oldest)).await;
+        let found = found.map_err(|error| crate::broken(&error))??;
         if found != *known {
             tracing::info!(generations = ?found, "the generations of K_A that this node has are others now");
             *self.generations.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(found);

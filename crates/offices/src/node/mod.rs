@@ -5,6 +5,7 @@ mod change;
 mod enrol;
 mod gate;
 mod generations;
+mod handles;
 mod paper;
 mod peer;
 mod recover;
@@ -19,19 +20,21 @@ pub use paper::{PASS_TYP, VCT};
 pub use peer::{Beside, Compared, Settling, Standing, mark_restored, settle_by_order, unmark};
 pub use row::{Commitments, HeldStatement, Issued, OpenVote, Private, Remembered, Row};
 
+use crate::buckets::{Buckets, Rate};
 use crate::ports;
 use gate::Gate;
 use generations::Generations;
 use hufu_domain::holder::Holder;
 use hufu_domain::rules::Rules;
-use hufu_kernel::{Clock, Key, KeyStore, NodeIndex, Octets, Pair, Refusal, Rng, Timestamp, framed, offices};
+use hufu_kernel::{Clock, Handle, Key, KeyStore, NodeIndex, Octets, Pair, Refusal, Rng, Timestamp, framed, offices};
 use hufu_pairwise::{Intl, Signer, Suite};
 use hufu_store::{Batch, Expect, IdempotencyKey, MemoryOnce, Once, Schema, Store, StoreError, TrustRoot, Versioned};
 use hufu_wire::api::sign_in::RowState;
 use hufu_wire::api::trust::{Trust, node_name};
 use hufu_wire::jose::RsaKey;
 use sessions::Sessions;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 use subtle::ConstantTimeEq;
 
 /// The records of a node's store.
@@ -72,7 +75,7 @@ pub struct Node {
     trust: Arc<Trust>,
     keys: Arc<dyn KeyStore>,
     generations: RwLock<Arc<Generations>>,
-    looked_for_keys: Mutex<Option<Timestamp>>,
+    looked_for_keys: tokio::sync::Mutex<Option<Timestamp>>,
     advance: advance::Pass,
     rs256: Option<RsaKey>,
     store: Store<offices::Node>,
@@ -89,6 +92,7 @@ pub struct Node {
     signings: Sessions<paper::Begun>,
     once: MemoryOnce,
     password_turns: [tokio::sync::Mutex<()>; sign_in::PASSWORD_TURNS],
+    asking: Option<Mutex<Buckets<Handle>>>,
 }
 
 impl std::fmt::Debug for Node {
@@ -96,6 +100,9 @@ impl std::fmt::Debug for Node {
         write!(f, "Node({})", self.index)
     }
 }
+
+/// Persons remembered while they ask more than they regain; about 10 MiB.
+const ASKING: usize = 100_000;
 
 /// One-time values remembered at once: two minutes of 20,000 a second.
 const ONCE_CAPACITY: usize = 2_400_000;
@@ -120,7 +127,7 @@ impl Node {
             trust: parts.trust,
             keys: parts.keys,
             generations: RwLock::new(Arc::new(generations)),
-            looked_for_keys: Mutex::new(None),
+            looked_for_keys: tokio::sync::Mutex::new(None),
             advance: advance::Pass::default(),
             rs256: parts.rs256,
             store: parts.store,
@@ -137,7 +144,22 @@ impl Node {
             signings: Sessions::default(),
             once: MemoryOnce::new(ONCE_CAPACITY),
             password_turns: std::array::from_fn(|_| tokio::sync::Mutex::new(())),
+            asking: None,
         })
+    }
+
+    /// The same node, at which each person's devices may begin so many sign-ins.
+    #[must_use]
+    pub fn limited(self, handle: Option<Rate>) -> Self {
+        Self { asking: handle.map(|rate| Mutex::new(Buckets::new(rate, ASKING))), ..self }
+    }
+
+    /// Counts what a device asks that has just proved itself: whoever has none of this person's counts nothing against them.
+    fn asks(&self, handle: &Handle, now: Timestamp) -> Result<(), Refusal> {
+        let Some(asking) = &self.asking else { return Ok(()) };
+        let now = Duration::from_secs(u64::try_from(now.0).unwrap_or_default());
+        let taken = asking.lock().unwrap_or_else(PoisonError::into_inner).take(handle, now);
+        taken.map_err(|_| Refusal::TooMany)
     }
 
     /// Which node this is.
@@ -162,7 +184,7 @@ impl Node {
         serde_json::from_slice(&bytes).map_err(|error| crate::unreadable("a row", &error))
     }
 
-    fn seal(&self, handle: &hufu_kernel::Handle, private: &Private) -> Result<hufu_kernel::Sealed, Refusal> {
+    fn seal(&self, handle: &Handle, private: &Private) -> Result<hufu_kernel::Sealed, Refusal> {
         let bytes = zeroize::Zeroizing::new(serde_json::to_vec(private).map_err(|error| crate::broken(&error))?);
         self.keys.seal("rows", handle.as_slice(), &bytes).map_err(|error| crate::broken(&error))
     }
@@ -195,8 +217,14 @@ impl Node {
 
     /// This node's (version, status, epoch), salted, with a code only the peer can check (flows 6). Where sub-keys are used, their
     /// generation too; the first one says nothing, as before there were others. The salt must be new for each signing: who keeps a peer's
-    /// word could else bring it when the peer's row has changed.
-    fn state(&self, holder: &Holder, generation: u32, pair: Pair, salt: &[u8]) -> Result<RowState, Refusal> {
+    /// word could else bring it when the peer's row has changed. `besides` is what else the peer is to have from this node unchanged.
+    fn state(
+        &self,
+        holder: &Holder,
+        generation: u32,
+        pair: Pair,
+        (salt, besides): (&[u8], Option<&[u8]>),
+    ) -> Result<RowState, Refusal> {
         let (version, counts) = (holder.version.to_be_bytes(), generation.to_be_bytes());
         let mut parts: Vec<&[u8]> = vec![
             b"hufu-v1-state",
@@ -210,19 +238,27 @@ impl Node {
             parts.push(&counts);
         }
         let digest = Octets(Intl::hash(&framed(&parts)));
-        Ok(RowState { digest, code: self.channel_code(pair, self.index, &digest)? })
+        Ok(RowState { digest, code: self.channel_code(pair, self.index, &digest, besides)? })
     }
 
-    fn channel_code(&self, pair: Pair, speaker: NodeIndex, digest: &Octets<32>) -> Result<Octets<32>, Refusal> {
+    fn channel_code(
+        &self,
+        pair: Pair,
+        speaker: NodeIndex,
+        digest: &Octets<32>,
+        besides: Option<&[u8]>,
+    ) -> Result<Octets<32>, Refusal> {
         let name = self.peer_key(pair.other(self.index).ok_or(Refusal::Malformed)?)?;
-        let message = framed(&[b"hufu-v1-state-code", &[speaker.get()], digest.as_slice()]);
-        self.keys.hmac(&name, &message).map_err(|error| crate::broken(&error))
+        let speaker = [speaker.get()];
+        let mut parts: Vec<&[u8]> = vec![b"hufu-v1-state-code", &speaker, digest.as_slice()];
+        parts.extend(besides);
+        self.keys.hmac(&name, &framed(&parts)).map_err(|error| crate::broken(&error))
     }
 
-    /// Whether the peer's row is in the same state as this node's.
-    fn agree(&self, own: &RowState, peer: &RowState, pair: Pair) -> Result<(), Refusal> {
+    /// Whether the peer's row is in the same state as this node's, and what came with its word is the peer's.
+    fn agree(&self, own: &RowState, (peer, besides): (&RowState, Option<&[u8]>), pair: Pair) -> Result<(), Refusal> {
         let other = pair.other(self.index).ok_or(Refusal::Malformed)?;
-        let code = self.channel_code(pair, other, &peer.digest)?;
+        let code = self.channel_code(pair, other, &peer.digest, besides)?;
         if !bool::from(code.as_slice().ct_eq(peer.code.as_slice())) {
             return Err(Refusal::SignatureRefused);
         }

@@ -1,6 +1,6 @@
 //! The server's configuration and how it is published (OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2).
 
-use super::ResponseMode;
+use super::{DETAIL_TYPE, OFFLINE_ACCESS, ResponseMode, SSF_MANAGE, TRUST_FRAMEWORK, claim_name};
 use hufu_kernel::{Answer, Lang, Root, Strength};
 use hufu_wire::api::sign_in::acr;
 use hufu_wire::jose::Alg;
@@ -25,6 +25,10 @@ pub struct Provider {
     /// Where TLS client certificates are asked for, `https://host[:port]`, if anywhere (RFC 8705 section 5).
     pub mtls: Option<String>,
 }
+
+/// The claims that are told. No claim about who somebody is stands among them.
+const CLAIMS: [&str; 11] =
+    ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "hufu", "verified_claims"];
 
 /// What is answered there as well as under the issuer: the names of the metadata, and the paths.
 const ALIASES: [(&str, &str); 5] = [
@@ -61,8 +65,8 @@ impl Provider {
             modes.push("jwt");
         }
         let proofs: Vec<_> = ASSERTION_ALGS.iter().map(|alg| alg.name()).collect();
-        let scopes =
-            ["openid"].into_iter().map(str::to_owned).chain(Answer::ALL.iter().map(|a| format!("hufu:{}", a.as_str())));
+        let scopes = ["openid", OFFLINE_ACCESS, SSF_MANAGE].into_iter().map(str::to_owned);
+        let scopes = scopes.chain(Answer::ALL.iter().map(|a| format!("hufu:{}", a.as_str())));
         let basic = self.root == Root::Sandbox;
         let mut methods = vec!["private_key_jwt"];
         methods.extend(self.mtls.iter().map(|_| "tls_client_auth"));
@@ -94,7 +98,7 @@ impl Provider {
             "scopes_supported": scopes.collect::<Vec<_>>(),
             "response_types_supported": ["code"],
             "response_modes_supported": modes,
-            "grant_types_supported": ["authorization_code"],
+            "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
             "subject_types_supported": ["pairwise"],
             "id_token_signing_alg_values_supported": algs,
             "token_endpoint_auth_methods_supported": methods,
@@ -104,20 +108,36 @@ impl Provider {
             "acr_values_supported": Strength::ALL.iter().map(|strength| acr(*strength)).collect::<Vec<_>>(),
             "prompt_values_supported": ["login", "consent", "select_account", "none"],
             "claim_types_supported": ["normal"],
-            "claims_supported": ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "hufu"],
-            "claims_parameter_supported": false,
             "request_parameter_supported": true,
             "request_uri_parameter_supported": false,
             "authorization_response_iss_parameter_supported": true,
             "ui_locales_supported": Lang::ALL.map(Lang::tag),
             "tls_client_certificate_bound_access_tokens": self.mtls.is_some(),
         });
+        for (name, value) in beyond_scopes() {
+            metadata[name] = value;
+        }
         if let Some(mtls) = &self.mtls {
             let aliases = ALIASES.map(|(name, path)| (name.to_owned(), Value::from(format!("{mtls}{path}"))));
             metadata["mtls_endpoint_aliases"] = Value::Object(aliases.into_iter().collect());
         }
         metadata
     }
+}
+
+/// The ways to ask besides scopes (OpenID Connect Core section 5.5, Identity Assurance section 8, RFC 9396 section 10). What is told by
+/// `verified_claims` is told at userinfo alone.
+fn beyond_scopes() -> [(&'static str, Value); 6] {
+    let verified: Vec<_> = Answer::ALL.iter().map(|answer| claim_name(*answer)).collect();
+    [
+        ("claims_supported", json!(CLAIMS)),
+        ("claims_parameter_supported", json!(true)),
+        // Of the drafts of Identity Assurance alone, for clients that look for it.
+        ("verified_claims_supported", json!(true)),
+        ("trust_frameworks_supported", json!([TRUST_FRAMEWORK])),
+        ("claims_in_verified_claims_supported", json!(verified)),
+        ("authorization_details_types_supported", json!([DETAIL_TYPE])),
+    ]
 }
 
 #[cfg(test)]
@@ -164,6 +184,20 @@ mod tests {
         assert_eq!(metadata["code_challenge_methods_supported"], json!(["S256"]));
         assert_eq!(metadata["require_pushed_authorization_requests"], json!(true));
         assert_eq!(metadata["token_endpoint_auth_methods_supported"], json!(["private_key_jwt"]));
+    }
+
+    #[test]
+    fn every_answer_is_offered_as_a_verified_claim_and_nothing_about_who_somebody_is() {
+        let metadata = provider(Root::Production).discovery();
+        let offered = metadata["claims_in_verified_claims_supported"].as_array().unwrap();
+        assert_eq!(offered.len(), Answer::ALL.len());
+        assert_eq!(metadata["trust_frameworks_supported"], json!([TRUST_FRAMEWORK]));
+        assert_eq!(metadata["authorization_details_types_supported"], json!([DETAIL_TYPE]));
+        let supported = metadata["claims_supported"].as_array().unwrap().iter().chain(offered);
+        for claim in supported.map(|claim| claim.as_str().unwrap()) {
+            let standard = ["name", "family_name", "birthdate", "email", "phone_number", "address", "picture"];
+            assert!(!standard.contains(&claim), "{claim}");
+        }
     }
 
     #[test]

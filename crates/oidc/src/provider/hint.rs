@@ -4,6 +4,7 @@
 use super::{Client, Environment};
 use hufu_wire::jose::Compact;
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 /// What is looked at of it.
@@ -13,6 +14,9 @@ pub(super) struct Hint {
     aud: String,
     /// Whom it is about, at the platform it was made for.
     pub sub: String,
+    /// SHA-256 of what was signed: the same for every signature and every spelling of one token.
+    #[serde(skip)]
+    pub digest: [u8; 32],
 }
 
 /// An ID token of this service for an admitted platform, however old, and that platform. Under any key in use: the platform may have
@@ -22,5 +26,6 @@ pub(super) fn read(env: &Environment<'_>, text: &str) -> Option<(Arc<Client>, Hi
     let claimed: Hint = jws.unverified().json().ok()?;
     let client = env.clients.client(&claimed.aud)?;
     env.keys.verify(&jws, &env.provider.id_token_algs).ok()?;
-    (claimed.iss == env.provider.issuer).then_some((client, claimed))
+    let hint = Hint { digest: Sha256::digest(jws.signing_input()).into(), ..claimed };
+    (hint.iss == env.provider.issuer).then_some((client, hint))
 }

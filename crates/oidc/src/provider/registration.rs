@@ -3,6 +3,7 @@
 use hufu_kernel::{Octets, Root, Timestamp};
 use hufu_wire::api::platform::{PlatformCertificate, Profile};
 use hufu_wire::jose::{Alg, Compact, Jwk, verify};
+use hufu_wire::subject_handle::HandleUse;
 use hufu_wire::tls_client::SubjectError;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -58,7 +59,8 @@ pub enum ClientError {
     /// Something the front cannot do for this platform is registered.
     #[error(
         "signed responses are PS256 and ID tokens never are; sign-out addresses are as redirect addresses, that of the back channel names a host and is \
-         without a session identifier; signed requests need keys"
+         without a session identifier; signed requests need keys; a use of the subject handle stands once; events are pushed to who has a \
+         use `signals`, where a back channel may lead"
     )]
     Registration,
 }
@@ -141,7 +143,10 @@ fn registration(certificate: &PlatformCertificate, root: Root, _: Timestamp) -> 
     let request_objects = !registered.require_signed_request_object || !certificate.jwks.keys.is_empty();
     let back_channel = registered.backchannel_logout_uri.iter().all(|uri| acceptable_back_channel(uri, root));
     let addresses = addresses && back_channel && !registered.backchannel_logout_session_required;
-    if signed && apart && addresses && request_objects { Ok(()) } else { Err(ClientError::Registration) }
+    let uses = HandleUse::set(&registered.subject_handle).count_ones() as usize == registered.subject_handle.len();
+    let pushed = registered.ssf_push_uri.iter().all(|uri| acceptable_back_channel(uri, root));
+    let later = uses && pushed && (registered.ssf_push_uri.is_none() || registered.may(HandleUse::Signals));
+    if signed && apart && addresses && request_objects && later { Ok(()) } else { Err(ClientError::Registration) }
 }
 
 /// RFC 8705 section 2.1.2: exactly one name, where there is one.
@@ -271,12 +276,59 @@ mod tests {
         }
     }
 
+    /// An IPv4 address as `inet_aton` and browsers read it: up to four parts, the last one all that is left, each of its own radix.
+    fn of_four(address: u32, parts: usize, radix: &[u8]) -> String {
+        let octets = address.to_be_bytes();
+        let (first, last) = octets.split_at(parts - 1);
+        let last = last.iter().fold(0_u32, |sum, octet| (sum << 8) | u32::from(*octet));
+        let numbers = first.iter().map(|octet| u32::from(*octet)).chain([last]);
+        let spelt = numbers.zip(radix).map(|(number, radix)| match radix {
+            0 => format!("{number}"),
+            1 => format!("{number:#x}"),
+            2 => format!("0X{number:08X}"),
+            _ => format!("0{number:o}"),
+        });
+        spelt.collect::<Vec<_>>().join(".")
+    }
+
+    /// An IPv6 address in brackets.
+    fn of_six(address: u128) -> String {
+        format!("[{}]", std::net::Ipv6Addr::from(address))
+    }
+
+    #[test]
+    fn the_spellings_of_an_address_are_those_that_browsers_know() {
+        let radix = [0, 1, 2, 3];
+        for (parts, spelt) in
+            [(1, "2130706433"), (2, "127.0x1"), (3, "127.0x0.0X00000001"), (4, "127.0x0.0X00000000.01")]
+        {
+            assert_eq!(of_four(0x7f00_0001, parts, &radix), spelt);
+        }
+        assert_eq!(of_six(1), "[::1]");
+    }
+
     proptest! {
         #[test]
-        fn whatever_the_back_channel_takes_is_no_number(host in "[0-9a-fx.%\\[\\]:-]{1,24}") {
-            let uri = format!("https://{host}/");
-            let number = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
-            prop_assert!(!(number && acceptable_back_channel(&uri, Root::Production)), "{}", uri);
+        fn no_number_is_a_back_channel_however_it_is_spelt(
+            short: u32, long: u128, radix in proptest::collection::vec(0_u8..4, 4), parts in 1_usize..=4, port: Option<u16>, dot: bool
+        ) {
+            let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+            let dot = if dot { "." } else { "" };
+            for host in [format!("{}{dot}", of_four(short, parts, &radix)), of_six(long), of_six(u128::from(short) | (0xffff << 32))] {
+                for scheme in ["https", "http"] {
+                    let uri = format!("{scheme}://{host}{port}/out");
+                    prop_assert!(!acceptable_back_channel(&uri, Root::Production), "{}", uri);
+                    prop_assert!(host == "127.0.0.1" || !acceptable_back_channel(&uri, Root::Sandbox), "{}", uri);
+                }
+            }
+        }
+
+        /// The control: not everything is refused.
+        #[test]
+        fn names_are_back_channels(host in "[a-z0-9]{1,8}(-[a-z0-9]{1,4})?\\.[a-z][a-z0-9]{1,6}", port: Option<u16>) {
+            let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+            let uri = format!("https://{host}{port}/out");
+            prop_assert!(acceptable_back_channel(&uri, Root::Production), "{}", uri);
         }
 
         #[test]

@@ -1,10 +1,15 @@
 //! What a platform asks for: one table for pushed and for plain requests (RFC 6749 section 4.1.1, OpenID Connect Core
 //! section 3.1.2.1, RFC 7636, FAPI 2.0 section 5.3.2.2).
 
-use super::{Call, Client, Environment, ResponseMode, Step, hint, request_object, run};
+use super::claims::{self, ClaimsRequest, Wanted};
+use super::{
+    Call, Client, Environment, OFFLINE_ACCESS, ResponseMode, Step, authorization_details, hint, request_object, run,
+    verified_claims,
+};
 use crate::OAuthError;
 use hufu_kernel::{Answer, Lang, Strength, unb64};
 use hufu_wire::api::sign_in::acr;
+use hufu_wire::subject_handle::HandleUse;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -17,6 +22,8 @@ pub(super) const CHECKS: &[Step<Asked>] = &[
     ("response_type", "FAPI 2.0 section 5.3.2.2", response_type),
     ("PKCE", "RFC 7636 section 4.3; FAPI 2.0 section 5.3.2.2", pkce),
     ("scope", "OpenID Connect Core section 3.1.2.1", scope),
+    ("claims", "OpenID Connect Core section 5.5; Identity Assurance section 5", claims::check),
+    ("authorization_details", "RFC 9396 section 5", authorization_details::check),
     ("purpose", "the platform certificate", purpose),
     ("no more than entitled", "the platform certificate", entitled),
     ("nonce", "OpenID Connect Core section 3.1.2.1", nonce),
@@ -24,6 +31,7 @@ pub(super) const CHECKS: &[Step<Asked>] = &[
     ("max_age", "OpenID Connect Core section 3.1.2.1", max_age),
     ("id_token_hint", "OpenID Connect Core section 3.1.2.1", id_token_hint),
     ("acr_values", "OpenID Connect Core section 3.1.2.1; RFC 9470 section 4", acr_values),
+    ("the strength that satisfies all", "OpenID Connect Core section 5.5.1.1", claims::strength),
     ("dpop_jkt", "RFC 9449 section 10", dpop_jkt),
     ("ui_locales", "OpenID Connect Core section 3.1.2.1", ui_locales),
 ];
@@ -53,8 +61,11 @@ pub struct AuthorizationRequest {
     pub purpose: String,
     /// The scope that is granted.
     pub scope: String,
-    /// The weakest strength that satisfies `acr_values`; `None` is the weakest of all.
+    /// The weakest strength that satisfies `acr_values`, `claims` and `authorization_details`; `None` is the weakest of all.
     pub strength: Option<Strength>,
+    /// The strengths of which it must be one (OpenID Connect Core section 5.5.1.1); empty is any.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub acr: Vec<Strength>,
     /// `prompt=none` was sent.
     pub prompt_none: bool,
     /// Another `prompt` was sent: the person is to be asked.
@@ -66,9 +77,18 @@ pub struct AuthorizationRequest {
     /// The `sub` of `id_token_hint`: nobody else may be signed in by this request.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub hinted_sub: Option<String>,
+    /// The values of `sub` in `claims`: nobody else may be signed in either.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub subs: Option<Vec<String>>,
+    /// What is looked at again when the tokens are used.
+    #[serde(skip_serializing_if = "Wanted::is_empty", default)]
+    pub wanted: Wanted,
     /// The first of `ui_locales` that we speak.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub lang: Option<Lang>,
+    /// `offline_access` was asked for by a platform that may have it (OpenID Connect Core section 11).
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub offline: bool,
 }
 
 impl AuthorizationRequest {
@@ -83,13 +103,15 @@ impl AuthorizationRequest {
 pub(super) struct Asked {
     pub client: Arc<Client>,
     pub request: AuthorizationRequest,
+    /// What `claims` asks.
+    pub claims: ClaimsRequest,
     scopes: Vec<Answer>,
 }
 
 impl Asked {
     pub(super) fn of(client: Arc<Client>) -> Self {
         let request = AuthorizationRequest { client_id: client.certificate.client_id.clone(), ..Default::default() };
-        Self { client, request, scopes: Vec::new() }
+        Self { client, request, claims: ClaimsRequest::default(), scopes: Vec::new() }
     }
 }
 
@@ -194,30 +216,55 @@ fn scope(_: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthErr
         let answer = answer.parse().map_err(|()| OAuthError::ScopeUnknown)?;
         asked.scopes.push(answer);
     }
+    // Who may not have it is not refused: the person is simply asked again (OpenID Connect Core section 11).
+    asked.request.offline =
+        words.contains(&OFFLINE_ACCESS) && asked.client.certificate.registration.may(HandleUse::Refresh);
     asked.scopes.sort_unstable();
     asked.scopes.dedup();
     Ok(())
 }
 
+/// Named by a parameter of our own or in `authorization_details`, and by both alike.
 fn purpose(_: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthError> {
-    let purpose = asked.client.certificate.purpose(call.form.get("hufu_purpose")).ok_or(OAuthError::Purpose)?;
-    asked.request.purpose.clone_from(&purpose.id);
+    let named = call.form.get("hufu_purpose");
+    let detailed = asked.request.wanted.details.as_ref().map(|detail| detail.purpose.as_str());
+    if detailed.is_some() && named.is_some() && named != detailed {
+        return Err(OAuthError::DetailsBeyond);
+    }
+    let otherwise = if detailed.is_some() { OAuthError::DetailsBeyond } else { OAuthError::Purpose };
+    let purpose = asked.client.certificate.purpose(named.or(detailed)).ok_or(otherwise)?;
+    purpose.id.clone_into(&mut asked.request.purpose);
     Ok(())
 }
 
+/// What scopes, `claims` and `authorization_details` ask together. Of `verified_claims` only what may be asked is heard (Identity
+/// Assurance section 5.7.2); everything else that is beyond the certificate is a mistake that is better told.
 fn entitled(_: &Env<'_>, _: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthError> {
     let certificate = &asked.client.certificate;
     let purpose = certificate.purpose(Some(&asked.request.purpose)).ok_or(OAuthError::Purpose)?;
     let may = |answer: &Answer| certificate.entitled.contains(answer) && purpose.answers.contains(answer);
-    asked.request.answers = if asked.scopes.is_empty() {
-        // Asking for nothing in particular gets the least that makes a sign-in worth having.
-        [Answer::Real, Answer::Unique].into_iter().filter(may).collect()
-    } else if asked.scopes.iter().all(may) {
-        asked.scopes.clone()
-    } else {
+    let detailed = asked.request.wanted.details.iter().flat_map(|detail| &detail.answers);
+    if !detailed.clone().all(may) {
+        return Err(OAuthError::DetailsBeyond);
+    }
+    let named = asked.scopes.iter().chain(&asked.claims.answers);
+    if !named.clone().all(may) {
         return Err(OAuthError::OverAsking);
-    };
-    asked.request.scope = answers_scope(&asked.request.answers);
+    }
+    let verified = verified_claims::within(&asked.claims.verified, may);
+    let vouched = verified.iter().flat_map(|request| &request.claims);
+    let mut answers: Vec<Answer> = named.chain(detailed).chain(vouched).copied().collect();
+    if answers.is_empty() {
+        // Asking for nothing in particular gets the least that makes a sign-in worth having.
+        answers.extend([Answer::Real, Answer::Unique].into_iter().filter(may));
+    }
+    answers.sort_unstable();
+    answers.dedup();
+    asked.request.scope = answers_scope(&answers);
+    (asked.request.answers, asked.request.wanted.verified) = (answers, verified);
+    if asked.request.offline {
+        asked.request.scope = format!("{} {OFFLINE_ACCESS}", asked.request.scope);
+    }
     Ok(())
 }
 
@@ -239,7 +286,7 @@ fn prompt(_: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthEr
     if known && alone { Ok(()) } else { Err(OAuthError::Prompt) }
 }
 
-/// Always met: every sign-in is a fresh authentication, and `auth_time` is always told.
+/// Every sign-in is a fresh authentication, and `auth_time` is always told; it is held to this by [`AuthorizationRequest::session_since`].
 fn max_age(_: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthError> {
     let read = call.form.get("max_age").map(str::parse::<u32>).transpose();
     asked.request.max_age = read.map_err(|_| OAuthError::MaxAge)?;
@@ -251,6 +298,9 @@ fn id_token_hint(env: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<()
     let Some(text) = call.form.get("id_token_hint") else { return Ok(()) };
     let own = |(client, _): &(Arc<Client>, _)| client.certificate.client_id == asked.request.client_id;
     let (_, hint) = hint::read(env, text).filter(own).ok_or(OAuthError::SubjectHint)?;
+    if asked.request.subs.as_ref().is_some_and(|subs| !subs.contains(&hint.sub)) {
+        return Err(OAuthError::OtherPerson);
+    }
     asked.request.hinted_sub = Some(hint.sub);
     Ok(())
 }

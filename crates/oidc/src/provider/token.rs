@@ -3,13 +3,14 @@
 use super::client_auth::{authenticate, challenge};
 use super::{
     ACCESS_TOKEN_SECONDS, AccessToken, AuthorizationRequest, CODE_SECONDS, Call, Client, CodeId, Environment, Fresh,
-    SealedKind, Step, proof, run,
+    RefreshToken, SealedKind, Step, Wanted, proof, run,
 };
 use crate::{Challenge, OAuthError, Reply};
 use hufu_kernel::{Timestamp, b64};
 use hufu_wire::api::sign_in::IdToken;
 use hufu_wire::dpop::Proof;
 use hufu_wire::jose::Compact;
+use hufu_wire::subject_handle::SubjectHandle;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -44,8 +45,17 @@ pub struct Code {
     pub scope: String,
     /// As two nodes signed it; returned as it is.
     pub id_token: String,
+    /// What its tokens still need of the request.
+    #[serde(skip_serializing_if = "Wanted::is_empty", default)]
+    pub wanted: Wanted,
     /// When the code expires.
     pub exp: Timestamp,
+    /// What the platform gets to ask for this person later, if it registered for that.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub handle: Option<SubjectHandle>,
+    /// A refresh token was asked for, and may be had.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub offline: bool,
 }
 
 impl Code {
@@ -60,7 +70,10 @@ impl Code {
             dpop_jkt: request.dpop_jkt.clone(),
             scope: request.scope.clone(),
             id_token: id_token.to_owned(),
+            wanted: request.wanted.clone(),
             exp: now + CODE_SECONDS,
+            handle: None,
+            offline: request.offline,
         }
     }
 }
@@ -72,6 +85,8 @@ pub struct Redeemed {
     pub code: Code,
     /// To be sealed into the access token.
     pub access_token: AccessToken,
+    /// To be sealed into the refresh token, if there is one.
+    pub refresh_token: Option<RefreshToken>,
     /// What must be used once; the code is the last.
     pub fresh: Vec<Fresh>,
     /// Whether the proof carried a nonce: the next one needs a nonce too.
@@ -79,17 +94,26 @@ pub struct Redeemed {
 }
 
 impl Redeemed {
-    /// The answer, once the access token is sealed into `sealed`.
+    /// The answer, once the access token is sealed into `sealed`, and the refresh token likewise.
     #[must_use]
-    pub fn reply(&self, sealed: &str) -> Reply {
+    pub fn reply(&self, sealed: &str, refresh_token: Option<&str>) -> Reply {
         let kind = if self.access_token.jkt.is_empty() { "Bearer" } else { "DPoP" };
-        let body: Value = json!({
+        let mut body: Value = json!({
             "access_token": sealed,
             "token_type": kind,
             "expires_in": ACCESS_TOKEN_SECONDS,
             "id_token": self.code.id_token,
             "scope": self.code.scope,
         });
+        if let Some(details) = self.access_token.authorization_details() {
+            body["authorization_details"] = details;
+        }
+        if let Some(refresh_token) = refresh_token {
+            body["refresh_token"] = refresh_token.into();
+        }
+        if let Some(handle) = &self.code.handle {
+            body["hufu_subject_handle"] = handle.to_string().into();
+        }
         Reply::json(200, &body)
     }
 }
@@ -122,13 +146,14 @@ fn checked(env: &Environment<'_>, call: &Call<'_>) -> Result<Redeemed, OAuthErro
     let (client, fresh) = (caller.client, caller.fresh);
     let mut redeeming = Redeeming { client, fresh, x5t: String::new(), proof: None, code: None };
     run(CHECKS, env, call, &mut redeeming)?;
-    let Redeeming { mut fresh, x5t, proof, code, .. } = redeeming;
+    let Redeeming { client, mut fresh, x5t, proof, code } = redeeming;
     let code = code.ok_or(OAuthError::CodeUnknown)?;
     fresh.extend(proof.as_ref().map(proof::fresh));
     fresh.push(Fresh { key: code.id.code_key(), expires: code.exp, otherwise: OAuthError::CodeReplayed });
     let by_nonce = proof.as_ref().is_some_and(|proof| proof.nonce.is_some());
     let access_token = access_token(&code, (proof.map(|proof| proof.jkt), x5t), env.now)?;
-    Ok(Redeemed { code, access_token, fresh, by_nonce })
+    let refresh_token = RefreshToken::of(&code, &access_token, &client);
+    Ok(Redeemed { code, access_token, refresh_token, fresh, by_nonce })
 }
 
 fn access_token(code: &Code, (jkt, x5t): (Option<String>, String), now: Timestamp) -> Result<AccessToken, OAuthError> {
@@ -144,6 +169,7 @@ fn access_token(code: &Code, (jkt, x5t): (Option<String>, String), now: Timestam
         sub: token.sub,
         auth_time: token.auth_time,
         hufu: token.hufu,
+        wanted: code.wanted.clone(),
     })
 }
 

@@ -1,11 +1,12 @@
 //! The userinfo endpoint (OpenID Connect Core section 5.3): the same `sub` and verification result as the ID token, so
 //! that a revoked access token can be seen to be revoked.
 
-use super::{Call, Client, CodeId, Environment, Fresh, SealedKind, Step, proof, run};
+use super::{Call, Client, CodeId, Environment, Fresh, SealedKind, Step, Wanted, proof, run, verified_claims};
 use crate::{Challenge, OAuthError, Reply};
 use hufu_kernel::Timestamp;
 use hufu_wire::api::sign_in::VerificationResult;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::sync::Arc;
 
 pub(super) const CHECKS: &[Step<Telling>] = &[
@@ -37,6 +38,21 @@ pub struct AccessToken {
     pub auth_time: Timestamp,
     /// As in the ID token.
     pub hufu: VerificationResult,
+    /// What was asked for beyond the ID token.
+    #[serde(skip_serializing_if = "Wanted::is_empty", default)]
+    pub wanted: Wanted,
+}
+
+impl AccessToken {
+    /// What was granted of the `authorization_details`, if any were asked for (RFC 9396 section 7).
+    #[must_use]
+    pub fn authorization_details(&self) -> Option<Value> {
+        self.wanted.details.as_ref().map(|detail| detail.granted(&self.hufu))
+    }
+
+    fn verified_claims(&self) -> Option<Value> {
+        verified_claims::told(&self.wanted.verified, &self.hufu.answers)
+    }
 }
 
 /// An accepted request: to be answered unless the tokens of this code were revoked ([`CodeId::tokens_key`]).
@@ -60,20 +76,24 @@ struct Body<'a> {
     aud: Option<&'a str>,
     sub: &'a str,
     hufu: &'a VerificationResult,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified_claims: Option<Value>,
 }
 
 impl Told {
     /// The answer.
     #[must_use]
     pub fn reply(&self) -> Reply {
-        Reply::json(200, &Body { iss: None, aud: None, sub: &self.token.sub, hufu: &self.token.hufu })
+        let AccessToken { sub, hufu, .. } = &self.token;
+        let verified_claims = self.token.verified_claims();
+        Reply::json(200, &Body { iss: None, aud: None, sub, hufu, verified_claims })
     }
 
     /// The answer as claims to be signed (OpenID Connect Core section 5.3.2).
     #[must_use]
     pub fn claims<'a>(&'a self, issuer: &'a str) -> impl Serialize + 'a {
         let AccessToken { client_id, sub, hufu, .. } = &self.token;
-        Body { iss: Some(issuer), aud: Some(client_id), sub, hufu }
+        Body { iss: Some(issuer), aud: Some(client_id), sub, hufu, verified_claims: self.token.verified_claims() }
     }
 }
 

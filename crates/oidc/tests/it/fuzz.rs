@@ -1,9 +1,15 @@
 //! Bytes of strangers, at every endpoint and at the platform's side.
 
 use crate::provider_fixture::*;
+use hufu_kernel::Answer;
 use hufu_oidc::client::verify_id_token;
-use hufu_oidc::provider::{Call, Client, SignedOut, authorize, logout, par, token, userinfo};
-use hufu_oidc::{Form, client};
+use hufu_oidc::provider::{
+    Call, ClaimsRequest, Client, MAX_CLAIMS, MAX_DETAILS, SignedOut, VerificationDetail, authorize, client_credentials,
+    logout, manager, par, refresh, token, userinfo,
+};
+use hufu_oidc::signals::{self, Delivery, Poll, StreamConfig};
+use hufu_oidc::{Form, Pairs, client};
+use hufu_wire::api::platform::Registration;
 use hufu_wire::jose::{Alg, Header, Jwks, sign};
 
 #[test]
@@ -24,6 +30,9 @@ fn no_request_makes_an_endpoint_fall_over_or_succeed() {
                 assert!(par(&world.env(), &call).is_err());
                 assert!(token(&world.env(), &call).is_err());
                 assert!(userinfo(&world.env(), &call).is_err());
+                assert!(refresh(&world.env(), &call).is_err());
+                assert!(client_credentials(&world.env(), &call).is_err());
+                assert!(manager(&world.env(), &call, "/ssf/stream").is_err());
             }
             if let Err(rejection) = authorize(&world.env(), &form) {
                 let to = rejection.redirect.map(|response| response.redirect_uri);
@@ -40,6 +49,65 @@ fn no_request_makes_an_endpoint_fall_over_or_succeed() {
             if let Ok(pushed) = par(&world.env(), &call) {
                 assert_eq!(pushed.request.redirect_uri, "https://shop.example/cb");
             }
+        }
+    });
+}
+
+#[test]
+fn no_claims_and_no_details_choose_what_the_certificate_does_not_hold() {
+    let world = World::new();
+    let good = world.shop.push(&world.pending(), NOW, &world.rng).unwrap().body;
+    let names =
+        ["id_token", "userinfo", "hufu", "answers", "age_over_18", "sub", "acr", "verified_claims", "claims", "real"];
+    bolero::check!().with_type::<(Vec<u8>, Vec<(u8, u8)>, u16)>().for_each(|(bytes, tokens, cut)| {
+        let strange = String::from_utf8_lossy(bytes);
+        // Texts that look like requests, broken off and continued strangely.
+        let word = |(name, joint): &(u8, u8)| {
+            let joints = [":{", ":null,", "}", "},", ":\"x\",", ":[", "]"];
+            format!("\"{}\"{}", names[usize::from(*name) % names.len()], joints[usize::from(*joint) % joints.len()])
+        };
+        let shaped: String = std::iter::once("{".to_owned()).chain(tokens.iter().map(word)).collect();
+        let whole = r#"{"userinfo":{"verified_claims":{"verification":{},"claims":{"age_over_18":null,"is_real_person":null}}}}"#;
+        let mixed = format!("{}{strange}", &whole[..usize::from(*cut) % whole.len()]);
+        for text in [&*strange, &shaped, &mixed, whole] {
+            if let Ok(read) = ClaimsRequest::read(text) {
+                assert!(text.len() <= MAX_CLAIMS && read.answers.is_sorted());
+            }
+            if let Ok(read) = VerificationDetail::read(text) {
+                assert!(text.len() <= MAX_DETAILS && !read.answers.is_empty());
+            }
+            for name in ["claims", "authorization_details"] {
+                let form = format!("{good}&{}", Pairs::default().with(name, text).encode());
+                let Ok(form) = Form::parse(&form) else { continue };
+                let call = Call { method: "POST", authorization: &[], dpop: &[], certificate: None, form: &form };
+                if let Ok(pushed) = par(&world.env(), &call) {
+                    assert_eq!(pushed.request.answers, [Answer::Real]);
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn no_body_makes_a_stream_lead_anywhere_but_to_the_registered_address() {
+    const HOME: &str = "https://shop.example/events";
+    let registration = Registration { ssf_push_uri: Some(HOME.into()), ..Registration::default() };
+    let push = |url: &str| serde_json::json!({ "delivery": { "method": "urn:ietf:rfc:8935", "endpoint_url": url } });
+    bolero::check!().for_each(|bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes);
+        for body in [
+            bytes.to_vec(),
+            push(&text).to_string().into_bytes(),
+            push(&format!("{HOME}{text}")).to_string().into_bytes(),
+        ] {
+            if let Ok(StreamConfig { delivery: Delivery::Push { endpoint_url, .. }, .. }) =
+                StreamConfig::create(&body, &registration)
+            {
+                assert_eq!(endpoint_url, HOME);
+            }
+            let _ = (signals::stream_of(&body), signals::read_status(&body), signals::read_state(&body));
+            assert!(signals::read_subject(&body).is_err());
+            assert!(Poll::read(&body).is_ok_and(|poll| poll.most <= 100) || Poll::read(&body).is_err());
         }
     });
 }

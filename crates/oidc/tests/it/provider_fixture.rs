@@ -1,16 +1,17 @@
 //! One provider, two clients, and sealing that seals nothing: here only the tables are tested.
 
-use hufu_kernel::{Answer, Octets, Root, SeededRng, Timestamp, b64, unb64};
+use hufu_kernel::{Answer, Octets, Pair, Root, SeededRng, Timestamp, b64, unb64};
 use hufu_oidc::client::{ClientAuth, Pending, RelyingParty, Wish};
 use hufu_oidc::provider::{
     AccessToken, AuthorizationRequest, Call, Client, Clients, Code, CodeId, Environment, Nonces, OpenRequest, Opener,
-    Provider, REQUEST_URI_PREFIX, SealedKind,
+    Provider, REQUEST_URI_PREFIX, RefreshToken, SealedKind, Wanted,
 };
 use hufu_oidc::{Form, OAuthError, Pairs};
 use hufu_wire::api::platform::{Bilingual, PlatformCertificate, Profile, Purpose, Registration};
 use hufu_wire::api::sign_in::{Answers, VerificationResult};
 use hufu_wire::dpop::{Expected, make_proof};
-use hufu_wire::jose::{Alg, Header, Jwks, SoftKey, sign};
+use hufu_wire::jose::{Alg, Header, Jwk, Jwks, SoftKey, sign};
+use hufu_wire::subject_handle::{HALF, HandleUse, SubjectHandle};
 use hufu_wire::tls_client::ClientCertificate;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -122,11 +123,44 @@ impl World {
         world
     }
 
+    /// The shop registered that it may renew tokens and be told of changes.
+    pub fn later() -> Self {
+        let mut world = Self::new();
+        let mut shop = Client::clone(&world.clients[0]);
+        shop.certificate.registration.subject_handle = vec![HandleUse::Refresh, HandleUse::Signals];
+        world.clients[0] = Arc::new(shop);
+        world
+    }
+
+    /// What is sealed into a refresh token of the shop's.
+    pub fn refresh_token(&self, jkt: &str) -> RefreshToken {
+        let handle = SubjectHandle { pair: Pair::ALL[0], halves: [Octets([7; HALF]); 2] };
+        RefreshToken { renews: self.access_token(jkt), scope: "openid hufu:real".into(), handle, exp: NOW + 1 }
+    }
+
     /// The shop has its tokens bound to its TLS certificate.
     pub fn bound() -> Self {
         let mut world = Self::new();
         let mut shop = Client::clone(&world.clients[0]);
         shop.certificate.registration.tls_client_certificate_bound_access_tokens = true;
+        world.clients[0] = Arc::new(shop);
+        world
+    }
+
+    /// The shop's certificate has these keys.
+    pub fn keyed(keys: Vec<Jwk>) -> Self {
+        let mut world = Self::new();
+        let mut shop = Client::clone(&world.clients[0]);
+        shop.certificate.jwks = Jwks { keys };
+        world.clients[0] = Arc::new(shop);
+        world
+    }
+
+    /// The shop may ask for both of the answers it is entitled to.
+    pub fn asking_more() -> Self {
+        let mut world = Self::new();
+        let mut shop = Client::clone(&world.clients[0]);
+        shop.certificate.purposes[0].answers.push(Answer::AgeOver18);
         world.clients[0] = Arc::new(shop);
         world
     }
@@ -236,6 +270,7 @@ impl World {
             ctx: Octets::default(),
             strength: hufu_kernel::Strength::Certificate,
             answers: Answers::default(),
+            handle: None,
         };
         AccessToken {
             code: CodeId(Octets([1; 16])),
@@ -246,6 +281,7 @@ impl World {
             sub: "s".into(),
             auth_time: NOW,
             hufu,
+            wanted: Wanted::default(),
         }
     }
 

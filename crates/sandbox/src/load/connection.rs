@@ -8,7 +8,7 @@ use hyper::header::{COOKIE, HOST, HeaderMap, HeaderValue, LOCATION, SET_COOKIE};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use std::net::Ipv4Addr;
-use tokio::net::TcpStream;
+use tokio::net::TcpSocket;
 
 /// A connection; requests go one after the other.
 pub struct Connection {
@@ -51,10 +51,22 @@ impl Connection {
     /// # Errors
     /// A sentence.
     pub async fn open(origin: &str) -> Result<Self, Failure> {
+        Self::open_from(origin, None).await
+    }
+
+    /// The same from another address of this machine, as somebody else would.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub async fn open_from(origin: &str, from: Option<Ipv4Addr>) -> Result<Self, Failure> {
         let authority = origin.split_once("://").map_or(origin, |(_, authority)| authority);
         let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
         let port = port.ok_or_else(|| format!("{origin} names no port"))?;
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.map_err(text)?;
+        let socket = TcpSocket::new_v4().map_err(text)?;
+        if let Some(from) = from {
+            socket.bind((from, 0).into()).map_err(text)?;
+        }
+        let stream = socket.connect((Ipv4Addr::LOCALHOST, port).into()).await.map_err(text)?;
         stream.set_nodelay(true).map_err(text)?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(text)?;
         // It ends with its sender; an error of the connection is the next request's error.

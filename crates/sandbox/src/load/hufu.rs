@@ -93,7 +93,8 @@ impl Service {
         id_token: String,
         verify: bool,
     ) -> Result<(), Failure> {
-        let result = CompleteSignIn { tx: at.transaction.tx, id_token, s: at.agreement.consent.s };
+        // Platforms that get a subject handle take no part: nodes and front do more for them.
+        let result = CompleteSignIn { tx: at.transaction.tx, id_token, s: at.agreement.consent.s, handle: None };
         let message = Message { path: "/complete", content_type: JSON, cookie: Some(&at.cookie), dpop: None };
         let answer = front.post(message, serde_json::to_vec(&result).map_err(text)?).await?;
         let next: Continue = read("complete", &answer)?;
@@ -169,6 +170,7 @@ fn played(agreement: &Agreement, person: usize) -> IdToken {
                 age_band: band,
                 guardian_consent: told(hufu_kernel::Answer::GuardianConsent),
             },
+            handle: None,
         },
     }
 }

@@ -5,9 +5,11 @@
 //! platforms, the same persons and the same client code; what can be signed before the clock starts is signed before.
 
 pub mod connection;
+pub mod flood;
 pub mod floor;
 pub mod hufu;
 pub mod measure;
+pub mod paced;
 pub mod peer;
 pub mod platform;
 

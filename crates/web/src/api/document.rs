@@ -162,7 +162,8 @@ impl Response {
         if !content.is_empty() {
             response["content"] = Value::Object(content);
         }
-        if self.status == 429 || self.status == 503 && !self.refusals.is_empty() {
+        let refuses = !(self.refusals.is_empty() && self.errors.is_empty());
+        if self.status == 429 || self.status == 503 && refuses {
             response["headers"]["Retry-After"] = json!({
                 "description": "Seconds to wait.",
                 "schema": { "type": "integer", "minimum": 1 },

@@ -5,6 +5,7 @@ mod document;
 mod messages;
 pub(crate) mod oauth;
 mod operators;
+pub(crate) mod signals;
 mod standards;
 
 pub use document::{Places, document, document_text};

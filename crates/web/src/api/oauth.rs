@@ -6,7 +6,7 @@ use hufu_offices::front::OAuthError;
 use hufu_offices::front::OAuthError as E;
 use hufu_wire::api::sign_in::VerificationResult;
 use schemars::{Schema, SchemaGenerator};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// The errors that one step finds.
 pub type Errors = &'static [OAuthError];
@@ -54,6 +54,10 @@ pub const ASKED: Errors = &[
     E::Purpose,
     E::StateMalformed,
     E::Nonce,
+    E::ClaimsMalformed,
+    E::ClaimsStrength,
+    E::DetailsMalformed,
+    E::DetailsBeyond,
     E::PkceMissing,
     E::PkceMethod,
     E::PkceChallenge,
@@ -61,6 +65,7 @@ pub const ASKED: Errors = &[
     E::Prompt,
     E::MaxAge,
     E::SubjectHint,
+    E::OtherPerson,
 ];
 
 /// What only the authorization endpoint finds.
@@ -70,7 +75,6 @@ pub const OPENED: Errors = &[
     E::RequestUriExpired,
     E::RequestUriUsed,
     E::RequestUriForeign,
-    E::OtherPerson,
     E::LoginRequired,
     E::Denied,
 ];
@@ -91,6 +95,16 @@ pub const CODE: Errors = &[
     E::CodeKey,
 ];
 
+/// The refresh token.
+pub const REFRESH: Errors =
+    &[E::RefreshMissing, E::RefreshUnknown, E::RefreshExpired, E::RefreshKey, E::RefreshScope, E::RefreshEnded];
+
+/// What a platform may do later, and a token for what it manages itself.
+pub const LATER: Errors = &[E::LaterUse, E::ManagementScope];
+
+/// The two nodes that are asked where a person stands.
+pub const NODES: Errors = &[E::NodesAway];
+
 /// The access token at a resource.
 pub const RESOURCE: Errors = &[E::TokenMissing, E::TokenTwice, E::TokenInvalid, E::TokenBinding, E::TokenCertificate];
 
@@ -100,17 +114,59 @@ pub const ABOUT: Errors = &[E::TokenParameter];
 /// The end of a visit.
 pub const LOGOUT: Errors = &[E::Hint, E::LogoutRedirect];
 
+/// What is said of a stream.
+pub const STREAM: Errors = &[E::StreamMalformed];
+
+/// The stream that is meant.
+pub const STREAM_NAMED: Errors = &[E::StreamUnknown];
+
+/// A stream's beginning.
+pub const STREAM_BEGUN: Errors = &[E::StreamExists];
+
+/// How a stream's events are delivered.
+pub const STREAM_DELIVERY: Errors = &[E::StreamDelivery];
+
+/// The subject that is meant.
+pub const SUBJECT: Errors = &[E::StreamSubject];
+
+/// Room for one subject more.
+pub const SUBJECT_ROOM: Errors = &[E::StreamFull];
+
+/// The time between two verifications.
+pub const VERIFICATION: Errors = &[E::StreamVerify];
+
 /// Ours.
-pub const OURS: Errors = &[E::Unavailable, E::Internal];
+pub const OURS: Errors = &[E::Unavailable, E::TooMany, E::Internal];
 
 /// Every set; together they are [`OAuthError::ALL`].
-pub const ALL_SETS: &[Errors] = &[REQUEST, CLIENT, ASKED, OPENED, PROOF, CODE, RESOURCE, ABOUT, LOGOUT, OURS];
+pub const ALL_SETS: &[Errors] = &[
+    REQUEST,
+    CLIENT,
+    ASKED,
+    OPENED,
+    PROOF,
+    CODE,
+    REFRESH,
+    LATER,
+    NODES,
+    RESOURCE,
+    ABOUT,
+    LOGOUT,
+    STREAM,
+    STREAM_NAMED,
+    STREAM_BEGUN,
+    STREAM_DELIVERY,
+    SUBJECT,
+    SUBJECT_ROOM,
+    VERIFICATION,
+    OURS,
+];
 
-const fn must(name: &'static str, what: &'static str, example: &'static str) -> Parameter {
+pub(super) const fn must(name: &'static str, what: &'static str, example: &'static str) -> Parameter {
     Parameter { name, required: true, what, example }
 }
 
-const fn may(name: &'static str, what: &'static str, example: &'static str) -> Parameter {
+pub(super) const fn may(name: &'static str, what: &'static str, example: &'static str) -> Parameter {
     Parameter { name, required: false, what, example }
 }
 
@@ -128,8 +184,11 @@ const SECRET: Parameter = may("client_secret", "Profile basic, which exists in s
 const RESPONSE_TYPE: Parameter = may("response_type", "code.", "code");
 const REDIRECT_URI: Parameter =
     may("redirect_uri", "Character for character one of the certificate's.", "https://shop.example/callback");
-const SCOPE: Parameter =
-    may("scope", "openid, and one hufu: scope for each answer that is asked for.", "openid hufu:real hufu:age_over_18");
+const SCOPE: Parameter = may(
+    "scope",
+    "openid, one hufu: scope for each answer that is asked for, and offline_access for a refresh token, if the certificate registers refresh.",
+    "openid hufu:real hufu:age_over_18",
+);
 const STATE: Parameter = may("state", "Comes back; up to 1024 characters.", "af0ifjsldkj");
 const NONCE: Parameter = may("nonce", "Stands in the ID token; up to 256 characters.", "n-0S6_WzA2Mj");
 const CHALLENGE: Parameter = may(
@@ -151,6 +210,16 @@ const JKT: Parameter = may(
     "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I",
 );
 const UI_LOCALES: Parameter = may("ui_locales", "The pages' language: zh-Hans or en.", "en");
+const CLAIMS: Parameter = may(
+    "claims",
+    "Answers, acr and sub as a JSON object (OpenID Connect Core section 5.5), also verified_claims (Identity Assurance 1.0).",
+    r#"{"id_token":{"acr":{"essential":true}}}"#,
+);
+const DETAILS: Parameter = may(
+    "authorization_details",
+    "A purpose and its answers as one object of type urn:hufu:verification in a JSON array (RFC 9396).",
+    r#"[{"type":"urn:hufu:verification","purpose":"sign-in","answers":["real"]}]"#,
+);
 const REQUEST_OBJECT: Parameter = may("request", "All of these as a signed JWT (RFC 9101).", "eyJ…");
 
 /// `/par`.
@@ -172,6 +241,8 @@ pub const PUSH: &[Parameter] = &[
     MAX_AGE,
     ACR,
     HINT,
+    CLAIMS,
+    DETAILS,
     JKT,
     UI_LOCALES,
     REQUEST_OBJECT,
@@ -198,6 +269,8 @@ pub const AUTHORIZE: &[Parameter] = &[
     MAX_AGE,
     ACR,
     HINT,
+    CLAIMS,
+    DETAILS,
     JKT,
     UI_LOCALES,
     REQUEST_OBJECT,
@@ -205,8 +278,14 @@ pub const AUTHORIZE: &[Parameter] = &[
 
 /// `/token`.
 pub const TOKEN: &[Parameter] = &[
-    must("grant_type", "authorization_code.", "authorization_code"),
+    must("grant_type", "authorization_code, refresh_token or client_credentials.", "authorization_code"),
     may("code", "From the redirect; it lives 60 seconds and is used once.", "…"),
+    may("refresh_token", "For grant_type refresh_token: what came with the code's tokens (RFC 6749 section 6).", "…"),
+    may(
+        "scope",
+        "Of refresh_token: none, or no more than was granted. Of client_credentials: none, or ssf.manage.",
+        "ssf.manage",
+    ),
     REDIRECT_URI,
     may("code_verifier", "43 to 128 characters (RFC 7636).", "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
     CLIENT_ID,
@@ -221,8 +300,8 @@ pub const USERINFO: &[Parameter] =
 
 /// `/introspect` and `/revoke`.
 pub const ONE_TOKEN: &[Parameter] = &[
-    must("token", "An access token of this client's.", "…"),
-    may("token_type_hint", "access_token; not needed.", "access_token"),
+    must("token", "An access or a refresh token of this client's.", "…"),
+    may("token_type_hint", "access_token or refresh_token; not needed.", "access_token"),
     CLIENT_ID,
     ASSERTION_TYPE,
     ASSERTION,
@@ -261,7 +340,8 @@ pub fn pushed(_: &mut SchemaGenerator) -> Schema {
     }))
 }
 
-/// The answer of `/token` (RFC 6749 section 5.1, OpenID Connect Core section 3.1.3.3).
+/// The answer of `/token` (RFC 6749 section 5.1, OpenID Connect Core section 3.1.3.3): of a code, of a refresh token, or of the platform's
+/// own authentication.
 pub fn token(_: &mut SchemaGenerator) -> Schema {
     schema_of(json!({
         "type": "object",
@@ -269,11 +349,24 @@ pub fn token(_: &mut SchemaGenerator) -> Schema {
             "access_token": { "type": "string" },
             "token_type": { "enum": ["Bearer", "DPoP"] },
             "expires_in": { "type": "integer", "description": "Seconds." },
-            "id_token": { "type": "string", "description": "A JWS of an IdToken, signed by two nodes." },
+            "id_token": { "type": "string", "description": "Of a code: a JWS of an IdToken, signed by two nodes." },
             "scope": { "type": "string" },
+            "refresh_token": {
+                "type": "string",
+                "description": "Of a code that offline_access asked for. It is not rotated, and ends 30 days after the sign-in.",
+            },
+            "authorization_details": details("What was granted of those that were asked for (RFC 9396 section 7)."),
+            "hufu_subject_handle": {
+                "type": "string",
+                "description": "Of a code, for a platform that registered subject_handle: a SubjectHandle, which only two nodes open.",
+            },
         },
-        "required": ["access_token", "token_type", "expires_in", "id_token", "scope"],
+        "required": ["access_token", "token_type", "expires_in", "scope"],
     }))
+}
+
+fn details(what: &str) -> Value {
+    json!({ "type": "array", "items": { "type": "object" }, "description": what })
 }
 
 /// The answer of `/userinfo`.
@@ -283,6 +376,10 @@ pub fn userinfo(generator: &mut SchemaGenerator) -> Schema {
         "properties": {
             "sub": { "type": "string", "description": "As in the ID token." },
             "hufu": generator.subschema_for::<VerificationResult>(),
+            "verified_claims": {
+                "type": "object",
+                "description": "The answers that claims asked for so (Identity Assurance 1.0 section 5).",
+            },
         },
         "required": ["sub", "hufu"],
     }))
@@ -298,7 +395,9 @@ pub fn introspection(_: &mut SchemaGenerator) -> Schema {
             "client_id": { "type": "string" },
             "sub": { "type": "string" },
             "exp": { "type": "integer" },
-            "token_type": { "enum": ["Bearer", "DPoP"] },
+            "token_type": { "enum": ["Bearer", "DPoP"], "description": "Of an access token." },
+            "scope": { "type": "string", "description": "Of a refresh token." },
+            "authorization_details": details("What was granted (RFC 9396 section 9.2)."),
             "acr": { "type": "string" },
             "auth_time": { "type": "integer" },
             "cnf": { "type": "object", "description": "RFC 9449 section 6.2, RFC 8705 section 3.2." },

@@ -1,8 +1,18 @@
 //! Which standard an error comes from: the ones its sentence names, and the one that defines its code or status.
 
 /// How a standard's name begins.
-const NAMES: [&str; 9] =
-    ["RFC ", "FAPI 2.0 ", "OpenID Connect ", "WebAuthn ", "GB ", "GA ", "ICAO ", "Order 173 ", "JARM "];
+const NAMES: [&str; 10] = [
+    "RFC ",
+    "FAPI 2.0 ",
+    "OpenID Connect ",
+    "Identity Assurance ",
+    "WebAuthn ",
+    "GB ",
+    "GA ",
+    "ICAO ",
+    "Order 173 ",
+    "JARM ",
+];
 
 /// The standards that a sentence names, in its order.
 pub(crate) fn named(text: &str) -> Vec<&str> {
@@ -62,6 +72,8 @@ pub(crate) fn of_code(code: &str) -> Option<&'static str> {
         | "invalid_user_code"
         | "missing_user_code"
         | "invalid_binding_message" => "OpenID Connect CIBA Core sections 11, 13",
+        "unmet_authentication_requirements" => "OpenID Connect Core Error Code unmet_authentication_requirements",
+        "invalid_authorization_details" => "RFC 9396 section 5",
         "insufficient_user_authentication" => "RFC 9470 section 3",
         "invalid_target" => "RFC 8707 section 2",
         _ => return None,
@@ -97,6 +109,10 @@ mod tests {
     fn names_are_taken_out_of_sentences_whole() {
         for (text, names) in [
             ("A parameter stands more than once (RFC 6749 section 3.1).", vec!["RFC 6749 section 3.1"]),
+            (
+                "claims in which (OpenID Connect Core section 5.5), and so on (Identity Assurance section 5).",
+                vec!["OpenID Connect Core section 5.5", "Identity Assurance section 5"],
+            ),
             (
                 "A DPoP proof is required (RFC 9449, FAPI 2.0 section 5.3.2.1).",
                 vec!["RFC 9449", "FAPI 2.0 section 5.3.2.1"],

@@ -89,6 +89,7 @@ fn text(front: &str, wallet: &str, sandbox: bool) -> String {
          - [OpenAPI 3.1]({front}/openapi.json): every operation of the front, the nodes, the registrar and operators\n\
          - [Metadata]({front}/.well-known/openid-configuration): OpenID Connect Discovery\n\
          - [Keys]({front}/jwks.json): what ID tokens verify under\n\
+         - [Shared signals]({front}/.well-known/ssf-configuration): metadata of the transmitter\n\
          - [Trust root]({wallet}/trust.json): to be pinned by platforms and wallets\n\
          \n\
          ## Pages\n\
@@ -108,7 +109,7 @@ mod tests {
         let links = told.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link);
         let paths: Vec<&str> =
             links.map(|link| &link["https://".len()..]).map(|rest| &rest[rest.find('/').unwrap()..]).collect();
-        assert_eq!(paths.len(), 6);
+        assert_eq!(paths.len(), 7);
         let known: Vec<&str> = crate::api::operations().iter().map(|operation| operation.path).collect();
         for path in paths {
             assert!(known.contains(&path), "{path}");

@@ -1,7 +1,11 @@
 //! The front's table: every route with what is told of it. The router is made of it, and so are the OpenAPI document and `/docs/api`.
 
+mod signals;
+
 use super::Site;
-use crate::api::oauth::{self, ABOUT, ASKED, CLIENT, CODE, OPENED, OURS, PROOF, REQUEST, RESOURCE};
+use crate::api::oauth::{
+    self, ABOUT, ASKED, CLIENT, CODE, LATER, NODES, OPENED, OURS, PROOF, REFRESH, REQUEST, RESOURCE,
+};
 use crate::api::{Asks, At, Operation, Parameter, Told};
 use crate::pages;
 use axum::routing::{MethodRouter, get, post};
@@ -9,14 +13,16 @@ use hufu_kernel::Refusal;
 use hufu_wire::api::sign_in::{CompleteSignIn, Continue, RefuseSignIn};
 use schemars::{Schema, SchemaGenerator};
 
-/// Where a route stands.
+/// Where a route stands, and so which limit of its caller's address holds there before anything is read (decision 0025).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Door {
-    /// At the front's own address.
+    /// At the front's own address, without a limit: small documents that are the same for everybody, which others need to go on.
     Plain,
-    /// There, and where callers prove a TLS certificate (RFC 8705 section 5).
+    /// There, as often as a browser's address may.
+    Browsers,
+    /// There, and where callers prove a TLS certificate (RFC 8705 section 5), as often as a platform's address may at both together.
     Platforms,
-    /// At the front's own address, also to scripts of the wallet's origin.
+    /// At the front's own address, also to scripts of the wallet's origin. What is asked counts with what browsers ask.
     Wallet,
     /// As the last one, and only where a sandbox's persona agent keeps sessions (decision 0022).
     Unasked,
@@ -38,13 +44,22 @@ impl Row {
 
 /// The table.
 pub(super) fn rows() -> Vec<Row> {
-    [documents(), platforms(), tokens(), browsers(), wallet(), docs()].into_iter().flatten().collect()
+    [documents(), platforms(), tokens(), signals::rows(), browsers(), wallet(), docs()].into_iter().flatten().collect()
 }
 
 const GET: &str = "GET";
 const POST: &str = "POST";
 
 const TOO_LARGE: Told = Told::Json(413, "The body is above 64 KiB.", oauth::oauth_error);
+
+/// On a connection with a TLS certificate alone.
+const MISDIRECTED: Told = Told::Empty(
+    421,
+    "At an address of mtls_endpoint_aliases: the connection's certificate has ended, or its authority was taken out. Connect again.",
+);
+
+/// Too many requests of one address, to who reads pages.
+const TOO_MANY: Told = Told::Page(&[Refusal::TooMany]);
 
 /// What a person may be shown in place of a redirect; a test compares with what OAuth's errors are as pages.
 pub(super) const PAGES: &[Refusal] = &[
@@ -54,6 +69,7 @@ pub(super) const PAGES: &[Refusal] = &[
     Refusal::PlatformRequest,
     Refusal::OverAsking,
     Refusal::TransactionGone,
+    Refusal::TooMany,
     Refusal::Busy,
     Refusal::Internal,
 ];
@@ -65,6 +81,7 @@ const OF_AN_ANSWER: &[Refusal] = &[
     Refusal::TransactionCookie,
     Refusal::ForeignOrigin,
     Refusal::TokenRejected,
+    Refusal::TooMany,
     Refusal::Busy,
     Refusal::Internal,
 ];
@@ -107,10 +124,11 @@ fn platform(
     (method, path): (&'static str, &'static str),
     what: &'static str,
     parameters: &'static [Parameter],
-    answers: Vec<Told>,
+    mut answers: Vec<Told>,
     serve: fn() -> MethodRouter<Site>,
 ) -> Row {
     let asks = if method == GET { Asks::Nothing } else { Asks::Form(parameters) };
+    answers.extend([TOO_LARGE, MISDIRECTED]);
     let operation = Operation { method, path, at: At::Platforms, what, asks, answers };
     Row { door: Door::Platforms, operation, serve }
 }
@@ -121,7 +139,6 @@ fn platforms() -> Vec<Row> {
             Told::Json(200, "Whom the token is about.", oauth::userinfo),
             Told::Other(200, "The same signed, for a platform that registered it so.", "application/jwt"),
             Told::Resource(&[REQUEST, RESOURCE, PROOF, OURS]),
-            TOO_LARGE,
         ]
     };
     vec![
@@ -132,18 +149,16 @@ fn platforms() -> Vec<Row> {
             vec![
                 Told::Json(201, "The request_uri.", oauth::pushed),
                 Told::OAuth(&[REQUEST, CLIENT, ASKED, PROOF, OURS]),
-                TOO_LARGE,
             ],
             || post(super::par),
         ),
         platform(
             (POST, "/token"),
-            "Redeems a code for the ID token that two nodes signed, and an access token.",
+            "Redeems a code for the ID token that two nodes signed, and an access token; renews one, or gives one for ssf.manage.",
             oauth::TOKEN,
             vec![
                 Told::Json(200, "The tokens.", oauth::token),
-                Told::OAuth(&[REQUEST, CLIENT, CODE, PROOF, OURS]),
-                TOO_LARGE,
+                Told::OAuth(&[REQUEST, CLIENT, CODE, REFRESH, LATER, NODES, PROOF, OURS]),
             ],
             || post(super::token),
         ),
@@ -168,24 +183,22 @@ fn tokens() -> Vec<Row> {
     vec![
         platform(
             (POST, "/introspect"),
-            "What an access token of the caller's own is worth (RFC 7662).",
+            "What an access or a refresh token of the caller's own is worth (RFC 7662).",
             oauth::ONE_TOKEN,
             vec![
                 Told::Json(200, "What it is worth.", oauth::introspection),
                 Told::Other(200, "The same signed (RFC 9701).", "application/token-introspection+jwt"),
-                Told::OAuth(&[REQUEST, CLIENT, ABOUT, OURS]),
-                TOO_LARGE,
+                Told::OAuth(&[REQUEST, CLIENT, ABOUT, NODES, OURS]),
             ],
             || post(super::introspect),
         ),
         platform(
             (POST, "/revoke"),
-            "Gives an access token up, and all others of its code (RFC 7009).",
+            "Gives an access or a refresh token up, and all others of its code (RFC 7009).",
             oauth::ONE_TOKEN,
             vec![
                 Told::Empty(200, "Done, or it was no token of the caller's."),
                 Told::OAuth(&[REQUEST, CLIENT, ABOUT, OURS]),
-                TOO_LARGE,
             ],
             || post(super::revoke),
         ),
@@ -202,7 +215,7 @@ fn browser(
 ) -> Row {
     let asks = if method == GET { Asks::Query(parameters) } else { Asks::Form(parameters) };
     let operation = Operation { method, path, at: At::Browsers, what, asks, answers };
-    Row { door: Door::Plain, operation, serve }
+    Row { door: Door::Browsers, operation, serve }
 }
 
 fn browsers() -> Vec<Row> {
@@ -224,6 +237,7 @@ fn browsers() -> Vec<Row> {
     let respond = vec![
         Told::Other(200, "A page with a button that posts the response to the platform.", "text/html"),
         Told::Page(&[Refusal::TransactionGone, Refusal::Internal]),
+        TOO_MANY,
     ];
     vec![
         browser((GET, "/authorize"), ASK, oauth::AUTHORIZE, sent(), || get(super::authorize)),
@@ -281,7 +295,7 @@ fn wallet() -> Vec<Row> {
             Asks::Path(oauth::TRANSACTION),
             vec![
                 Told::Other(200, "The transaction.", "application/jwt"),
-                Told::Refused(&[Refusal::Malformed, Refusal::TransactionGone, Refusal::Internal]),
+                Told::Refused(&[Refusal::Malformed, Refusal::TransactionGone, Refusal::TooMany, Refusal::Internal]),
             ],
             read,
         ),
@@ -334,35 +348,37 @@ const UNASKED: &[Parameter] = &[
         what: "The opening of ctx: 32 bytes, base64url.",
         example: oauth::TRANSACTION[0].example,
     },
+    Parameter {
+        name: "handle",
+        required: false,
+        what: "The subject handle whose hash is in the ID token.",
+        example: "12.…",
+    },
 ];
+
+/// What is made anew for each reader.
+fn written(path: &'static str, what: &'static str, told: Told, serve: fn() -> MethodRouter<Site>) -> Row {
+    let mut row = public(path, At::Docs, what, told, serve);
+    row.operation.answers.push(TOO_MANY);
+    Row { door: Door::Browsers, ..row }
+}
 
 fn docs() -> Vec<Row> {
     let page = Told::Other(200, "A page.", "text/html");
     vec![
-        public(
+        written(
             "/openapi.json",
-            At::Docs,
             "This document, with the front's own address.",
             Told::Json(200, "OpenAPI 3.1.", oauth::open_object),
             || get(super::docs::openapi),
         ),
-        public("/docs/api", At::Docs, "The same as a page; in a sandbox with forms to try it.", page, || {
-            get(super::docs::api)
+        written("/docs/api", "The same as a page; in a sandbox with forms to try it.", page, || get(super::docs::api)),
+        written("/docs/errors", "Every code of a refusal, in both languages, with its standard.", page, || {
+            get(super::docs::errors)
         }),
-        public(
-            "/docs/errors",
-            At::Docs,
-            "Every code of a refusal, in both languages, with its standard.",
-            page,
-            || get(super::docs::errors),
-        ),
-        public(
-            "/llms.txt",
-            At::Docs,
-            "What is here, for programs that read.",
-            Told::Other(200, "Text.", "text/plain"),
-            || get(super::docs::llms),
-        ),
+        written("/llms.txt", "What is here, for programs that read.", Told::Other(200, "Text.", "text/plain"), || {
+            get(super::docs::llms)
+        }),
         public(
             "/style.css",
             At::Docs,
@@ -390,6 +406,33 @@ mod tests {
         for error in OAuthError::ALL {
             assert!(PAGES.contains(&error.refusal()), "{}", error.name());
         }
+    }
+
+    /// Whether these say what who asks too often is told.
+    fn tells_of_too_many(answers: &[Told]) -> bool {
+        answers.iter().any(|told| match told {
+            Told::Page(refusals) | Told::Refused(refusals) => refusals.contains(&Refusal::TooMany),
+            Told::OAuth(sets) | Told::Resource(sets) => sets.iter().any(|set| set.contains(&OAuthError::TooMany)),
+            _ => false,
+        })
+    }
+
+    #[test]
+    fn whoever_may_ask_too_often_is_told_so_and_documents_that_others_need_are_for_everybody() {
+        for row in rows() {
+            let Operation { method, path, answers, .. } = &row.operation;
+            assert_eq!(tells_of_too_many(answers), row.door != Door::Plain, "{method} {path}");
+        }
+        let free: Vec<_> =
+            rows().iter().filter(|row| row.is_of(&[Door::Plain])).map(|row| row.operation.path).collect();
+        let wanted = [
+            "/.well-known/openid-configuration",
+            "/.well-known/oauth-authorization-server",
+            "/jwks.json",
+            "/.well-known/ssf-configuration",
+            "/style.css",
+        ];
+        assert_eq!(free, wanted);
     }
 
     #[test]

@@ -187,7 +187,9 @@ fn shown(operation: Operation, reading: &Reading, places: &Places<'_>, generator
 
 /// Forms lead to what the front answers itself: a browser holds the target of a redirect against the page's policy too.
 fn may_be_tried(operation: &Operation) -> bool {
-    operation.at == At::Platforms && matches!(operation.asks, Asks::Nothing | Asks::Query(_) | Asks::Form(_))
+    let of_forms = matches!(operation.method, "GET" | "POST");
+    let asks = matches!(operation.asks, Asks::Nothing | Asks::Query(_) | Asks::Form(_));
+    operation.at == At::Platforms && of_forms && asks
 }
 
 fn answers(operation: &Operation, reading: &Reading, generator: &mut SchemaGenerator) -> Vec<Answer> {
@@ -223,7 +225,12 @@ fn curl(operation: &Operation, places: &Places<'_>) -> String {
         At::Pins => places.wallet,
         At::Platforms | At::Browsers | At::Wallet | At::Docs => places.front,
     };
-    let address = format!("{origin}{}", operation.path);
+    // Without a word of it curl asks by GET, and posts what it has to send.
+    let method = match operation.method {
+        "GET" | "POST" => String::new(),
+        other => format!("-X {other} "),
+    };
+    let address = format!("{method}{origin}{}", operation.path);
     let pairs = |parameters: &[Parameter]| {
         let asked = parameters.iter().filter(|parameter| parameter.name != "client_secret");
         asked.fold(String::new(), |text, one| format!("{text} \\\n  --data-urlencode '{}={}'", one.name, one.example))

@@ -14,7 +14,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::{CertifiedKey, Signer, SigningKey};
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
 
 /// The key that vouches, by its name in the key store.
 const OFFICE: &str = "office";
@@ -33,6 +33,8 @@ pub struct Leaf {
     clock: Arc<dyn Clock>,
     name: String,
     made: RwLock<Made>,
+    /// Held by the one that makes the next: nobody waits for the key store but the handshake that asked for it first.
+    making: Mutex<()>,
 }
 
 struct Made {
@@ -62,7 +64,8 @@ impl Leaf {
         let day = clock.now().day();
         let certified = make(&keys, office, &root_id, day)?;
         let made = RwLock::new(Made { day, certified });
-        Ok(Arc::new(Self { keys, office, root_id, clock, name: tls_name(office, &root_id), made }))
+        let (name, making) = (tls_name(office, &root_id), Mutex::default());
+        Ok(Arc::new(Self { keys, office, root_id, clock, name, made, making }))
     }
 
     /// Whose it is.
@@ -94,21 +97,37 @@ impl Leaf {
 
     fn current(&self) -> Arc<CertifiedKey> {
         let today = self.clock.now().day();
-        {
-            let made = self.made.read().unwrap_or_else(PoisonError::into_inner);
-            if made.day == today {
-                return Arc::clone(&made.certified);
+        let (day, in_use) = self.made();
+        if day == today {
+            return in_use;
+        }
+        let _making = match self.making.try_lock() {
+            Ok(making) => making,
+            Err(TryLockError::Poisoned(making)) => making.into_inner(),
+            // The one in use is good for weeks.
+            Err(TryLockError::WouldBlock) => return in_use,
+        };
+        let (day, in_use) = self.made();
+        if day == today {
+            return in_use;
+        }
+        match make(&self.keys, self.office, &self.root_id, today) {
+            Ok(certified) => {
+                let made = Made { day: today, certified: Arc::clone(&certified) };
+                *self.made.write().unwrap_or_else(PoisonError::into_inner) = made;
+                certified
+            }
+            // The next handshake tries again.
+            Err(error) => {
+                tracing::warn!(office = self.office, %error, "the TLS certificate was not renewed");
+                in_use
             }
         }
-        let mut made = self.made.write().unwrap_or_else(PoisonError::into_inner);
-        if made.day != today {
-            match make(&self.keys, self.office, &self.root_id, today) {
-                Ok(certified) => *made = Made { day: today, certified },
-                // The one in use is good for weeks; the next handshake tries again.
-                Err(error) => tracing::warn!(office = self.office, %error, "the TLS certificate was not renewed"),
-            }
-        }
-        Arc::clone(&made.certified)
+    }
+
+    fn made(&self) -> (Timestamp, Arc<CertifiedKey>) {
+        let made = self.made.read().unwrap_or_else(PoisonError::into_inner);
+        (made.day, Arc::clone(&made.certified))
     }
 }
 

@@ -1,6 +1,9 @@
 use super::*;
+use crate::addresses::AddressLimits;
+use crate::metrics::Metrics;
 use axum::http::Request as HttpRequest;
 use axum::routing::get;
+use hufu_offices::buckets::Rate;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::Instant;
 
@@ -88,7 +91,8 @@ async fn what_is_under_way_is_finished_and_nothing_new_is_taken() {
 }
 
 const ASK: &[u8] = b"GET /own HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-const HASTY: Patience = Patience { headers: Duration::from_millis(200), idle: Duration::from_millis(300) };
+const HASTY: Patience =
+    Patience { headers: Duration::from_millis(200), idle: Duration::from_millis(300), proven: Duration::ZERO };
 
 /// A port with little patience, and who stops it.
 async fn hasty(connections: usize) -> (u16, Stopper) {
@@ -161,44 +165,74 @@ async fn connections_beyond_the_limit_wait_and_those_inside_are_answered() {
     assert!(told(&mut connected(port).await, ASK).await.starts_with("HTTP/1.1 200"));
 }
 
-/// A port that asks for certificates, with little patience.
-async fn hasty_for_platforms(connections: usize) -> (u16, Stopper) {
-    let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let mut authorities = rustls::RootCertStore::empty();
-    authorities.add(own.cert.der().clone()).unwrap();
-    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(own.signing_key.serialize_der()).into();
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    let own = rustls::sign::CertifiedKey::from_der(vec![own.cert.der().clone()], key, &provider).unwrap();
-    let own = Arc::new(rustls::sign::SingleCertAndKey::from(own));
-    let doors = PlatformDoors::new(own, crate::mutual_tls::believing(authorities).unwrap()).unwrap();
+/// A port at which one address may so much.
+async fn bounded(limits: AddressLimits) -> (u16, Arc<Metrics>, Stopper) {
+    let metrics = Arc::new(Metrics::default());
+    let edge = Edge::new("front", "http://wallet.localhost:1", Arc::new(hufu_kernel::OsRng));
+    let addresses = Addresses::new(&edge.with_metrics(Arc::clone(&metrics)), limits);
     let (stopper, stop) = Stopper::new();
-    let listening = listen(ANY).await.unwrap().with_limit(connections).for_platforms(doors);
+    let address = "0.0.0.0:0";
+    let listening = listen_at("test", address, &mut Inherited::none(), Sharing::Alone).await.unwrap();
+    let listening = listening.with_limit(4).sharing_among(Some(addresses));
     let port = listening.port;
-    tokio::spawn(serve_within(listening, app(), stop, HASTY));
-    (port, stopper)
+    tokio::spawn(serve_within(listening, app(), stop, PATIENT));
+    (port, metrics, stopper)
+}
+
+const PATIENT: Patience = Patience { headers: Duration::from_secs(20), idle: Duration::from_secs(20), ..HASTY };
+
+/// From another address of this machine.
+async fn connected_from(host: u8, port: u16) -> TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, host], 0).into()).unwrap();
+    socket.connect(([127, 0, 0, 1], port).into()).await.unwrap()
 }
 
 #[tokio::test]
-async fn whoever_does_not_finish_a_handshake_is_cut_off_and_keeps_nobodys_place() {
-    let (port, _stopper) = hasty_for_platforms(2).await;
-    // Silent, half of a record, and no TLS at all: more of them than there are places.
-    let half: [&[u8]; 4] = [b"", b"\x16\x03\x01\x02", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", ASK];
+async fn one_address_takes_its_share_of_the_connections_and_no_place_of_anybody_else() {
+    let (port, metrics, _stopper) = bounded(AddressLimits { at_once: Some(3), ..AddressLimits::default() }).await;
+    // As many silent ones as would fill every place, and ten times that.
+    let mut silent = Vec::new();
+    for _ in 0..40 {
+        silent.push(connected_from(2, port).await);
+    }
+    assert_eq!(told(&mut connected_from(2, port).await, ASK).await, "");
     let began = Instant::now();
-    let mut waiting = Vec::new();
-    for bytes in half.into_iter().chain(half) {
-        let mut stream = connected(port).await;
-        waiting.push(tokio::spawn(async move {
-            let _ = stream.write_all(bytes).await;
-            let mut answer = Vec::new();
-            let read = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
-            assert!(read.is_ok(), "still open");
-            assert!(!answer.starts_with(b"HTTP"));
-        }));
+    assert!(told(&mut connected_from(3, port).await, ASK).await.starts_with("HTTP/1.1 200"));
+    assert!(began.elapsed() < Duration::from_secs(2), "it had to wait for somebody's silence to end");
+    let text = metrics.text();
+    assert!(text.contains("hufu_limited_total{office=\"front\",limit=\"connections\"} 38\n"), "{text}");
+    // What an address gives back is its own again.
+    drop(silent);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(told(&mut connected_from(2, port).await, ASK).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn without_a_share_one_address_has_all_places() {
+    // The control of the test above.
+    let (port, _, _stopper) = bounded(AddressLimits::default()).await;
+    let mut silent = Vec::new();
+    for _ in 0..40 {
+        silent.push(connected_from(2, port).await);
     }
-    for waiting in waiting {
-        waiting.await.unwrap();
+    let mut honest = connected_from(3, port).await;
+    honest.write_all(ASK).await.unwrap();
+    let mut byte = [0];
+    let waits = tokio::time::timeout(Duration::from_millis(500), honest.peek(&mut byte)).await;
+    assert!(waits.is_err(), "it did not have to wait");
+}
+
+#[tokio::test]
+async fn new_connections_of_one_address_have_a_rate() {
+    let rate = Rate { burst: 5, every: Duration::from_secs(3600) };
+    let (port, metrics, _stopper) = bounded(AddressLimits { connection: Some(rate), ..AddressLimits::default() }).await;
+    for turn in 0..8 {
+        let answer = told(&mut connected_from(2, port).await, ASK).await;
+        assert_eq!(answer.starts_with("HTTP/1.1 200"), turn < 5, "{turn}: {answer}");
     }
-    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    assert!(told(&mut connected_from(3, port).await, ASK).await.starts_with("HTTP/1.1 200"));
+    assert!(metrics.text().contains("hufu_limited_total{office=\"front\",limit=\"connection\"} 3\n"));
 }
 
 #[tokio::test]
@@ -228,9 +262,10 @@ async fn over_http2(idle: Duration) -> (tokio::task::JoinHandle<()>, tokio::io::
     let (stopper, stop) = Stopper::new();
     let patience = Patience { idle, ..HASTY };
     let (open, _) = mpsc::channel(1);
-    let shares = Shares::of_connections(1);
-    let server = Server { http: Http::new(patience), speaks: Speaks::Plain, app: app(), patience, shares, open };
-    (tokio::spawn(server.answer(far, true, Caller::Anybody, stop)), near, stopper)
+    let (shares, platforms) = (Shares::of_connections(1), of_platforms(1));
+    let (http, speaks) = (Http::new(patience), Speaks::Plain);
+    let server = Server { http, speaks, app: app(), patience, shares, platforms, addresses: None, open };
+    (tokio::spawn(server.answer(far, true, (Caller::Anybody, None), stop)), near, stopper)
 }
 
 async fn ends(serving: tokio::task::JoinHandle<()>) {
@@ -324,3 +359,5 @@ async fn a_dropped_stopper_stops() {
     drop(stopper);
     stop.stopped().await;
 }
+
+mod platforms;

@@ -4,26 +4,42 @@ use crate::fixture::World;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response, header};
-use hufu_web::api::{Asks, Places, document, operations};
+use hufu_offices::buckets::Rate;
+use hufu_web::addresses::{AddressLimits, Addresses};
+use hufu_web::api::{Asks, Operation, Places, document, operations};
 use hufu_web::reply::Edge;
 use hufu_web::serve::finished;
 use serde_json::Value;
 use std::sync::Arc;
+use std::time::Duration;
 use tower::ServiceExt as _;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
+fn edge() -> Edge {
+    Edge::new("front", "https://wallet.example", Arc::new(hufu_kernel::OsRng))
+}
+
 fn app(world: &World) -> Router {
-    let edge = Edge::new("front", "https://wallet.example", Arc::new(hufu_kernel::OsRng));
+    let edge = edge();
     finished(&edge, hufu_web::front::router(&edge, &world.front))
 }
 
-async fn send(app: &Router, method: &str, path: &str, (kind, body): (&str, &str)) -> Response<Body> {
+/// What the front itself is told to answer.
+fn of_the_front() -> impl Iterator<Item = Operation> {
+    operations().into_iter().filter(|operation| operation.at.is_front())
+}
+
+fn request(method: &str, path: &str, (kind, body): (&str, &str)) -> Request<Body> {
     let mut request = Request::builder().method(method).uri(path.replace("{tx}", &"A".repeat(43)));
     if !kind.is_empty() {
         request = request.header(header::CONTENT_TYPE, kind);
     }
-    app.clone().oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap()
+    request.body(Body::from(body.to_owned())).unwrap()
+}
+
+async fn send(app: &Router, method: &str, path: &str, body: (&str, &str)) -> Response<Body> {
+    app.clone().oneshot(request(method, path, body)).await.unwrap()
 }
 
 /// What is wrong with an answer, by the document.
@@ -58,8 +74,8 @@ async fn every_operation_of_the_front_answers_with_what_the_document_says() {
         ("application/json", "{}"),
     ];
     let mut asked = 0;
-    for operation in operations().into_iter().filter(|operation| operation.at.is_front()) {
-        for body in bodies.iter().filter(|(kind, _)| operation.method == "POST" || kind.is_empty()) {
+    for operation in of_the_front() {
+        for body in bodies.iter().filter(|(kind, _)| operation.method != "GET" || kind.is_empty()) {
             let response = send(&app, operation.method, operation.path, *body).await;
             assert_eq!(wrong(&document, operation.method, operation.path, &response), None, "{body:?}");
             asked += 1;
@@ -73,6 +89,36 @@ async fn every_operation_of_the_front_answers_with_what_the_document_says() {
         }
     }
     assert!(asked > 50, "{asked}");
+}
+
+/// What is not bounded: documents that others need to go on.
+const FREE: [&str; 5] = [
+    "/.well-known/openid-configuration",
+    "/.well-known/oauth-authorization-server",
+    "/.well-known/ssf-configuration",
+    "/jwks.json",
+    "/style.css",
+];
+
+#[tokio::test]
+async fn who_asks_too_often_is_answered_with_what_the_document_says_wherever_there_is_a_limit() {
+    let world = World::with_persona_sessions();
+    let (app, document) = (app(&world), document(&Places::default()));
+    let rate = Some(Rate { burst: 1, every: Duration::from_secs(90) });
+    let limits = AddressLimits { browser: rate, platform: rate, ..AddressLimits::default() };
+    for operation in of_the_front() {
+        // Nobody has asked anything yet.
+        let addresses = Addresses::new(&edge(), limits);
+        for (turn, kind) in ["", FORM, "application/json"].into_iter().enumerate() {
+            let mut request = request(operation.method, operation.path, (kind, ""));
+            request.extensions_mut().insert(addresses.asker([192, 0, 2, 1].into()));
+            let response = app.clone().oneshot(request).await.unwrap();
+            assert_eq!(wrong(&document, operation.method, operation.path, &response), None, "{turn}");
+            let bounded = turn > 0 && !FREE.contains(&operation.path);
+            assert_eq!(response.status() == 429, bounded, "{} {} {turn}", operation.method, operation.path);
+            assert_eq!(response.headers().contains_key(header::RETRY_AFTER), bounded, "{}", operation.path);
+        }
+    }
 }
 
 #[tokio::test]

@@ -7,5 +7,6 @@ mod api;
 mod fixture;
 mod front;
 mod handed_over;
+mod limits;
 mod mutual_tls;
 mod peers;

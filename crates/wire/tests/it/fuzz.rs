@@ -1,6 +1,7 @@
 //! Every parser of untrusted bytes on random input: it returns, and what it accepts it means. `cargo bolero` runs the same
 //! targets for longer.
 
+use crate::mutants::hold;
 use hufu_kernel::Timestamp;
 use hufu_wire::api::ceremony::Message;
 use hufu_wire::api::order::SignedOrder;
@@ -8,6 +9,8 @@ use hufu_wire::api::roster::{Identity, Roster};
 use hufu_wire::cose::{self, Reader};
 use hufu_wire::dpop::{Expected, normal_address, verify_proof};
 use hufu_wire::jose::{Compact, Jwk, Jwks, SoftKey, assemble, strict_value};
+use hufu_wire::subject_handle::{HALF, SubjectHandle};
+use hufu_wire::tls_client::ClientCertificate;
 use hufu_wire::webauthn::{
     Assertion, AuthenticatorData, DeviceKey, Expectation, Registration, SoftDevice, check, register,
 };
@@ -24,6 +27,20 @@ fn fuzz_jws() {
         }
         // The same bytes as a header.
         let _ = Compact::parse(&format!("{}.e30.AA", hufu_kernel::b64(bytes)));
+    });
+}
+
+#[test]
+fn fuzz_subject_handles() {
+    bolero::check!().for_each(|bytes: &[u8]| {
+        let Ok(text) = std::str::from_utf8(bytes) else { return };
+        if let Ok(handle) = text.parse::<SubjectHandle>() {
+            assert_eq!(handle.to_string(), text);
+        }
+        // The right shape around strange halves.
+        let half = hufu_kernel::b64(bytes);
+        let read = format!("13.{half}.{half}").parse::<SubjectHandle>();
+        assert_eq!(read.is_ok(), bytes.len() == HALF);
     });
 }
 
@@ -57,6 +74,20 @@ fn fuzz_dpop() {
         assert!(verify_proof(text, &expected).is_err());
         if let Some(once) = normal_address(text) {
             assert_eq!(normal_address(&once), Some(once.clone()));
+        }
+    });
+}
+
+/// A TLS library has read these bytes before us; they are a stranger's all the same.
+#[test]
+fn fuzz_client_certificates() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let parameters = rcgen::CertificateParams::new(vec!["shop.example".to_owned()]).unwrap();
+    let certificate = parameters.self_signed(&key).unwrap().der().to_vec();
+    assert!(ClientCertificate::read(&certificate).is_some());
+    hold(vec![certificate], |der| {
+        if let Some(certificate) = ClientCertificate::read(der) {
+            assert_eq!(certificate.thumbprint().len(), 43);
         }
     });
 }

@@ -3,7 +3,7 @@
 use crate::mutants::{hold, samples};
 use hufu_kernel::{Answer, Lang, Strength, unb64};
 use hufu_wire::api::trust::Trust;
-use hufu_wire::api::{enrolment, holder, peer, platform, recovery, sign_in};
+use hufu_wire::api::{enrolment, handles, holder, peer, platform, recovery, sign_in};
 use hufu_wire::documents::{DocumentNumber, DocumentType};
 use hufu_wire::jose::strict_json;
 use hufu_wire::network_number::NetworkNumber;
@@ -65,6 +65,7 @@ kinds![
     sign_in::Transaction,
     sign_in::EvaluatePassword,
     sign_in::BeginSignIn,
+    sign_in::SignInOffer,
     sign_in::FinishSignIn,
     sign_in::CompleteSignIn,
     sign_in::RefuseSignIn,
@@ -82,6 +83,8 @@ kinds![
     peer::Entries,
     peer::Moved,
     peer::Rows,
+    handles::AskStandings,
+    handles::Standings,
     platform::PlatformCertificate,
     platform::AdmittedPage,
     Trust,

@@ -5,6 +5,7 @@ mod dpop;
 mod fuzz;
 mod fuzz_messages;
 mod jose;
+mod jose_judged;
 mod mutants;
 mod webauthn;
 mod webauthn_corpus;

@@ -12,7 +12,9 @@ import { verifyOneKey } from "../one_key.ts";
 import { verifyPass } from "../pass.ts";
 import * as sdJwt from "../sd_jwt.ts";
 import { anything, encoded, int, list, map, oneOf, optional, parseExact, record, text } from "../shape.ts";
+import { subjectHandle } from "../subject_handle.ts";
 import { coseKey } from "../webauthn.ts";
+import type { PlatformCertificate, SignInOffer } from "../wire.ts";
 import { MemoryDatabase } from "./soft_device.mjs";
 
 const folder = (globalThis as unknown as { hufuVectors: string }).hufuVectors;
@@ -34,6 +36,14 @@ const pick = (below: number) => crypto.getRandomValues(new Uint32Array(1))[0]! %
 const letters = (length: number, alphabet: string) => Array.from({ length }, () => alphabet[pick(alphabet.length)]).join("");
 
 export default {
+  "a subject handle's hash is that of crates/wire/src/subject_handle.rs; computed by neither"() {
+    const certificate = { registration: { subject_handle: ["signals"] } } as unknown as PlatformCertificate;
+    const offer = (byte: number) => ({ handle: b64(new Uint8Array(86).fill(byte)) }) as unknown as SignInOffer;
+    const made = subjectHandle(certificate, [1, 3], [offer(1), offer(2)])!;
+    equal(made.hash, "RAbBGZPPmLSV8mfrX3ad7MHAiXEp-JAyMMRORtyor3A");
+    equal(made.text.length, 234);
+  },
+
   "base64url has one spelling, the standard library's"() {
     many(500, () => {
       const bytes = random(pick(40));

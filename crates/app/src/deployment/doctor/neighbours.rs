@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// Seconds apart that somebody should know of.
 const APART: i64 = 5;
 /// Seconds apart with which sign-ins begin to fail: statements are good for a minute (flows 4).
-const TOO_FAR: i64 = 30;
+const TOO_FAR: i64 = hufu_kernel::OFFICE_SKEW;
 
 /// What was seen.
 #[derive(Debug, Default)]

@@ -128,6 +128,23 @@ fn every_line_that_is_commented_out_is_taken_when_it_is_not() {
 }
 
 #[test]
+fn limits_are_on_where_nothing_is_said_and_off_where_that_is_said() {
+    use crate::deployment::office_file::UNLIMITED;
+    use hufu_web::addresses::AddressLimits;
+    for (name, text) in all(Root::Sandbox) {
+        let limits = OfficeFile::parse(&text).unwrap().limits;
+        let (addresses, callers) = (limits.of_addresses(), limits.of_callers());
+        assert!(addresses.start.unwrap().every > addresses.wallet.unwrap().every, "beginning costs more");
+        assert!(
+            addresses.at_once.unwrap() < limits.connections && callers.client.is_some() && callers.handle.is_some()
+        );
+        let without =
+            OfficeFile::parse(&format!("{text}{UNLIMITED}")).unwrap_or_else(|told| panic!("{name}: {told}")).limits;
+        assert_eq!((without.of_addresses(), without.of_callers()), (AddressLimits::default(), Default::default()));
+    }
+}
+
+#[test]
 fn a_table_that_an_office_has_no_use_for_is_refused() {
     let (_, text) = &all(Root::Production)[3];
     let refused = OfficeFile::parse(&format!("{text}\n[store]\nkind = \"sqlite\"\n")).unwrap_err();

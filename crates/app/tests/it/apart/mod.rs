@@ -53,6 +53,15 @@ pub fn init_with(place: &Path, more: &[&str]) -> PathBuf {
     folder
 }
 
+/// Offices that count nobody: a test's people all come from one address, and some of them as fast as they can.
+pub fn unlimited(folder: &Path) {
+    for office in ["front", "registrar", "node-1", "node-2", "node-3"] {
+        let path = folder.join(office).join("office.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text + hufu_app::deployment::office_file::UNLIMITED).unwrap();
+    }
+}
+
 /// A running deployment, ended with the test however the test ends.
 pub struct Deployment {
     up: Child,

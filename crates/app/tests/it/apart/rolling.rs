@@ -67,7 +67,10 @@ async fn ready(folder: &Path) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobodys_sign_in_fails_while_every_office_is_restarted_one_after_the_other() {
-    let deployment = Deployment::start(&[]).await;
+    let place = super::place();
+    let folder = super::init(place.path());
+    super::unlimited(&folder);
+    let deployment = Deployment::start_in(place, folder, &[]).await;
     let (world, data) = (deployment.seen.world(), deployment.folder.join("world"));
     let tally = Arc::new(Tally::default());
     let mut people = tokio::task::JoinSet::new();

@@ -100,7 +100,7 @@ impl NodePeer for Node {
 
     async fn moved(&self, from: NodeIndex, ask: &AskMoved) -> Result<Moved, Refusal> {
         // Whoever asks may decide by it what is destroyed.
-        self.has_looked_for_keys()?;
+        self.has_looked_for_keys().await?;
         let moved = self.has_moved();
         let behind = moved.behind.filter(|_| moved.generation == ask.generation);
         Ok(Moved { behind, check: self.check_of(moved.newest, from, self.index)?, ..moved })

@@ -64,7 +64,7 @@ impl Node {
     /// The store's.
     pub async fn upkeep(&self) -> Result<(), Refusal> {
         self.look_at_standing().await?;
-        self.look_for_keys()?;
+        self.look_for_keys().await?;
         self.look_for_missed_keys().await?;
         if !self.is_settled().await? {
             return Ok(());

@@ -58,6 +58,8 @@ async fn an_assertion_with_a_mistake_is_refused() {
         ("iss", json!("bank")),
         ("sub", json!("bank")),
         ("iss", Value::Null),
+        ("sub", Value::Null),
+        ("exp", json!(NOW - 300)),
         ("exp", json!(NOW)),
         ("exp", json!(NOW + 331)),
         ("exp", Value::Null),

@@ -276,4 +276,26 @@ fn a_front_that_asks_for_no_certificate_admits_nobody_who_needs_one_and_asks_at_
     for address in [ISSUER, WALLET, "http://localhost:7003", "https://mtls.localhost:7003/", "mtls.localhost"] {
         assert!(matches!(front(Some(address)).err(), Some(FrontError::Mutual(_))), "{address}");
     }
+    // The issuer's address in another spelling is the issuer's address.
+    let at = |issuer: &str, mtls: &str| {
+        let mut trust = world.trust.clone();
+        (trust.issuer, trust.wallet_origin) = (issuer.to_owned(), "https://wallet.example".to_owned());
+        let mtls = Some(mtls.to_owned());
+        let config = Config { trust, transactions: 1, agents: Vec::new(), persona_sessions: false, mtls };
+        Front::new(config, ports(&world.front_key, &world.clock, &world.rng, &world.once)).err()
+    };
+    for (issuer, mtls) in [
+        ("https://id.example", "https://id.example:443"),
+        ("https://id.example:443", "https://id.example"),
+        ("https://id.example", "https://id.example:0443"),
+        ("https://id.example", "https://id.example."),
+        ("https://id.example", "https://ID.example"),
+        ("https://id.example", "https://wallet.example:443"),
+        ("https://id.example:8443", "https://id.example.:8443"),
+    ] {
+        assert!(matches!(at(issuer, mtls), Some(FrontError::Mutual(_))), "{mtls} beside {issuer}");
+    }
+    for mtls in ["https://mtls.id.example", "https://id.example:8443", "https://mtls.id.example:443"] {
+        assert_eq!(at("https://id.example", mtls), None, "the control: {mtls}");
+    }
 }

@@ -74,8 +74,69 @@ async fn no_front_takes_an_auth_time_that_somebody_chose() {
         for chosen in [121, 3600, -121] {
             assert_eq!(proved(chosen).await.err(), Some(Refusal::TokenRejected), "{chosen}");
         }
+        // With an `iat` that was chosen to fit.
+        for chosen in [121, -121] {
+            let both = |token: &mut hufu_wire::api::sign_in::IdToken| {
+                token.iat = token.iat - chosen;
+                (token.auth_time, token.exp) = (token.iat, token.exp - chosen);
+            };
+            let done = world.front.complete(&world.answer_with(&transaction, both), &[&cookie]).await;
+            assert_eq!(done.err(), Some(Refusal::TokenRejected), "{chosen}");
+        }
         // The control: a moment ago.
         assert!(proved(50).await.is_ok());
+    }
+}
+
+/// The attack: the address that leads to the agent is the browser's, so somebody writes `since=0` into it, or takes `prompt=login` out of
+/// the platform's request on the way there. The agent then shows a proof of forty seconds ago, which nodes would still sign.
+#[tokio::test]
+async fn an_earlier_proof_is_taken_only_where_the_request_itself_allows_it() {
+    let world = World::with_persona_sessions();
+    let judge = world.basic("judge");
+    let pending = judge.begin(&Wish::default(), &*world.rng);
+    for (more, earlier) in [
+        ("", false),
+        ("prompt=login", false),
+        ("prompt=consent", false),
+        ("prompt=login&max_age=10000", false),
+        ("max_age=0", false),
+        ("max_age=39", false),
+        ("prompt=none&max_age=39", false),
+        ("max_age=40", true),
+        ("max_age=10000", true),
+        ("prompt=none", true),
+    ] {
+        let (to, cookie) = sent(&world, &judge, &pending, more).await;
+        let transaction = world.fetch(&parameter(&to, "tx").unwrap());
+        let proved = async |at: hufu_kernel::Timestamp| {
+            let answer = world.answer_with(&transaction, |token| token.auth_time = at);
+            world.front.complete(&answer, &[&cookie]).await
+        };
+        let refused = if earlier { None } else { Some(Refusal::TokenRejected) };
+        assert_eq!(proved(NOW - 40).await.err(), refused, "{more}");
+        // The control: whoever proves it now may go on.
+        assert_eq!(proved(NOW).await.is_ok(), !earlier, "{more}");
+    }
+    // It is the request that counts, not its end: who waits gains nothing.
+    let (to, cookie) = sent(&world, &judge, &pending, "prompt=login").await;
+    let transaction = world.fetch(&parameter(&to, "tx").unwrap());
+    world.clock.advance(45);
+    let answer = world.answer_with(&transaction, |token| token.auth_time = NOW - 1);
+    assert_eq!(world.front.complete(&answer, &[&cookie]).await.err(), Some(Refusal::TokenRejected));
+}
+
+/// Without an agent that remembers, only clocks explain a proof of before the request: a wallet's may be a minute behind its nodes', theirs
+/// half a minute behind the front's.
+#[tokio::test]
+async fn a_proof_is_older_than_the_request_by_what_clocks_differ_and_no_more() {
+    let world = World::new();
+    let shop = world.fapi("shop");
+    for (ago, refused) in [(91, true), (120, true), (90, false), (0, false)] {
+        let at = world.at_wallet(&shop, &Wish::default()).await;
+        let answer = world.answer_with(&at.transaction, |token| token.auth_time = NOW - ago);
+        let done = world.front.complete(&answer, &[&at.begun.cookie]).await;
+        assert_eq!(done.err(), refused.then_some(Refusal::TokenRejected), "{ago}");
     }
 }
 

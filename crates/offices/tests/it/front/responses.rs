@@ -1,7 +1,7 @@
 //! What the front signs itself, the ways of a response, and what a platform may ask about its tokens.
 
 use super::fixture::*;
-use hufu_kernel::Refusal;
+use hufu_kernel::{Refusal, b64, unb64};
 use hufu_oidc::Form;
 use hufu_oidc::client::{HttpRequest, RelyingParty, Wish};
 use hufu_wire::api::platform::Registration;
@@ -256,6 +256,53 @@ async fn the_platform_of_the_hint_is_told_of_a_sign_out_once_and_nobody_else_is(
     world.clock.advance(601);
     assert_eq!(sign_out(&told.id_token).await, Ok(None));
     assert_eq!(world.posted.0.lock().unwrap().len(), 2);
+}
+
+/// The other signature that an ES256 key's holder never made: s and n - s verify alike.
+fn mirrored(jws: &str) -> String {
+    const N: [u64; 4] = [0xffff_ffff_0000_0000, 0xffff_ffff_ffff_ffff, 0xbce6_faad_a717_9e84, 0xf3b9_cac2_fc63_2551];
+    let (input, signature) = jws.rsplit_once('.').unwrap();
+    let mut signature = unb64(signature).unwrap();
+    let mut borrowed = false;
+    for (at, limb) in N.iter().enumerate().rev() {
+        let place = 32 + 8 * at..40 + 8 * at;
+        let s = u64::from_be_bytes(signature[place.clone()].try_into().unwrap());
+        let (less, one) = limb.overflowing_sub(s);
+        let (less, two) = less.overflowing_sub(u64::from(borrowed));
+        borrowed = one || two;
+        signature[place].copy_from_slice(&less.to_be_bytes());
+    }
+    format!("{input}.{}", b64(&signature))
+}
+
+/// The attack: one ID token is spelt in two ways, so that its platform is called twice.
+#[tokio::test]
+async fn another_signature_of_the_same_token_calls_nobody_again() {
+    let world = World::new();
+    let uri = "https://shop.example/out";
+    let registration = Registration { backchannel_logout_uri: Some(uri.to_owned()), ..Registration::default() };
+    let shop = world.fapi_with("shop", Alg::ES256, registration);
+    let hint = async || {
+        let at = world.at_wallet(&shop, &Wish::default()).await;
+        let (token, _) = world.claims(&at.transaction, &at.transaction.answers);
+        world.signed_by(&world.node, &token)
+    };
+    let first = hint().await;
+    let other = mirrored(&first);
+    assert_ne!(first, other);
+    // Both are ID tokens of this service.
+    let keys = Jwks::from_json(world.front.jwks().body.as_bytes()).unwrap();
+    for text in [&first, &other] {
+        assert!(keys.verify(&Compact::parse(text).unwrap(), &[Alg::ES256]).is_ok());
+    }
+    let told = async |hint: &str| {
+        assert_eq!(world.front.logout(&format!("id_token_hint={hint}")).await, Ok(None));
+        world.posted.0.lock().unwrap().len()
+    };
+    assert_eq!(told(&first).await, 1);
+    assert_eq!(told(&other).await, 1);
+    // The control: another sign-in's token is told.
+    assert_eq!(told(&hint().await).await, 2);
 }
 
 #[tokio::test]

@@ -292,6 +292,12 @@ impl World {
         self.nodes.replace(index, Node::new((self.parts)(index, wiring)).unwrap());
     }
 
+    /// The same, begun in another way.
+    pub fn restart_node_as(&self, index: NodeIndex, begin: impl FnOnce(NodeParts) -> Node) {
+        let wiring = self.nodes.wiring(index, &self.faults);
+        self.nodes.replace(index, begin((self.parts)(index, wiring)));
+    }
+
     /// A person the register knows.
     pub fn person(&self, sequence: u16) -> Details {
         self.person_of(sequence, date(1990, 5, 17), Standing::Valid)

