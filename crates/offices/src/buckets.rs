@@ -77,6 +77,19 @@ impl<K: Ord + Clone> Buckets<K> {
         Ok(())
     }
 
+    /// Whether something was taken for `key` that is not made up for yet.
+    #[must_use]
+    pub fn remembers(&self, key: &K, now: Duration) -> bool {
+        self.full_at.get(key).is_some_and(|full_at| *full_at > now)
+    }
+
+    /// Forgets all buckets that are full again: otherwise the last ones stay until somebody asks.
+    pub fn sweep(&mut self, now: Duration) {
+        while self.by_time.first().is_some_and(|(full_at, _)| *full_at <= now) {
+            self.forget_one();
+        }
+    }
+
     /// How many buckets are remembered.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -197,6 +210,26 @@ mod tests {
             let _ = buckets.take(&0, at(10_000));
         }
         assert_eq!(buckets.len(), 1);
+        assert!(
+            buckets.remembers(&0, at(10_299)) && !buckets.remembers(&0, at(10_300)) && !buckets.remembers(&1, at(0))
+        );
+    }
+
+    #[test]
+    fn nobody_stays_in_memory_since_nobody_asked_after_them() {
+        let mut buckets = Buckets::new(RATE, 1000);
+        for key in 0..500 {
+            assert_eq!(buckets.take(&key, at(key)), Ok(()));
+        }
+        buckets.sweep(at(99));
+        assert_eq!(buckets.len(), 500, "nothing is forgotten that counts");
+        buckets.sweep(at(350));
+        assert_eq!(
+            (buckets.len(), buckets.remembers(&250, at(350)), buckets.remembers(&251, at(350))),
+            (249, false, true)
+        );
+        buckets.sweep(at(599));
+        assert!(buckets.is_empty());
     }
 
     proptest! {
