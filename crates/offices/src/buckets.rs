@@ -6,6 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+/// Whole seconds after which a time is over, 1 at least: what `Retry-After` says (RFC 9110 section 10.2.3).
+#[must_use]
+pub fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
 /// How much a bucket holds, and how fast it fills.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rate {
@@ -230,6 +236,14 @@ mod tests {
         );
         buckets.sweep(at(599));
         assert!(buckets.is_empty());
+    }
+
+    #[test]
+    fn who_waits_as_long_as_it_is_told_has_waited_long_enough() {
+        for (wait, told) in [(0, 1), (1, 1), (999, 1), (1000, 1), (1001, 2), (60_000, 60)] {
+            assert_eq!(whole_seconds(at(wait)), told, "{wait} ms");
+        }
+        assert_eq!(whole_seconds(Duration::MAX), u64::MAX);
     }
 
     proptest! {

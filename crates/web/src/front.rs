@@ -4,7 +4,7 @@ use crate::addresses::{self, Asked};
 use crate::metrics::Waited;
 use crate::mutual_tls::ProvenCertificate;
 use crate::pages::{self, FrontRefusal, FrontResponse, FrontSignedOut};
-use crate::reply::{Edge, body, json, parse, seconds};
+use crate::reply::{Edge, body, json, parse};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{FromRef, FromRequest, Path, Query, Request, State};
@@ -13,6 +13,7 @@ use axum::middleware::{self, Next};
 use axum::response::IntoResponse;
 use axum::routing::{any, get, post};
 use hufu_kernel::{Lang, Refusal, Root};
+use hufu_offices::buckets::whole_seconds;
 use hufu_offices::front::{self, Front, Incoming, Managed, POLL_PATH, Reply, Shown};
 use hufu_wire::api::sign_in::{CompleteSignIn, Continue, RefuseSignIn};
 use serde::de::DeserializeOwned;
@@ -50,7 +51,7 @@ impl Site {
         if is_type(headers, "application/json") || request.uri().path().starts_with("/tx/") {
             return self.edge.too_often(wait);
         }
-        let wait = seconds(wait);
+        let wait = whole_seconds(wait);
         let detail = format!("{}; Retry-After: {wait} s", Refusal::TooMany.code());
         let mut page = self.refused_with_page(Refusal::TooMany, language(headers), Some(&detail));
         page.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Persons remembered while they ask more than they regain; about 10 MiB.
-const PERSONS: usize = 100_000;
+const HANDLES: usize = 100_000;
 /// Assertions remembered while they are good: two minutes of 2,000 a second; about 40 MiB.
 const ASSERTIONS: usize = 250_000;
 /// As often one assertion is answered: password and first round with either of a node's pairs, and each of them again when its answer was
@@ -17,7 +17,9 @@ const ASSERTIONS: usize = 250_000;
 const REPEATS: Rate = Rate { burst: 8, every: Duration::from_secs(2 * SKEW.unsigned_abs() + 1) };
 
 /// What has been asked lately.
-pub(super) struct Asking(Mutex<Asked>);
+pub(super) struct Persons {
+    asked: Mutex<Asked>,
+}
 
 struct Asked {
     persons: Buckets<Handle>,
@@ -25,15 +27,15 @@ struct Asked {
     assertions: Buckets<[u8; 32]>,
 }
 
-impl Asking {
+impl Persons {
     fn of(rate: Rate) -> Self {
-        let (persons, assertions) = (Buckets::new(rate, PERSONS), Buckets::new(REPEATS, ASSERTIONS));
-        Self(Mutex::new(Asked { persons, assertions }))
+        let (persons, assertions) = (Buckets::new(rate, HANDLES), Buckets::new(REPEATS, ASSERTIONS));
+        Self { asked: Mutex::new(Asked { persons, assertions }) }
     }
 
     fn may(&self, handle: &Handle, chal: &[u8; 32], now: Timestamp) -> Result<(), Refusal> {
         let now = since(now);
-        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         if !asked.assertions.remembers(chal, now) {
             asked.persons.take(handle, now).map_err(|_| Refusal::TooMany)?;
         }
@@ -41,7 +43,7 @@ impl Asking {
     }
 
     fn sweep(&self, now: Timestamp) {
-        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked.persons.sweep(since(now));
         asked.assertions.sweep(since(now));
     }
@@ -55,7 +57,7 @@ impl Node {
     /// The same node, at which each person's devices may begin so many sign-ins.
     #[must_use]
     pub fn limited(self, handle: Option<Rate>) -> Self {
-        Self { asking: handle.map(Asking::of), ..self }
+        Self { asking: handle.map(Persons::of), ..self }
     }
 
     /// Counts the assertion of a device that has just proved itself: whoever has none of this person's counts nothing against them.
@@ -81,7 +83,7 @@ mod tests {
 
     #[test]
     fn one_assertion_counts_once_however_often_it_comes_and_is_refused_at_last() {
-        let (asking, person) = (Asking::of(RATE), Octets([7; 16]));
+        let (asking, person) = (Persons::of(RATE), Handle(Octets([7; 16])));
         for _ in 0..8 {
             assert_eq!(asking.may(&person, &[1; 32], NOW), Ok(()));
         }
@@ -97,15 +99,15 @@ mod tests {
         // What was refused was not begun; what was answered may be repeated.
         assert_eq!(asking.may(&person, &[4; 32], later), Err(Refusal::TooMany));
         assert_eq!(asking.may(&person, &[3; 32], later), Ok(()));
-        assert_eq!(asking.may(&Octets([8; 16]), &[4; 32], later), Ok(()), "nobody else waits");
+        assert_eq!(asking.may(&Handle(Octets([8; 16])), &[4; 32], later), Ok(()), "nobody else waits");
     }
 
     #[test]
     fn nothing_is_remembered_of_a_person_when_it_makes_no_difference() {
-        let (asking, person) = (Asking::of(RATE), Octets([7; 16]));
+        let (asking, person) = (Persons::of(RATE), Handle(Octets([7; 16])));
         let held = |now| {
             asking.sweep(now);
-            let asked = asking.0.lock().unwrap();
+            let asked = asking.asked.lock().unwrap();
             (asked.persons.len(), asked.assertions.len())
         };
         assert_eq!(asking.may(&person, &[1; 32], NOW), Ok(()));

@@ -91,7 +91,7 @@ pub struct Node {
     signings: Sessions<paper::Begun>,
     once: MemoryOnce,
     password_turns: [tokio::sync::Mutex<()>; sign_in::PASSWORD_TURNS],
-    asking: Option<asking::Asking>,
+    asking: Option<asking::Persons>,
 }
 
 impl std::fmt::Debug for Node {

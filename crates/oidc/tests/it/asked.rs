@@ -4,8 +4,7 @@ use crate::provider_fixture::*;
 use crate::refusals::{detail, push_body, with};
 use hufu_kernel::{Answer, Octets, Strength};
 use hufu_oidc::provider::{
-    AccessToken, AuthorizationRequest, Call, Code, CodeId, Redeemed, SealedKind, TRUST_FRAMEWORK, about_token, par,
-    userinfo,
+    AccessToken, AuthorizationRequest, Call, Code, CodeId, Redeemed, SealedKind, TRUST_FRAMEWORK, userinfo,
 };
 use hufu_oidc::{Form, OAuthError};
 use hufu_wire::api::sign_in::Answers;
