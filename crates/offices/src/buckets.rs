@@ -22,7 +22,7 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// So many a minute, of which those of two seconds may come at once, and 20 in any case. Nothing for 0, which stands for no limit.
+    /// So many a minute, of which those of two seconds may come at once, or 20 where that is more (all of them, where they are fewer). Nothing for 0, which stands for no limit.
     #[must_use]
     pub fn a_minute(number: u32) -> Option<Self> {
         (number > 0).then(|| Self { burst: (number / 30).max(20).min(number), every: Duration::from_secs(60) / number })

@@ -2,7 +2,7 @@
 
 use crate::addresses::{self, Asked};
 use crate::metrics::Waited;
-use crate::mutual_tls::ProvenCertificate;
+use crate::mutual_tls::{ProvenCertificate, Registered};
 use crate::pages::{self, FrontRefusal, FrontResponse, FrontSignedOut};
 use crate::reply::{Edge, body, json, parse};
 use axum::Router;
@@ -115,14 +115,21 @@ pub fn router(edge: &Edge, front: &Arc<Front>) -> Router {
         .route("/respond", get(respond))
         .route("/logout", get(logout).post(logout))
         .route_layer(middleware::from_fn_with_state(site.clone(), bounded))
+        .merge(documents())
+        .merge(platforms())
+        .merge(wallet)
+        .with_state(site)
+}
+
+/// What is the same for everybody.
+fn documents() -> Router<Site> {
+    Router::new()
         .route("/.well-known/openid-configuration", get(discovery))
         .route("/.well-known/oauth-authorization-server", get(discovery))
         .route("/.well-known/ssf-configuration", get(signals_metadata))
         .route("/jwks.json", get(jwks))
         .route("/style.css", get(pages::style))
-        .merge(platforms())
-        .merge(wallet)
-        .with_state(site)
+        .route_layer(middleware::from_fn(addresses::bounded_other))
 }
 
 /// What browsers and the wallet's scripts ask, as often as their address may. Before anything is read.
@@ -145,6 +152,13 @@ async fn bounded_platform(request: Request, next: Next) -> Response<Body> {
 /// [`crate::mutual_tls::PlatformDoors`]: `/par`, `/token`, `/userinfo`, `/introspect`, `/revoke`, `/ssf/…`, and nothing that browsers meet.
 pub fn mutual_router(edge: &Edge, front: &Arc<Front>) -> Router {
     platforms().with_state(Site { edge: edge.clone(), front: Arc::clone(front) })
+}
+
+/// Which platform a certificate at that listener belongs to.
+#[must_use]
+pub fn registered(front: &Arc<Front>) -> Registered {
+    let front = Arc::clone(front);
+    Registered::by(move |certificate| front.registered(certificate))
 }
 
 /// What platforms ask themselves, with or without a TLS certificate.

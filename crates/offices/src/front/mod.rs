@@ -245,6 +245,20 @@ impl Front {
         }
     }
 
+    /// The platform that authenticates by certificates in a name of this one, by its `client_id`: an admitted one that is not withdrawn.
+    #[must_use]
+    pub fn registered(&self, certificate: &ClientCertificate) -> Option<String> {
+        let now = self.now();
+        let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner);
+        let its = |client: &&Arc<Client>| {
+            let registered = &client.certificate.registration;
+            now < client.certificate.exp
+                && registered.uses_tls_client_auth()
+                && registered.tls_client_subject().is_ok_and(|subject| certificate.is(&subject))
+        };
+        clients.values().filter(its).map(|client| &client.certificate.client_id).min().cloned()
+    }
+
     /// Forgets the platforms that are not `listed`: the registry has withdrawn them.
     pub fn keep_only(&self, listed: &BTreeSet<String>) {
         let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);
