@@ -23,6 +23,7 @@ use hufu_offices::buckets::Limits;
 use hufu_store::{Counts, Schema, Store, StoreError};
 use hufu_web::health::Probe;
 use hufu_web::metrics::Metrics;
+use hufu_web::mutual_tls::Registered;
 use hufu_web::reply::Edge;
 use hufu_web::serve::Stop;
 use hufu_wire::api::peer::Moved;
@@ -118,6 +119,11 @@ pub trait Running: Send + Sync {
     /// What platforms ask of it that prove themselves by TLS certificates; nothing for any office but the front.
     fn mutual(&self, _: &Edge) -> Option<Router> {
         None
+    }
+
+    /// Which platform a certificate there belongs to.
+    fn registered(&self) -> Registered {
+        Registered::nobodys()
     }
 
     /// What the other offices ask of it, each route with those who may.

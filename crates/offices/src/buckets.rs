@@ -6,6 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+/// Whole seconds after which a time is over, 1 at least: what `Retry-After` says (RFC 9110 section 10.2.3).
+#[must_use]
+pub fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
 /// How much a bucket holds, and how fast it fills.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rate {
@@ -16,7 +22,7 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// So many a minute, of which those of two seconds may come at once, and 20 in any case. Nothing for 0, which stands for no limit.
+    /// So many a minute, of which those of two seconds may come at once, or 20 where that is more (all of them, where they are fewer). Nothing for 0, which stands for no limit.
     #[must_use]
     pub fn a_minute(number: u32) -> Option<Self> {
         (number > 0).then(|| Self { burst: (number / 30).max(20).min(number), every: Duration::from_secs(60) / number })
@@ -75,6 +81,19 @@ impl<K: Ord + Clone> Buckets<K> {
         }
         self.set(key, held, next);
         Ok(())
+    }
+
+    /// Whether something was taken for `key` that is not made up for yet.
+    #[must_use]
+    pub fn remembers(&self, key: &K, now: Duration) -> bool {
+        self.full_at.get(key).is_some_and(|full_at| *full_at > now)
+    }
+
+    /// Forgets all buckets that are full again: otherwise the last ones stay until somebody asks.
+    pub fn sweep(&mut self, now: Duration) {
+        while self.by_time.first().is_some_and(|(full_at, _)| *full_at <= now) {
+            self.forget_one();
+        }
     }
 
     /// How many buckets are remembered.
@@ -197,6 +216,34 @@ mod tests {
             let _ = buckets.take(&0, at(10_000));
         }
         assert_eq!(buckets.len(), 1);
+        assert!(
+            buckets.remembers(&0, at(10_299)) && !buckets.remembers(&0, at(10_300)) && !buckets.remembers(&1, at(0))
+        );
+    }
+
+    #[test]
+    fn nobody_stays_in_memory_since_nobody_asked_after_them() {
+        let mut buckets = Buckets::new(RATE, 1000);
+        for key in 0..500 {
+            assert_eq!(buckets.take(&key, at(key)), Ok(()));
+        }
+        buckets.sweep(at(99));
+        assert_eq!(buckets.len(), 500, "nothing is forgotten that counts");
+        buckets.sweep(at(350));
+        assert_eq!(
+            (buckets.len(), buckets.remembers(&250, at(350)), buckets.remembers(&251, at(350))),
+            (249, false, true)
+        );
+        buckets.sweep(at(599));
+        assert!(buckets.is_empty());
+    }
+
+    #[test]
+    fn who_waits_as_long_as_it_is_told_has_waited_long_enough() {
+        for (wait, told) in [(0, 1), (1, 1), (999, 1), (1000, 1), (1001, 2), (60_000, 60)] {
+            assert_eq!(whole_seconds(at(wait)), told, "{wait} ms");
+        }
+        assert_eq!(whole_seconds(Duration::MAX), u64::MAX);
     }
 
     proptest! {

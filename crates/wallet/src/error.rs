@@ -38,8 +38,8 @@ impl WalletError {
     #[must_use]
     pub fn is_about_one_node(&self) -> bool {
         use Refusal::{
-            Busy, ClockOff, Internal, NodesDisagree, NotActive, SessionGone, SignatureRefused, StoreUnavailable,
-            UnknownDevice,
+            Busy, ClockOff, Internal, NodesDisagree, NotActive, Replayed, SessionGone, SignatureRefused,
+            StoreUnavailable, TooMany, UnknownDevice,
         };
         match self {
             Self::Unreachable { .. } | Self::Untrusted(_) => true,
@@ -47,8 +47,26 @@ impl WalletError {
                 matches!(refusal, NodesDisagree | SignatureRefused | Internal | StoreUnavailable)
                     // A node that was restarted between the two rounds has forgotten the first.
                     || matches!(refusal, Busy | ClockOff | NotActive | SessionGone | UnknownDevice)
+                    // Each node counts by itself what it was asked; and a node that lies can say either, or bring about the second
+                    // at another one, with the assertion that it was given. The next pair is shown another.
+                    || matches!(refusal, TooMany | Replayed)
             }
             Self::Device(_) | Self::State(_) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_says_too_many_does_not_end_a_sign_in_and_a_person_who_is_locked_does() {
+        for refusal in [Refusal::TooMany, Refusal::Replayed, Refusal::Busy] {
+            assert!(WalletError::Refused(refusal).is_about_one_node(), "{refusal}");
+        }
+        for refusal in [Refusal::Locked, Refusal::PasswordWrong, Refusal::PasswordBlocked, Refusal::AssertionInvalid] {
+            assert!(!WalletError::Refused(refusal).is_about_one_node(), "{refusal}");
         }
     }
 }

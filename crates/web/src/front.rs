@@ -6,9 +6,9 @@ mod table;
 
 use crate::addresses::{self, Asked};
 use crate::api::Operation;
-use crate::mutual_tls::ProvenCertificate;
+use crate::mutual_tls::{ProvenCertificate, Registered};
 use crate::pages::{FrontRefusal, FrontResponse, FrontSignedOut};
-use crate::reply::{Edge, body, json, parse, seconds};
+use crate::reply::{Edge, body, json, parse};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -17,6 +17,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCod
 use axum::middleware::{self, Next};
 use axum::response::IntoResponse;
 use hufu_kernel::{Lang, Refusal, Root};
+use hufu_offices::buckets::whole_seconds;
 use hufu_offices::front::{self, Front, Incoming, Reply, Shown};
 use hufu_wire::api::sign_in::{CompleteSignIn, Continue, RefuseSignIn};
 use serde::de::DeserializeOwned;
@@ -51,7 +52,7 @@ impl Site {
 
     /// A person whose address has asked too often.
     fn too_often(&self, headers: &HeaderMap, wait: Duration) -> Response<Body> {
-        let wait = seconds(wait);
+        let wait = whole_seconds(wait);
         let detail = format!("{}; Retry-After: {wait} s", Refusal::TooMany.code());
         let mut page = self.refused_with_page(Refusal::TooMany, language(headers), Some(&detail));
         page.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));
@@ -97,7 +98,8 @@ pub fn router(edge: &Edge, front: &Arc<Front>) -> Router {
     let wallet = routes_of(with_scripts).route_layer(middleware::from_fn_with_state(site.clone(), bounded_wallet));
     let wallet = wallet.layer(cors(front.wallet_origin()));
     let browsers = routes_of(&[Door::Browsers]).route_layer(middleware::from_fn_with_state(site.clone(), bounded));
-    routes_of(&[Door::Plain]).merge(browsers).merge(platforms()).merge(wallet).with_state(site)
+    let plain = routes_of(&[Door::Plain]).route_layer(middleware::from_fn(addresses::bounded_other));
+    plain.merge(browsers).merge(platforms()).merge(wallet).with_state(site)
 }
 
 /// What browsers ask, as often as their address may. Before anything is read.
@@ -142,6 +144,13 @@ pub fn mutual_router(edge: &Edge, front: &Arc<Front>) -> Router {
 #[must_use]
 pub fn operations() -> Vec<Operation> {
     table::rows().into_iter().map(|row| row.operation).collect()
+}
+
+/// Which platform a certificate at that listener belongs to.
+#[must_use]
+pub fn registered(front: &Arc<Front>) -> Registered {
+    let front = Arc::clone(front);
+    Registered::by(move |certificate| front.registered(certificate))
 }
 
 /// What platforms ask themselves, with or without a TLS certificate.

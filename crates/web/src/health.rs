@@ -1,9 +1,11 @@
 //! Whether an office lives, whether it is ready, and what it pins: three reads for operators and wallets.
 
+use crate::addresses;
 use crate::reply::json;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::middleware;
 use axum::routing::get;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
@@ -52,21 +54,24 @@ pub fn router_with_notes(office: &'static str, probe: Probe, notes: Probe) -> Ro
             json(status, &Readiness { office, ready: reasons.is_empty(), reasons, notes })
         }
     };
-    Router::new().route(PATHS[0], get(|| async { "live\n" })).route(PATHS[1], get(ready))
+    let routes = Router::new().route(PATHS[0], get(|| async { "live\n" })).route(PATHS[1], get(ready));
+    routes.route_layer(middleware::from_fn(addresses::bounded_other))
 }
 
 /// A document that anybody may read from anywhere, such as the trust root's public half.
 pub fn public_document(path: &'static str, document: &impl Serialize) -> Router {
     let bytes: Arc<[u8]> = serde_json::to_vec(document).unwrap_or_default().into();
-    Router::new().route(
-        path,
-        get(move || async move {
-            let mut response = Response::new(Body::from(bytes.to_vec()));
-            let headers = response.headers_mut();
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-            response
-        }),
-    )
+    Router::new()
+        .route(
+            path,
+            get(move || async move {
+                let mut response = Response::new(Body::from(bytes.to_vec()));
+                let headers = response.headers_mut();
+                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+                headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+                response
+            }),
+        )
+        .route_layer(middleware::from_fn(addresses::bounded_other))
 }

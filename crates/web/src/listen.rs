@@ -1,7 +1,7 @@
 //! Where an office listens: ports of this machine, configured addresses, and sockets that were handed over.
 
 use crate::addresses::Addresses;
-use crate::mutual_tls::PlatformDoors;
+use crate::mutual_tls::{PlatformDoors, Registered};
 use crate::peers::Doors;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -79,13 +79,15 @@ pub struct Listening {
     pub(crate) speaks: Speaks,
     pub(crate) connections: usize,
     pub(crate) addresses: Option<Arc<Addresses>>,
+    pub(crate) registered: Registered,
     /// The port.
     pub port: u16,
 }
 
 impl Listening {
     fn on(listeners: Vec<TcpListener>, port: u16) -> Self {
-        Self { listeners, speaks: Speaks::Plain, connections: CONNECTIONS, addresses: None, port }
+        let (speaks, registered) = (Speaks::Plain, Registered::nobodys());
+        Self { listeners, speaks, connections: CONNECTIONS, addresses: None, registered, port }
     }
 
     /// The same port, speaking TLS only.
@@ -104,6 +106,13 @@ impl Listening {
     #[must_use]
     pub fn for_platforms(self, doors: PlatformDoors) -> Self {
         Self { speaks: Speaks::Platforms(doors), ..self }
+    }
+
+    /// The same port for platforms, at which each that registered a certificate's name has its share and no more; all others have one
+    /// together.
+    #[must_use]
+    pub fn sharing_by(self, registered: Registered) -> Self {
+        Self { registered, ..self }
     }
 
     /// The same port, at which each address has its share and no more. Never behind a proxy, where all of them come from one.

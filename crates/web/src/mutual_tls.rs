@@ -28,6 +28,36 @@ impl ProvenCertificate {
     }
 }
 
+/// Which platform registered a name that a certificate is in, by its `client_id`, if an admitted one did.
+#[derive(Clone)]
+pub struct Registered(Arc<Find>);
+
+type Find = dyn Fn(&ClientCertificate) -> Option<String> + Send + Sync;
+
+impl Registered {
+    /// As `find` says.
+    #[must_use]
+    pub fn by(find: impl Fn(&ClientCertificate) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(find))
+    }
+
+    /// Every certificate is a stranger's.
+    #[must_use]
+    pub fn nobodys() -> Self {
+        Self::by(|_| None)
+    }
+
+    pub(crate) fn of(&self, certificate: &ClientCertificate) -> Option<String> {
+        (self.0)(certificate)
+    }
+}
+
+impl fmt::Debug for Registered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Registered")
+    }
+}
+
 /// The server's side: whoever has a certificate of these authorities comes in, and is known by it.
 #[derive(Clone)]
 pub struct PlatformDoors {
@@ -46,9 +76,9 @@ pub(crate) struct Proven {
 }
 
 impl Proven {
-    /// In whose name the authority made it: whoever holds several of one name is one platform.
-    pub fn holder(&self) -> [u8; 32] {
-        *self.certificate.0.holder()
+    /// As the handshake proved it.
+    pub fn certificate(&self) -> &ClientCertificate {
+        self.certificate.certificate()
     }
 
     /// The certificate, if it is still in force and its authority still believed. Looked at anew after `again`: a signature or two.

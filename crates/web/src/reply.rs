@@ -4,6 +4,7 @@ use crate::metrics::Metrics;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use hufu_kernel::{Lang, Refusal, Rng, random};
+use hufu_offices::buckets::whole_seconds;
 use hufu_wire::jose::strict_json;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -79,7 +80,7 @@ impl Edge {
     #[must_use]
     pub fn too_often(&self, wait: Duration) -> Response<Body> {
         let mut response = self.refused(Refusal::TooMany);
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds(wait)));
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
         response
     }
 
@@ -155,11 +156,6 @@ pub fn retry_after(refusal: Refusal) -> Option<u32> {
         Refusal::Busy | Refusal::NodesDisagree => Some(2),
         other => matches!(other.text().status, 429 | 503).then_some(5),
     }
-}
-
-/// Whole seconds after which a time is over, 1 at least: what `Retry-After` says (RFC 9110 section 10.2.3).
-pub(crate) fn seconds(wait: Duration) -> u64 {
-    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
 /// A JSON response that no cache keeps.
@@ -308,11 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_as_long_as_it_is_told_has_waited_long_enough() {
-        for (wait, told) in [(0, 1), (1, 1), (999, 1), (1000, 1), (1001, 2), (60_000, 60)] {
-            assert_eq!(seconds(Duration::from_millis(wait)), told, "{wait} ms");
-        }
-        assert_eq!(seconds(Duration::MAX), u64::MAX);
+    fn a_refusal_says_how_long_to_wait() {
         let edge = Edge::new("node-1", "http://wallet.localhost:1", Arc::new(OsRng));
         let response = edge.too_often(Duration::from_millis(1500));
         assert_eq!(

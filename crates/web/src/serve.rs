@@ -2,11 +2,11 @@
 
 pub use crate::listen::{Inherited, ListenError, Listening, Place, Sharing, listen, listen_at};
 
-use crate::addresses::{Addresses, Admitted};
+use crate::addresses::{self, Addresses, Admitted};
 use crate::listen::Speaks;
 use crate::metrics::counted;
-use crate::mutual_tls::{PlatformDoors, Proven};
-use crate::peers::{Doors, PeerOffice, Shares};
+use crate::mutual_tls::{PlatformDoors, Proven, Registered};
+use crate::peers::{Doors, PeerOffice};
 use crate::places::{self, Places};
 use crate::reply::Edge;
 use crate::traces::traced;
@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
@@ -42,8 +42,12 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// What a platform's certificate proved when it connected is looked at again after so long: it may have ended since, or its authority
 /// have been taken out.
 const PROVEN_FOR: Duration = Duration::from_secs(10);
-/// One platform's part of the connections of a listener for certificates; and the least it has.
+/// One platform's part of the connections of a listener for certificates. All who show one in a name that no admitted platform registered
+/// are one together.
 const PLATFORMS: usize = 8;
+/// One office's part of those between offices: as many offices as a root has, and one more for what has not said its name yet.
+const OFFICES: usize = 12;
+/// Even a listener that is narrowly bounded leaves an office, or a platform, this many connections.
 const LEAST: usize = 16;
 /// Requests under way get this long when the process stops.
 const DRAIN_WITHIN: Duration = Duration::from_secs(10);
@@ -102,9 +106,14 @@ impl Stop {
 pub fn finished(edge: &Edge, routes: Router) -> Router {
     let (unknown, slow, broken) = (edge.clone(), edge.clone(), edge.clone());
     let routes = routes
-        .fallback(move || {
+        .fallback(move |request: AnyRequest| {
             let edge = unknown.clone();
-            async move { edge.refused(Refusal::NotFound) }
+            async move {
+                match addresses::may(&request, addresses::Asked::Other) {
+                    Ok(()) => edge.refused(Refusal::NotFound),
+                    Err(wait) => addresses::parting(edge.too_often(wait)),
+                }
+            }
         })
         .layer(middleware::from_fn(move |request: AnyRequest, next: Next| {
             let edge = slow.clone();
@@ -150,11 +159,12 @@ impl Default for Patience {
 }
 
 async fn serve_within(listening: Listening, app: Router, stop: Stop, patience: Patience) {
-    let Listening { listeners, speaks, connections, addresses, .. } = listening;
+    let Listening { listeners, speaks, connections, addresses, registered, .. } = listening;
     let (open, mut closed) = mpsc::channel(1);
     let slots = Arc::new(Semaphore::new(connections));
-    let (shares, platforms) = (Shares::of_connections(connections), of_platforms(connections));
-    let server = Server { http: Http::new(patience), speaks, app, patience, shares, platforms, addresses, open };
+    let (offices, platforms) = (share_of(connections, OFFICES), share_of(connections, PLATFORMS));
+    let http = Http::new(patience);
+    let server = Server { http, speaks, app, patience, offices, platforms, registered, addresses, open };
     let mut accepting = JoinSet::new();
     for listener in listeners {
         accepting.spawn(accept(listener, server.clone(), Arc::clone(&slots), stop.clone()));
@@ -167,8 +177,8 @@ async fn serve_within(listening: Listening, app: Router, stop: Stop, patience: P
     }
 }
 
-fn of_platforms(connections: usize) -> Arc<Places<[u8; 32]>> {
-    Places::of((connections / PLATFORMS).max(LEAST))
+fn share_of<K: Ord + Clone>(connections: usize, parts: usize) -> Arc<Places<K>> {
+    Places::of((connections / parts).max(LEAST))
 }
 
 /// Accepts until the stop, and for a moment longer what had already connected.
@@ -256,8 +266,9 @@ enum Caller {
     Platform(Proven),
 }
 
-/// What a caller has of all connections for itself, while it is held: as an office, as a platform.
-type Share = (Option<OwnedSemaphorePermit>, Option<places::Place<[u8; 32]>>);
+/// What a caller has of all connections for itself, while it is held: as an office, by its name; as a platform, by the client that
+/// registered the certificate's name, if one did.
+type Share = (Option<places::Place<String>>, Option<places::Place<Option<String>>>);
 
 impl Caller {
     /// Says in a request who asks. `false` if that is not proven any more.
@@ -290,9 +301,11 @@ struct Server {
     app: Router,
     patience: Patience,
     /// Connections of each office, where callers are offices.
-    shares: Arc<Shares>,
+    offices: Arc<Places<String>>,
     /// Those of each platform, where callers are platforms.
-    platforms: Arc<Places<[u8; 32]>>,
+    platforms: Arc<Places<Option<String>>>,
+    /// Which platform a certificate belongs to.
+    registered: Registered,
     /// What each address may, where it can be told.
     addresses: Option<Arc<Addresses>>,
     open: mpsc::Sender<()>,
@@ -329,7 +342,7 @@ impl Server {
         match caller {
             Caller::Anybody => Some((None, None)),
             Caller::Office(office) => {
-                let share = self.shares.take(office).map(|permit| (Some(permit), None));
+                let share = self.offices.take(&office.name().to_owned()).map(|place| (Some(place), None));
                 if share.is_none() {
                     let peer = office.name();
                     tracing::warn!(peer, "an office has more connections open than are its share; this one was cut");
@@ -337,9 +350,11 @@ impl Server {
                 share
             }
             Caller::Platform(proven) => {
-                let share = self.platforms.take(&proven.holder()).map(|place| (None, Some(place)));
+                let platform = self.registered.of(proven.certificate());
+                let known = platform.is_some();
+                let share = self.platforms.take(&platform).map(|place| (None, Some(place)));
                 if share.is_none() {
-                    tracing::warn!("a platform has more connections open than are its share; this one was cut");
+                    tracing::warn!(known, "a platform has more connections open than are its share; this one was cut");
                 }
                 share
             }

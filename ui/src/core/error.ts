@@ -80,8 +80,11 @@ export class NotNow extends WalletError {
   }
 }
 
-/** `session_gone`: a node that was restarted between the two rounds has forgotten the first. */
-const PASSING = ["nodes_disagree", "signature_refused", "internal", "store_unavailable", "clock_off", "session_gone", "busy"];
+/**
+ * `session_gone`: a node that was restarted between the two rounds has forgotten the first. `too_many`: each node counts by itself what
+ * it was asked, and one that lies can say so.
+ */
+const PASSING = ["nodes_disagree", "signature_refused", "internal", "store_unavailable", "clock_off", "session_gone", "busy", "too_many"];
 
 /** Whether another pair of nodes might serve. */
 export function isAboutOneNode(error: unknown): boolean {

@@ -121,7 +121,10 @@ export class SignIn {
     const first = this.#core.anyPair();
     let agreement: Agreement | undefined;
     let last: unknown;
-    for (const pair of [first, ...PAIRS.filter((pair) => pair !== first)]) {
+    // A node that lies can use an assertion up at the two others. The same pair is then shown another one, once.
+    let anew = true;
+    const pairs = [first, ...PAIRS.filter((pair) => pair !== first)];
+    for (let pair = pairs.shift(); pair; pair = pairs.shift()) {
       try {
         if (!agreement || this.#core.now() - agreement.consent.t > FRESH) {
           agreement = await this.#agreement(device, asked, answers, password !== undefined);
@@ -129,9 +132,12 @@ export class SignIn {
         if (password !== undefined) agreement.password ??= await this.#passwordSignature(agreement, commitments, password, pair, progress);
         return await this.#with(pair, asked, agreement, commitments);
       } catch (error) {
-        if (!isAboutOneNode(error)) throw error;
+        const usedUp = error instanceof Refused && error.code === "replayed";
+        if (!usedUp && !isAboutOneNode(error)) throw error;
+        if (usedUp && anew) pairs.unshift(pair);
+        if (usedUp) anew = false;
         // A node evaluates one password for one assertion: without the signature another pair needs another assertion.
-        if (password !== undefined && !agreement?.password) agreement = undefined;
+        if (usedUp || (password !== undefined && !agreement?.password)) agreement = undefined;
         last = error;
       }
     }

@@ -257,6 +257,7 @@ impl Demo {
         let mut offices = Stage::new();
         offices.office(ports.front, &self.edge("front"), self.offices.front.as_ref(), always());
         if let (Some(listening), Some(routes)) = (own.mtls, self.offices.front.mutual(&self.edge("front"))) {
+            let listening = listening.sharing_by(self.offices.front.registered());
             offices.start(listening, &self.edge("front"), always(), routes);
         }
         let registrar = probe(self.offices.enrolling());

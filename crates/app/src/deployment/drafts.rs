@@ -322,6 +322,7 @@ impl Draft {
         } else {
             off("behind_proxy", "false", comment)
         });
+        lines.push(off("addresses_hidden", "false", HIDDEN));
         Table { name: "public", comment: "The listener for wallets, browsers and platforms.", lines }
     }
 
@@ -350,6 +351,7 @@ impl Draft {
                 ),
                 off("key", "\"tls/mtls.key\"", "Its private key, PEM, readable by this office alone."),
                 off("authorities", "\"tls/platforms.pem\"", authorities),
+                off("addresses_hidden", "false", HIDDEN),
             ],
         }
     }
@@ -469,6 +471,9 @@ fn limits_table(office: &str) -> Table {
     Table { name: "limits", comment: "Bounds of this process.", lines }
 }
 
+const HIDDEN: &str = "A balancer in front passes TLS on, and every connection seems to be its own: nothing is counted by address at this\n\
+                      listener then, and the balancer must do it.";
+
 /// How much one of those may take that the office meets from outside (docs/operate/limits.md).
 fn limits_of_callers(office: &str) -> Vec<Line> {
     let (node, front) = (office.starts_with("node"), office == "front");
@@ -479,15 +484,15 @@ fn limits_of_callers(office: &str) -> Vec<Line> {
             off(
                 "address_connections",
                 "250",
-                "Connections of one address at once (IPv6: of one /64). Nothing is counted by address where behind_proxy = true:\n\
-                 there the proxy must do it. 0, here and below: no limit.",
+                "Connections of one address at once (IPv6: of one /64; of one /48 twice as many). Nothing is counted by address at a\n\
+                 listener with behind_proxy or addresses_hidden: what stands in front must do it. 0, here and below: no limit.",
             ),
         ),
         (
             front || wallets || office == WALLET,
             off(
                 "address_connects",
-                "6000",
+                "30000",
                 "New connections of one address a minute; what two seconds bring may come at once, here and below.",
             ),
         ),
@@ -495,6 +500,10 @@ fn limits_of_callers(office: &str) -> Vec<Line> {
         (front, off("address_platform", "30000", "What platforms at one address ask, a minute.")),
         (wallets, off("address_wallet", "6000", "What wallets at one address ask, a minute.")),
         (office == "registrar", off("address_starts", "300", "Enrolments that are begun at one address, a minute.")),
+        (
+            front || wallets || office == WALLET,
+            off("address_other", "30000", "Documents, pages and what there is not, asked at one address, a minute."),
+        ),
         (front, off("platform", "30000", "What one platform asks that has proved who it is, a minute.")),
         (node, off("person", "300", "Questions of sign-ins by one person's own devices, a minute.")),
     ];

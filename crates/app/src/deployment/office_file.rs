@@ -26,6 +26,7 @@ address_browser = 0
 address_platform = 0
 address_wallet = 0
 address_starts = 0
+address_other = 0
 platform = 0
 person = 0
 ";
@@ -115,6 +116,17 @@ pub struct Public {
     /// A proxy of the same operator speaks TLS in front of this listener.
     #[serde(default)]
     pub behind_proxy: bool,
+    /// Something stands in front that passes TLS on and hides where connections come from.
+    #[serde(default)]
+    pub addresses_hidden: bool,
+}
+
+impl Public {
+    /// Whether connections seem to come from elsewhere than they do.
+    #[must_use]
+    pub fn hides_addresses(&self) -> bool {
+        self.behind_proxy || self.addresses_hidden
+    }
 }
 
 /// The listener for platforms that prove themselves by TLS certificates (RFC 8705).
@@ -131,6 +143,9 @@ pub struct Mtls {
     pub key: PathBuf,
     /// The authorities that may vouch for platforms, PEM.
     pub authorities: PathBuf,
+    /// As [`Public::addresses_hidden`].
+    #[serde(default)]
+    pub addresses_hidden: bool,
 }
 
 /// Which engine keeps the rows.
@@ -205,7 +220,7 @@ pub struct Limits {
     pub threads: usize,
     /// The most memory, if it is bounded.
     pub memory_mib: Option<u64>,
-    /// Connections of one address at once, over all public listeners; 0 and the following ones: no limit.
+    /// Connections of one address at once, over all listeners that see addresses; 0 and the following ones: no limit.
     pub address_connections: usize,
     /// New connections of one address a minute.
     pub address_connects: u32,
@@ -217,6 +232,8 @@ pub struct Limits {
     pub address_wallet: u32,
     /// Registrar: enrolments that are begun at one address, a minute.
     pub address_starts: u32,
+    /// Everything else that is asked at one address, a minute.
+    pub address_other: u32,
     /// Front: what one platform asks that has proved who it is, a minute.
     pub platform: u32,
     /// Nodes: questions of sign-ins by one person's devices, a minute.
@@ -232,11 +249,12 @@ impl Default for Limits {
             threads: 2,
             memory_mib: None,
             address_connections: 250,
-            address_connects: 6000,
+            address_connects: 30_000,
             address_browser: 6000,
             address_platform: 30_000,
             address_wallet: 6000,
             address_starts: 300,
+            address_other: 30_000,
             platform: 30_000,
             person: 300,
         }
@@ -253,6 +271,7 @@ impl Limits {
             wallet: Rate::a_minute(self.address_wallet),
             start: Rate::a_minute(self.address_starts),
             connection: Rate::a_minute(self.address_connects),
+            other: Rate::a_minute(self.address_other),
             at_once: (self.address_connections > 0).then_some(self.address_connections),
         }
     }

@@ -3,7 +3,7 @@
 
 use super::clock::FileClock;
 use super::ends::Presented;
-use super::office_file::{Limits, Mtls, OfficeFile, Public, WALLET};
+use super::office_file::{Mtls, OfficeFile, Public, WALLET};
 use super::plan::Plan;
 use super::public_tls::{AuthorityFile, CertificateFiles};
 use super::watch::{self, Need, Watch};
@@ -269,14 +269,14 @@ pub async fn run(asked: Asked, stop: Stop) -> Result<(), Failure> {
     let edge = opened.edge()?;
     let mut inherited = Inherited::from_env().map_err(Failure::other)?;
     let limits = &opened.file.limits;
-    let addresses = addresses(&edge, opened.file.public.as_ref(), limits);
+    let addresses = Addresses::new(&edge, limits.of_addresses());
 
     let mut presented = Presented { office: opened.name(), own: Some(leaf), public: None, mtls: None };
     let mut outside = Stage::new();
     if let (Some(public), Some(routes)) = (&opened.file.public, office.public(&edge)) {
         let (listening, certificate) = public_listener(public, limits.connections, &mut inherited).await?;
         presented.public = certificate;
-        let listening = listening.sharing_among(addresses.clone());
+        let listening = listening.sharing_among(seen(&addresses, public.hides_addresses()));
         let probe = quiet(readiness(&office, &watch));
         let routes = timely(&edge, &watch, limited(&edge, limits.body_bytes, routes));
         let routes = routes.merge(health::router(opened.name(), probe));
@@ -285,9 +285,11 @@ pub async fn run(asked: Asked, stop: Stop) -> Result<(), Failure> {
     if let (Some(mtls), Some(routes)) = (&opened.file.mtls, office.mutual(&edge)) {
         let (listening, certificate) = mutual_listener(mtls, limits.connections, &mut inherited).await?;
         presented.mtls = Some(certificate);
-        let listening = listening.sharing_among(addresses);
+        let listening = listening.sharing_among(seen(&addresses, mtls.addresses_hidden));
+        let listening = listening.sharing_by(office.registered());
         outside.serve(listening, finished(&edge, timely(&edge, &watch, limited(&edge, limits.body_bytes, routes))));
     }
+    outside.run(|stop| addresses.forget(stop));
     let mut inside = Stage::new();
     if let Some(internal) = &opened.file.internal {
         let listening =
@@ -336,9 +338,10 @@ pub async fn run(asked: Asked, stop: Stop) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What addresses may, over all listeners of a process; nothing behind a proxy, where every connection is the proxy's.
-pub(super) fn addresses(edge: &Edge, public: Option<&Public>, limits: &Limits) -> Option<Arc<Addresses>> {
-    public.is_some_and(|public| !public.behind_proxy).then(|| Addresses::new(edge, limits.of_addresses()))
+/// What a listener counts by address, together with the others of its process; nothing where every connection seems to come from what
+/// stands in front.
+pub(super) fn seen(addresses: &Arc<Addresses>, hidden: bool) -> Option<Arc<Addresses>> {
+    (!hidden).then(|| Arc::clone(addresses))
 }
 
 /// A listener for wallets, browsers and platforms, and what it presents where it speaks TLS.

@@ -4,11 +4,12 @@
 use super::ends::Presented;
 use super::notify;
 use super::office_file::WALLET;
-use super::serve::{Asked, addresses, clock, limited, public_half, public_listener};
+use super::serve::{Asked, clock, limited, public_half, public_listener, seen};
 use crate::demo::metrics as counts;
 use crate::failure::Failure;
 use crate::stage::Stage;
 use hufu_kernel::{OsRng, Root};
+use hufu_web::addresses::Addresses;
 use hufu_web::health::{self, Probe};
 use hufu_web::metrics::Metrics;
 use hufu_web::pages::{self, Help, PagesConfig};
@@ -46,7 +47,9 @@ pub async fn run(asked: Asked, stop: Stop) -> Result<(), Failure> {
     let mut inherited = Inherited::from_env().map_err(Failure::other)?;
     let mut outside = Stage::new();
     let (listening, certificate) = public_listener(public, file.limits.connections, &mut inherited).await?;
-    let listening = listening.sharing_among(addresses(&edge, Some(public), &file.limits));
+    let addresses = Addresses::new(&edge, file.limits.of_addresses());
+    let listening = listening.sharing_among(seen(&addresses, public.hides_addresses()));
+    outside.run(|stop| addresses.forget(stop));
     let routes = pages::router(config).merge(health::router(WALLET, always()));
     outside.serve(listening, finished(&edge, limited(&edge, file.limits.body_bytes, routes)));
     let mut own = Stage::new();

@@ -2,7 +2,7 @@
 
 use super::back_channel::PlatformServers;
 use super::registry::Admitted;
-use super::{Premises, Running, Surroundings};
+use super::{Premises, Running, SWEEP_EVERY, Surroundings};
 use crate::failure::Failure;
 use async_trait::async_trait;
 use axum::Router;
@@ -10,6 +10,7 @@ use hufu_kernel::Refusal;
 use hufu_offices::front::{Config, Front, NotAdmitted, Ports, Sealer};
 use hufu_offices::{ports, registry};
 use hufu_store::MemoryOnce;
+use hufu_web::mutual_tls::Registered;
 use hufu_web::reply::Edge;
 use hufu_web::serve::Stop;
 use hufu_wire::api::platform::ListAdmitted;
@@ -216,12 +217,16 @@ impl Running for RunningFront {
         Some(hufu_web::front::mutual_router(edge, &self.front))
     }
 
+    fn registered(&self) -> Registered {
+        hufu_web::front::registered(&self.front)
+    }
+
     fn internal(&self, _: &Edge) -> Router {
         Router::new()
     }
 
     async fn work(self: Arc<Self>, stop: Stop) {
-        tokio::join!(self.listing(stop.clone()), self.beating(stop));
+        tokio::join!(self.listing(stop.clone()), self.beating(stop.clone()), self.sweeping(stop));
     }
 
     async fn reasons(&self) -> Vec<String> {
@@ -243,6 +248,15 @@ impl RunningFront {
             // One that takes long, for there are many, is cut off by the end of the process: nothing is lost that is not lost anyway.
             tokio::select! {
                 () = self.front.beat() => {}
+                () = stop.stopped() => return,
+            }
+        }
+    }
+
+    async fn sweeping(&self, mut stop: Stop) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(SWEEP_EVERY) => self.front.sweep(),
                 () = stop.stopped() => return,
             }
         }

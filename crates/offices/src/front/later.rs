@@ -1,7 +1,7 @@
 //! What a platform needs of somebody later: the two nodes of a subject handle are asked whether sessions still last, each time, and nothing
 //! of the answer is kept (flows 9).
 
-use super::Front;
+use super::{Front, plainly};
 use hufu_kernel::{NodeIndex, Refusal};
 use hufu_oidc::provider::{self, Call, Environment, RefreshToken, SealedKind};
 use hufu_oidc::{Challenge, OAuthError, Reply};
@@ -14,9 +14,8 @@ pub(super) type Said = [Option<PersonStanding>; 2];
 impl Front {
     /// Renews an access token.
     pub(super) async fn renew(&self, env: &Environment<'_>, call: &Call<'_>) -> Result<Reply, (OAuthError, Challenge)> {
-        let plainly = |error| (error, Challenge::None);
-        let renewed = provider::refresh(env, call)?;
-        self.use_once_by(&renewed.token.renews.client_id, &renewed.fresh, env.now).await.map_err(plainly)?;
+        let renewed = provider::refresh(env, call, self.caller(env, call).await?)?;
+        self.use_once(&renewed.fresh, env.now).await.map_err(plainly)?;
         if !self.is_live(&renewed.access_token, env.now).await.map_err(plainly)? {
             return Err(plainly(OAuthError::RefreshUnknown));
         }
@@ -29,9 +28,8 @@ impl Front {
 
     /// A token with which a platform manages what is its own.
     pub(super) async fn grant(&self, env: &Environment<'_>, call: &Call<'_>) -> Result<Reply, (OAuthError, Challenge)> {
-        let granted = provider::client_credentials(env, call)?;
-        let used = self.use_once_by(&granted.token.client_id, &granted.fresh, env.now).await;
-        used.map_err(|error| (error, Challenge::None))?;
+        let granted = provider::client_credentials(env, call, self.caller(env, call).await?)?;
+        self.use_once(&granted.fresh, env.now).await.map_err(plainly)?;
         let reply = granted.reply(&self.seal(SealedKind::ManagementToken, "", &granted.token)?);
         Ok(self.with_next_nonce(reply, granted.by_nonce, env.now))
     }

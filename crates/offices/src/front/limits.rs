@@ -1,11 +1,11 @@
 //! How much one platform may ask: counted once it has proved who it is, so that nobody uses up another's by its `client_id`.
 
-use super::Front;
-use crate::buckets::{Buckets, Rate};
+use super::{Front, plainly};
+use crate::buckets::{Buckets, Rate, whole_seconds};
 use hufu_kernel::Timestamp;
-use hufu_oidc::provider::Fresh;
+use hufu_oidc::provider::{self, Authenticated, Call, Client, Environment};
 use hufu_oidc::{Challenge, OAuthError, Reply};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Platforms remembered while they ask; more than one front has at once.
@@ -16,8 +16,7 @@ const PLATFORMS: usize = 10_000;
 #[must_use]
 pub fn too_often(wait: Duration) -> Reply {
     let mut reply = Reply::error(OAuthError::TooMany, Challenge::None);
-    let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1);
-    reply.headers.push(("retry-after", seconds.to_string()));
+    reply.headers.push(("retry-after", whole_seconds(wait).to_string()));
     reply
 }
 
@@ -29,10 +28,17 @@ pub(super) struct Asking {
 
 impl Asking {
     fn may(&self, client_id: &str, now: Timestamp) -> bool {
-        let now = Duration::from_secs(u64::try_from(now.0).unwrap_or_default());
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        buckets.take(&client_id.to_owned(), now).is_ok()
+        buckets.take(&client_id.to_owned(), since(now)).is_ok()
     }
+
+    fn sweep(&self, now: Timestamp) {
+        self.buckets.lock().unwrap_or_else(PoisonError::into_inner).sweep(since(now));
+    }
+}
+
+fn since(now: Timestamp) -> Duration {
+    Duration::from_secs(u64::try_from(now.0).unwrap_or_default())
 }
 
 impl Front {
@@ -49,16 +55,30 @@ impl Front {
         self.asking.as_ref().map_or(Duration::ZERO, |asking| asking.rate.every) + Duration::from_secs(1)
     }
 
-    /// Uses every value, in order, or says which one was used before; and in between asks whether this client may. What proves it is used
-    /// first: an assertion that somebody saw on its way counts against nobody. What it wants to spend is used last: who is told to wait
-    /// still has its code and its proof.
-    pub(super) async fn use_once_by(&self, client_id: &str, fresh: &[Fresh], now: Timestamp) -> Result<(), OAuthError> {
-        let proves = |value: &&Fresh| value.otherwise == OAuthError::AssertionReplayed;
-        let (proof, rest) = fresh.split_at(fresh.iter().take_while(proves).count());
-        self.use_once(proof, now).await?;
-        if self.asking.as_ref().is_some_and(|asking| !asking.may(client_id, now)) {
-            return Err(OAuthError::TooMany);
+    /// Who asks, and whether it may ask now: before what it asks is looked at, so that a request with a mistake counts as any other and
+    /// its assertion is used up. What proves the client is used first: an assertion that somebody saw on its way counts against nobody.
+    /// What it wants to spend is used after this: who is told to wait still has its code and its proof.
+    pub(super) async fn caller(
+        &self,
+        env: &Environment<'_>,
+        call: &Call<'_>,
+    ) -> Result<Arc<Client>, (OAuthError, Challenge)> {
+        let Authenticated { client, fresh } = provider::authenticate(env, call)?;
+        self.use_once(&fresh, env.now).await.map_err(plainly)?;
+        self.may_ask(&client.certificate.client_id, env.now).map_err(plainly)?;
+        Ok(client)
+    }
+
+    /// Counts one request of a platform that has proved who it is.
+    pub(super) fn may_ask(&self, client_id: &str, now: Timestamp) -> Result<(), OAuthError> {
+        let may = self.asking.as_ref().is_none_or(|asking| asking.may(client_id, now));
+        if may { Ok(()) } else { Err(OAuthError::TooMany) }
+    }
+
+    /// Forgets the platforms whose requests make no difference any more.
+    pub fn sweep(&self) {
+        if let Some(asking) = &self.asking {
+            asking.sweep(self.now());
         }
-        self.use_once(rest, now).await
     }
 }

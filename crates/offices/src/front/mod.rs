@@ -245,6 +245,20 @@ impl Front {
         }
     }
 
+    /// The platform that authenticates by certificates in a name of this one, by its `client_id`: an admitted one that is not withdrawn.
+    #[must_use]
+    pub fn registered(&self, certificate: &ClientCertificate) -> Option<String> {
+        let now = self.now();
+        let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner);
+        let its = |client: &&Arc<Client>| {
+            let registered = &client.certificate.registration;
+            now < client.certificate.exp
+                && registered.uses_tls_client_auth()
+                && registered.tls_client_subject().is_ok_and(|subject| certificate.is(&subject))
+        };
+        clients.values().filter(its).map(|client| &client.certificate.client_id).min().cloned()
+    }
+
     /// Forgets the platforms that are not `listed`: the registry has withdrawn them.
     pub fn keep_only(&self, listed: &BTreeSet<String>) {
         let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);
@@ -298,9 +312,8 @@ impl Front {
     /// Pushed authorization requests.
     pub async fn par(&self, request: &Incoming<'_>) -> Reply {
         self.answer(request, async |env, call| {
-            let pushed = provider::par(env, call)?;
-            let used = self.use_once_by(&pushed.request.client_id, &pushed.fresh, env.now).await;
-            used.map_err(|error| (error, Challenge::None))?;
+            let pushed = provider::par(env, call, self.caller(env, call).await?)?;
+            self.use_once(&pushed.fresh, env.now).await.map_err(plainly)?;
             let open = OpenRequest { request: pushed.request.clone(), exp: pushed.expires };
             let reply = pushed.reply(&self.seal(SealedKind::Request, &open.request.client_id, &open)?);
             Ok(self.with_next_nonce(reply, pushed.by_nonce, env.now))
@@ -319,8 +332,8 @@ impl Front {
     }
 
     async fn redeem(&self, env: &Environment<'_>, call: &Call<'_>) -> Result<Reply, (OAuthError, Challenge)> {
-        let redeemed = provider::token(env, call)?;
-        if let Err(error) = self.use_once_by(&redeemed.code.client_id, &redeemed.fresh, env.now).await {
+        let redeemed = provider::token(env, call, self.caller(env, call).await?)?;
+        if let Err(error) = self.use_once(&redeemed.fresh, env.now).await {
             if error == OAuthError::CodeReplayed {
                 // Whoever was first may be the thief: what the code gave is worth nothing from now on.
                 let until = match &redeemed.refresh_token {
@@ -372,10 +385,7 @@ impl Front {
     /// (RFC 9701 section 4).
     pub async fn introspect(&self, request: &Incoming<'_>, accept: &[&str]) -> Reply {
         self.answer(request, async |env, call| {
-            let about = provider::about_token(env, call)?;
-            let used = self.use_once_by(&about.client.certificate.client_id, &about.fresh, env.now).await;
-            used.map_err(|error| (error, Challenge::None))?;
-            let plainly = |error| (error, Challenge::None);
+            let about = provider::about_token(env, call, self.caller(env, call).await?)?;
             let live = match (&about.token, &about.refresh_token) {
                 (Some(token), _) => self.is_live(token, env.now).await.map_err(plainly)?,
                 (None, Some(token)) => {
@@ -406,9 +416,7 @@ impl Front {
     /// Gives an access or a refresh token up, and with it all tokens of the same code (RFC 7009).
     pub async fn revoke(&self, request: &Incoming<'_>) -> Reply {
         self.answer(request, async |env, call| {
-            let about = provider::about_token(env, call)?;
-            let used = self.use_once_by(&about.client.certificate.client_id, &about.fresh, env.now).await;
-            used.map_err(|error| (error, Challenge::None))?;
+            let about = provider::about_token(env, call, self.caller(env, call).await?)?;
             if let Some((code, until)) = about.revocation(env.now) {
                 let revoked = self.ports.once.revoke(&code.tokens_key(), until, env.now).await;
                 revoked.map_err(|_| (OAuthError::Unavailable, Challenge::None))?;
@@ -485,6 +493,11 @@ impl Front {
     fn now(&self) -> Timestamp {
         self.ports.clock.now()
     }
+}
+
+/// A refusal without a challenge.
+fn plainly(error: OAuthError) -> (OAuthError, Challenge) {
+    (error, Challenge::None)
 }
 
 /// Metadata and keys are public: any page may read them, caches may keep them for five minutes.

@@ -208,7 +208,7 @@ impl Front {
             return Reply::error(error, manager.challenge);
         }
         // A proof that somebody saw on its way counts against nobody.
-        if self.use_once_by(&manager.client.certificate.client_id, &[], now).await.is_err() {
+        if self.may_ask(&manager.client.certificate.client_id, now).is_err() {
             return limits::too_often(self.wait());
         }
         let decided = decide(&env, manager.client.as_ref()).await;

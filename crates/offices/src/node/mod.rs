@@ -1,6 +1,7 @@
 //! A node: device keys, pseudonyms, signatures. It knows handles; it knows no names and keeps no platform.
 
 mod advance;
+mod asking;
 mod change;
 mod enrol;
 mod gate;
@@ -20,7 +21,6 @@ pub use paper::{PASS_TYP, VCT};
 pub use peer::{Beside, Compared, Settling, Standing, mark_restored, settle_by_order, unmark};
 pub use row::{Commitments, HeldStatement, Issued, OpenVote, Private, Remembered, Row};
 
-use crate::buckets::{Buckets, Rate};
 use crate::ports;
 use gate::Gate;
 use generations::Generations;
@@ -33,8 +33,7 @@ use hufu_wire::api::sign_in::RowState;
 use hufu_wire::api::trust::{Trust, node_name};
 use hufu_wire::jose::RsaKey;
 use sessions::Sessions;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, RwLock};
 use subtle::ConstantTimeEq;
 
 /// The records of a node's store.
@@ -92,7 +91,7 @@ pub struct Node {
     signings: Sessions<paper::Begun>,
     once: MemoryOnce,
     password_turns: [tokio::sync::Mutex<()>; sign_in::PASSWORD_TURNS],
-    asking: Option<Mutex<Buckets<Handle>>>,
+    asking: Option<asking::Persons>,
 }
 
 impl std::fmt::Debug for Node {
@@ -100,9 +99,6 @@ impl std::fmt::Debug for Node {
         write!(f, "Node({})", self.index)
     }
 }
-
-/// Persons remembered while they ask more than they regain; about 10 MiB.
-const ASKING: usize = 100_000;
 
 /// One-time values remembered at once: two minutes of 20,000 a second.
 const ONCE_CAPACITY: usize = 2_400_000;
@@ -146,20 +142,6 @@ impl Node {
             password_turns: std::array::from_fn(|_| tokio::sync::Mutex::new(())),
             asking: None,
         })
-    }
-
-    /// The same node, at which each person's devices may begin so many sign-ins.
-    #[must_use]
-    pub fn limited(self, handle: Option<Rate>) -> Self {
-        Self { asking: handle.map(|rate| Mutex::new(Buckets::new(rate, ASKING))), ..self }
-    }
-
-    /// Counts what a device asks that has just proved itself: whoever has none of this person's counts nothing against them.
-    fn asks(&self, handle: &Handle, now: Timestamp) -> Result<(), Refusal> {
-        let Some(asking) = &self.asking else { return Ok(()) };
-        let now = Duration::from_secs(u64::try_from(now.0).unwrap_or_default());
-        let taken = asking.lock().unwrap_or_else(PoisonError::into_inner).take(handle, now);
-        taken.map_err(|_| Refusal::TooMany)
     }
 
     /// Which node this is.

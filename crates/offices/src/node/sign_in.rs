@@ -66,8 +66,8 @@ impl Node {
         let found = self.row_of(&credential).await?;
         let device = found.record.holder.device(&credential, now)?;
         self.assertion(&device.key, &chal, assertion)?;
-        // Nobody without a device of this person comes as far, so that nobody else can use up what they may.
-        self.asks(&found.record.handle, now)?;
+        // Nobody without an assertion of this person's device comes as far, and who was shown one has no more than that.
+        self.asks(&found.record.handle, &chal, now)?;
         // After the assertion: only the holder learns the row's standing.
         found.record.holder.usable()?;
         self.gate.open_window(credential, now);
@@ -329,12 +329,13 @@ impl Node {
         }
     }
 
-    /// Clears signing sessions nobody came back for.
+    /// Clears signing sessions nobody came back for, and who asked a while ago.
     pub fn sweep_sessions(&self) {
         let now = self.clock.now();
         self.gate.sweep(now);
         self.sign_ins.sweep(now);
         self.signings.sweep(now);
+        self.sweep_asking(now);
     }
 }
 

@@ -34,9 +34,13 @@ pub(super) const CHECKS: &[Step<Caller>] = &[
     ("assertion: jti", "RFC 7523 section 3 (7)", identifier),
 ];
 
-/// An authenticated client.
-pub(super) struct Authenticated {
+/// An authenticated client. The caller uses `fresh` before it looks at what is asked: an assertion is worth one request, also one with a
+/// mistake in it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Authenticated {
+    /// Who asks.
     pub client: Arc<Client>,
+    /// What must be used once: the assertion, if there is one.
     pub fresh: Vec<Fresh>,
 }
 
@@ -72,11 +76,15 @@ pub(super) fn challenge(call: &Call<'_>) -> Challenge {
     if call.authorization.is_empty() { Challenge::None } else { Challenge::Basic }
 }
 
-pub(super) fn authenticate(env: &Environment<'_>, call: &Call<'_>) -> Result<Authenticated, OAuthError> {
+/// Checks who asks.
+///
+/// # Errors
+/// The first check that fails, and how to challenge the client for it.
+pub fn authenticate(env: &Environment<'_>, call: &Call<'_>) -> Result<Authenticated, (OAuthError, Challenge)> {
     let mut caller = Caller::default();
-    run(CHECKS, env, call, &mut caller)?;
-    let client = caller.client.ok_or(OAuthError::ClientMissing)?;
-    Ok(Authenticated { client, fresh: caller.fresh })
+    let checked = run(CHECKS, env, call, &mut caller);
+    let client = checked.and(caller.client.ok_or(OAuthError::ClientMissing));
+    client.map(|client| Authenticated { client, fresh: caller.fresh }).map_err(|error| (error, challenge(call)))
 }
 
 fn one_method(_: &Environment<'_>, call: &Call<'_>, caller: &mut Caller) -> Result<(), OAuthError> {

@@ -1,7 +1,7 @@
 //! What an access token is worth (RFC 7662; signed: RFC 9701), and giving it up (RFC 7009). A platform learns of its own tokens only.
 
-use super::client_auth::{authenticate, challenge};
-use super::{AccessToken, Call, Client, CodeId, Environment, Fresh, RefreshToken, SealedKind, refresh};
+use super::client_auth::challenge;
+use super::{AccessToken, Call, Client, CodeId, Environment, RefreshToken, SealedKind, refresh};
 use crate::{Challenge, OAuthError, Reply};
 use hufu_kernel::Timestamp;
 use hufu_wire::api::sign_in::acr;
@@ -19,27 +19,30 @@ pub struct AboutToken {
     pub token: Option<AccessToken>,
     /// The refresh token, if it is one; likewise.
     pub refresh_token: Option<RefreshToken>,
-    /// What must be used once.
-    pub fresh: Vec<Fresh>,
 }
 
-/// Checks a question about a token: for introspection and for revocation alike.
+/// Checks a question of `client`, who was authenticated ([`super::authenticate`]), about a token: for introspection and for revocation
+/// alike.
 ///
 /// # Errors
 /// The first check that fails, and how to challenge the client for it.
-pub fn about_token(env: &Environment<'_>, call: &Call<'_>) -> Result<AboutToken, (OAuthError, Challenge)> {
-    checked(env, call).map_err(|error| (error, challenge(call)))
+pub fn about_token(
+    env: &Environment<'_>,
+    call: &Call<'_>,
+    client: Arc<Client>,
+) -> Result<AboutToken, (OAuthError, Challenge)> {
+    checked(env, call, client).map_err(|error| (error, challenge(call)))
 }
 
-fn checked(env: &Environment<'_>, call: &Call<'_>) -> Result<AboutToken, OAuthError> {
-    let caller = authenticate(env, call)?;
+fn checked(env: &Environment<'_>, call: &Call<'_>, client: Arc<Client>) -> Result<AboutToken, OAuthError> {
     let sealed = call.form.get("token").ok_or(OAuthError::TokenParameter)?;
     let opened = env.sealed.open(SealedKind::AccessToken, "", sealed);
     let token = opened.and_then(|opened| serde_json::from_slice::<AccessToken>(&opened).ok());
-    let own = |token: &AccessToken| token.client_id == caller.client.certificate.client_id && env.now < token.exp;
-    let refresh_token = refresh::read(env, &caller.client.certificate.client_id, sealed);
+    let own = |token: &AccessToken| token.client_id == client.certificate.client_id && env.now < token.exp;
+    let refresh_token = refresh::read(env, &client.certificate.client_id, sealed);
     let refresh_token = refresh_token.filter(|token| env.now < token.exp);
-    Ok(AboutToken { token: token.filter(own), refresh_token, client: caller.client, fresh: caller.fresh })
+    let token = token.filter(own);
+    Ok(AboutToken { token, refresh_token, client })
 }
 
 impl AboutToken {

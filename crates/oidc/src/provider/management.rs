@@ -1,7 +1,7 @@
 //! Access to what a platform manages for itself, with no person in it: a token by `client_credentials` (RFC 6749 section 4.4), and what is
 //! asked of whoever shows it (RFC 6750, RFC 9449 section 7). Today that is its stream of shared signals, scope `ssf.manage`.
 
-use super::client_auth::{authenticate, challenge};
+use super::client_auth::challenge;
 use super::{ACCESS_TOKEN_SECONDS, Call, Client, Environment, Fresh, SealedKind, Step, proof, run};
 use crate::{Challenge, OAuthError, Reply};
 use hufu_kernel::Timestamp;
@@ -49,7 +49,7 @@ pub struct ManagementToken {
 pub struct Granted {
     /// To be sealed.
     pub token: ManagementToken,
-    /// What must be used once.
+    /// What must be used once besides.
     pub fresh: Vec<Fresh>,
     /// Whether the proof carried a nonce: the next one needs a nonce too.
     pub by_nonce: bool,
@@ -75,21 +75,23 @@ pub(super) struct Granting {
     proof: Option<Proof>,
 }
 
-/// Checks a request for a management token.
+/// Checks a request for a management token of `client`, who was authenticated ([`super::authenticate`]).
 ///
 /// # Errors
 /// The first check that fails, and how to challenge the client for it.
-pub fn client_credentials(env: &Environment<'_>, call: &Call<'_>) -> Result<Granted, (OAuthError, Challenge)> {
-    granted(env, call).map_err(|error| (error, challenge(call)))
+pub fn client_credentials(
+    env: &Environment<'_>,
+    call: &Call<'_>,
+    client: Arc<Client>,
+) -> Result<Granted, (OAuthError, Challenge)> {
+    granted(env, call, client).map_err(|error| (error, challenge(call)))
 }
 
-fn granted(env: &Environment<'_>, call: &Call<'_>) -> Result<Granted, OAuthError> {
-    let caller = authenticate(env, call)?;
-    let mut granting = Granting { client: caller.client, x5t: String::new(), proof: None };
+fn granted(env: &Environment<'_>, call: &Call<'_>, client: Arc<Client>) -> Result<Granted, OAuthError> {
+    let mut granting = Granting { client, x5t: String::new(), proof: None };
     run(GRANT, env, call, &mut granting)?;
     let Granting { client, x5t, proof } = granting;
-    let mut fresh = caller.fresh;
-    fresh.extend(proof.as_ref().map(proof::fresh));
+    let fresh = proof.as_ref().map(proof::fresh).into_iter().collect();
     let by_nonce = proof.as_ref().is_some_and(|proof| proof.nonce.is_some());
     let (jkt, exp) = (proof.map(|proof| proof.jkt).unwrap_or_default(), env.now + ACCESS_TOKEN_SECONDS);
     let token = ManagementToken { client_id: client.certificate.client_id.clone(), jkt, x5t, exp };

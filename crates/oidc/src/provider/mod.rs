@@ -25,6 +25,7 @@ pub use authorization_details::{DETAIL_TYPE, MAX_DETAILS, VerificationDetail};
 pub use authorize::{Authorized, OpenRequest, Rejection, authorize};
 pub use claims::{ClaimsRequest, MAX_CLAIMS, MAX_VALUES, Wanted};
 pub(crate) use client_auth::ASSERTION_TYPE;
+pub use client_auth::{Authenticated, authenticate};
 pub use discovery::Provider;
 pub use introspect::{AboutToken, about_token, revoked};
 pub use logout::{LOGOUT_TOKEN_SECONDS, LogoutNotice, SignedOut, logout};
@@ -131,8 +132,8 @@ pub trait Nonces: Sync {
     fn knows(&self, nonce: &str, now: Timestamp) -> bool;
 }
 
-/// A value that must not have been used before. The caller asks its single-use set, in the order given, only after all
-/// checks passed; if it was used, the answer is `otherwise`.
+/// A value that must not have been used before. The caller asks its single-use set, in the order given, only after all checks of the
+/// table passed that names it; if it was used, the answer is `otherwise`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Fresh {
     /// Unique among all kinds of values.

@@ -1,13 +1,14 @@
 //! Pushed authorization requests (RFC 9126).
 
-use super::client_auth::{authenticate, challenge};
+use super::client_auth::challenge;
 use super::request::{self, Asked};
 use super::{
-    AuthorizationRequest, Call, Environment, Fresh, REQUEST_URI_PREFIX, REQUEST_URI_SECONDS, Step, proof, run,
+    AuthorizationRequest, Call, Client, Environment, Fresh, REQUEST_URI_PREFIX, REQUEST_URI_SECONDS, Step, proof, run,
 };
 use crate::{Challenge, OAuthError, Reply};
 use hufu_kernel::Timestamp;
 use serde_json::json;
+use std::sync::Arc;
 
 pub(super) const CHECKS: &[Step<Pushing>] = &[
     ("no request_uri", "RFC 9126 section 2.1", no_request_uri),
@@ -28,7 +29,7 @@ pub struct Pushed {
     pub request: AuthorizationRequest,
     /// When the `request_uri` expires.
     pub expires: Timestamp,
-    /// What must be used once.
+    /// What must be used once besides.
     pub fresh: Vec<Fresh>,
     /// Whether a proof with a nonce came along: the next one needs a nonce too.
     pub by_nonce: bool,
@@ -43,17 +44,16 @@ impl Pushed {
     }
 }
 
-/// Checks a pushed request.
+/// Checks a pushed request of `client`, who was authenticated ([`super::authenticate`]).
 ///
 /// # Errors
 /// The first check that fails, and how to challenge the client for it.
-pub fn par(env: &Environment<'_>, call: &Call<'_>) -> Result<Pushed, (OAuthError, Challenge)> {
-    checked(env, call).map_err(|error| (error, challenge(call)))
+pub fn par(env: &Environment<'_>, call: &Call<'_>, client: Arc<Client>) -> Result<Pushed, (OAuthError, Challenge)> {
+    checked(env, call, client).map_err(|error| (error, challenge(call)))
 }
 
-fn checked(env: &Environment<'_>, call: &Call<'_>) -> Result<Pushed, OAuthError> {
-    let caller = authenticate(env, call)?;
-    let mut pushing = Pushing { asked: Asked::of(caller.client), fresh: caller.fresh, by_nonce: false };
+fn checked(env: &Environment<'_>, call: &Call<'_>, client: Arc<Client>) -> Result<Pushed, OAuthError> {
+    let mut pushing = Pushing { asked: Asked::of(client), fresh: Vec::new(), by_nonce: false };
     run(CHECKS, env, call, &mut pushing)?;
     let Pushing { asked, fresh, by_nonce } = pushing;
     Ok(Pushed { request: asked.request, expires: env.now + REQUEST_URI_SECONDS, fresh, by_nonce })

@@ -2,7 +2,7 @@
 //! The token is bound as the first access token was, and is not rotated (FAPI 2.0 section 5.3.2.1). Whether the person's sessions still
 //! last, two nodes say: the caller asks them once all checks passed.
 
-use super::client_auth::{authenticate, challenge};
+use super::client_auth::challenge;
 use super::{ACCESS_TOKEN_SECONDS, AccessToken, Call, Client, Code, Environment, Fresh, SealedKind, Step, proof, run};
 use crate::{Challenge, OAuthError, Reply};
 use hufu_kernel::Timestamp;
@@ -59,7 +59,7 @@ pub struct Renewed {
     pub token: RefreshToken,
     /// To be sealed into the access token.
     pub access_token: AccessToken,
-    /// What must be used once.
+    /// What must be used once besides.
     pub fresh: Vec<Fresh>,
     /// Whether the proof carried a nonce: the next one needs a nonce too.
     pub by_nonce: bool,
@@ -95,22 +95,24 @@ impl Renewing {
     }
 }
 
-/// Checks a request to renew.
+/// Checks a request to renew of `client`, who was authenticated ([`super::authenticate`]).
 ///
 /// # Errors
 /// The first check that fails, and how to challenge the client for it.
-pub fn refresh(env: &Environment<'_>, call: &Call<'_>) -> Result<Renewed, (OAuthError, Challenge)> {
-    checked(env, call).map_err(|error| (error, challenge(call)))
+pub fn refresh(
+    env: &Environment<'_>,
+    call: &Call<'_>,
+    client: Arc<Client>,
+) -> Result<Renewed, (OAuthError, Challenge)> {
+    checked(env, call, client).map_err(|error| (error, challenge(call)))
 }
 
-fn checked(env: &Environment<'_>, call: &Call<'_>) -> Result<Renewed, OAuthError> {
-    let caller = authenticate(env, call)?;
-    let mut renewing = Renewing { client: caller.client, proof: None, token: None };
+fn checked(env: &Environment<'_>, call: &Call<'_>, client: Arc<Client>) -> Result<Renewed, OAuthError> {
+    let mut renewing = Renewing { client, proof: None, token: None };
     run(CHECKS, env, call, &mut renewing)?;
     let Renewing { proof, token, .. } = renewing;
     let token = token.ok_or(OAuthError::RefreshUnknown)?;
-    let mut fresh = caller.fresh;
-    fresh.extend(proof.as_ref().map(proof::fresh));
+    let fresh = proof.as_ref().map(proof::fresh).into_iter().collect();
     let by_nonce = proof.is_some_and(|proof| proof.nonce.is_some());
     let access_token = AccessToken { exp: env.now + ACCESS_TOKEN_SECONDS, ..token.renews.clone() };
     Ok(Renewed { token, access_token, fresh, by_nonce })

@@ -1,6 +1,6 @@
 //! The token endpoint (RFC 6749 section 4.1.3).
 
-use super::client_auth::{authenticate, challenge};
+use super::client_auth::challenge;
 use super::{
     ACCESS_TOKEN_SECONDS, AccessToken, AuthorizationRequest, CODE_SECONDS, Call, Client, CodeId, Environment, Fresh,
     RefreshToken, SealedKind, Step, Wanted, proof, run,
@@ -87,7 +87,7 @@ pub struct Redeemed {
     pub access_token: AccessToken,
     /// To be sealed into the refresh token, if there is one.
     pub refresh_token: Option<RefreshToken>,
-    /// What must be used once; the code is the last.
+    /// What must be used once besides; the code is the last.
     pub fresh: Vec<Fresh>,
     /// Whether the proof carried a nonce: the next one needs a nonce too.
     pub by_nonce: bool,
@@ -120,7 +120,6 @@ impl Redeemed {
 
 pub(super) struct Redeeming {
     client: Arc<Client>,
-    fresh: Vec<Fresh>,
     /// `x5t#S256` of the certificate that tokens are bound to; empty where they are not.
     x5t: String,
     proof: Option<Proof>,
@@ -133,22 +132,20 @@ impl Redeeming {
     }
 }
 
-/// Checks a token request.
+/// Checks a token request of `client`, who was authenticated ([`super::authenticate`]).
 ///
 /// # Errors
 /// The first check that fails, and how to challenge the client for it.
-pub fn token(env: &Environment<'_>, call: &Call<'_>) -> Result<Redeemed, (OAuthError, Challenge)> {
-    checked(env, call).map_err(|error| (error, challenge(call)))
+pub fn token(env: &Environment<'_>, call: &Call<'_>, client: Arc<Client>) -> Result<Redeemed, (OAuthError, Challenge)> {
+    checked(env, call, client).map_err(|error| (error, challenge(call)))
 }
 
-fn checked(env: &Environment<'_>, call: &Call<'_>) -> Result<Redeemed, OAuthError> {
-    let caller = authenticate(env, call)?;
-    let (client, fresh) = (caller.client, caller.fresh);
-    let mut redeeming = Redeeming { client, fresh, x5t: String::new(), proof: None, code: None };
+fn checked(env: &Environment<'_>, call: &Call<'_>, client: Arc<Client>) -> Result<Redeemed, OAuthError> {
+    let mut redeeming = Redeeming { client, x5t: String::new(), proof: None, code: None };
     run(CHECKS, env, call, &mut redeeming)?;
-    let Redeeming { client, mut fresh, x5t, proof, code } = redeeming;
+    let Redeeming { client, x5t, proof, code } = redeeming;
     let code = code.ok_or(OAuthError::CodeUnknown)?;
-    fresh.extend(proof.as_ref().map(proof::fresh));
+    let mut fresh: Vec<Fresh> = proof.as_ref().map(proof::fresh).into_iter().collect();
     fresh.push(Fresh { key: code.id.code_key(), expires: code.exp, otherwise: OAuthError::CodeReplayed });
     let by_nonce = proof.as_ref().is_some_and(|proof| proof.nonce.is_some());
     let access_token = access_token(&code, (proof.map(|proof| proof.jkt), x5t), env.now)?;

@@ -4,8 +4,8 @@ use crate::provider_fixture::*;
 use hufu_kernel::Answer;
 use hufu_oidc::client::verify_id_token;
 use hufu_oidc::provider::{
-    Call, ClaimsRequest, Client, MAX_CLAIMS, MAX_DETAILS, SignedOut, VerificationDetail, authorize, client_credentials,
-    logout, manager, par, refresh, token, userinfo,
+    Call, ClaimsRequest, Client, MAX_CLAIMS, MAX_DETAILS, SignedOut, VerificationDetail, authorize, logout, manager,
+    userinfo,
 };
 use hufu_oidc::signals::{self, Delivery, Poll, StreamConfig};
 use hufu_oidc::{Form, Pairs, client};

@@ -3,7 +3,7 @@
 use crate::provider_fixture::*;
 use crate::refusals::with;
 use hufu_kernel::b64;
-use hufu_oidc::provider::{AuthorizationRequest, Call, par};
+use hufu_oidc::provider::{AuthorizationRequest, Call};
 use hufu_oidc::{Form, OAuthError};
 use hufu_wire::jose::{Alg, Header, SoftKey, assemble, sign, signing_input_bytes};
 use serde_json::{Value, json};

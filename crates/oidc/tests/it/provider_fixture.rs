@@ -2,11 +2,12 @@
 
 use hufu_kernel::{Answer, Octets, Pair, Root, SeededRng, Timestamp, b64, unb64};
 use hufu_oidc::client::{ClientAuth, Pending, RelyingParty, Wish};
+use hufu_oidc::provider::{AboutToken, Granted, Pushed, Redeemed, Renewed, authenticate};
 use hufu_oidc::provider::{
     AccessToken, AuthorizationRequest, Call, Client, Clients, Code, CodeId, Environment, Nonces, OpenRequest, Opener,
     Provider, REQUEST_URI_PREFIX, RefreshToken, SealedKind, Wanted,
 };
-use hufu_oidc::{Form, OAuthError, Pairs};
+use hufu_oidc::{Challenge, Form, OAuthError, Pairs, provider};
 use hufu_wire::api::platform::{Bilingual, PlatformCertificate, Profile, Purpose, Registration};
 use hufu_wire::api::sign_in::{Answers, VerificationResult};
 use hufu_wire::dpop::{Expected, make_proof};
@@ -37,6 +38,29 @@ impl Opener for Glass {
 
 pub fn seal(kind: SealedKind, client_id: &str, value: &impl Serialize) -> String {
     b64(format!("{}|{client_id}|{}", kind.as_str(), serde_json::to_string(value).unwrap()).as_bytes())
+}
+
+type Checked<T> = Result<T, (OAuthError, Challenge)>;
+
+/// The endpoints as a caller meets them: who asks, then what.
+pub fn par(env: &Environment<'_>, call: &Call<'_>) -> Checked<Pushed> {
+    provider::par(env, call, authenticate(env, call)?.client)
+}
+
+pub fn token(env: &Environment<'_>, call: &Call<'_>) -> Checked<Redeemed> {
+    provider::token(env, call, authenticate(env, call)?.client)
+}
+
+pub fn refresh(env: &Environment<'_>, call: &Call<'_>) -> Checked<Renewed> {
+    provider::refresh(env, call, authenticate(env, call)?.client)
+}
+
+pub fn client_credentials(env: &Environment<'_>, call: &Call<'_>) -> Checked<Granted> {
+    provider::client_credentials(env, call, authenticate(env, call)?.client)
+}
+
+pub fn about_token(env: &Environment<'_>, call: &Call<'_>) -> Checked<AboutToken> {
+    provider::about_token(env, call, authenticate(env, call)?.client)
 }
 
 pub struct World {

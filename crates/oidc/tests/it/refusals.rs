@@ -3,8 +3,7 @@
 use crate::provider_fixture::*;
 use hufu_kernel::{b64, random};
 use hufu_oidc::provider::{
-    Call, DETAIL_TYPE, Environment, ManagementToken, Manager, SealedKind, about_token, authorize, client_credentials,
-    logout, manager, par, refresh, token, userinfo,
+    Call, DETAIL_TYPE, Environment, ManagementToken, Manager, SealedKind, authorize, logout, manager, userinfo,
 };
 use hufu_oidc::{Challenge, Form, OAuthError, Pairs};
 use hufu_wire::jose::{Alg, Header, SoftKey, sign};

@@ -4,7 +4,7 @@ use crate::provider_fixture::*;
 use crate::refusals::{push_body, with};
 use hufu_kernel::{Root, b64};
 use hufu_oidc::OAuthError;
-use hufu_oidc::provider::{Client, ClientError, par, token};
+use hufu_oidc::provider::{Client, ClientError};
 use hufu_wire::api::platform::Profile;
 use hufu_wire::jose::{Alg, Header, Jwk, Jwks, RsaKey, Signer, SoftKey, sign};
 use serde_json::{Value, json};

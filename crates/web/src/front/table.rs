@@ -16,7 +16,8 @@ use schemars::{Schema, SchemaGenerator};
 /// Where a route stands, and so which limit of its caller's address holds there before anything is read (decision 0025).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Door {
-    /// At the front's own address, without a limit: small documents that are the same for everybody, which others need to go on.
+    /// At the front's own address, as generously as all that is nobody's in particular: small documents that are the same for everybody,
+    /// which others need to go on.
     Plain,
     /// There, as often as a browser's address may.
     Browsers,

@@ -24,11 +24,12 @@ pub(crate) use docs::{ApiPage, ErrorsPage, Reading};
 pub use page::Page;
 pub use table::{FieldError, Row, Sentence, routes};
 
-use crate::health;
+use crate::{addresses, health};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use hufu_kernel::{Clock, Refusal};
@@ -125,6 +126,7 @@ pub fn sandbox_router(config: PagesConfig, persons: Vec<SandboxPerson>) -> Route
         .route("/verify", post(verify::posted))
         .route("/assets/{file}", get(assets::serve))
         .route("/{*anything}", get(missing))
+        .route_layer(middleware::from_fn(addresses::bounded_other))
         .with_state(site)
         .merge(documents)
 }

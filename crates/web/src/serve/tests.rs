@@ -262,9 +262,10 @@ async fn over_http2(idle: Duration) -> (tokio::task::JoinHandle<()>, tokio::io::
     let (stopper, stop) = Stopper::new();
     let patience = Patience { idle, ..HASTY };
     let (open, _) = mpsc::channel(1);
-    let (shares, platforms) = (Shares::of_connections(1), of_platforms(1));
+    let (offices, platforms) = (share_of(1, OFFICES), share_of(1, PLATFORMS));
     let (http, speaks) = (Http::new(patience), Speaks::Plain);
-    let server = Server { http, speaks, app: app(), patience, shares, platforms, addresses: None, open };
+    let registered = Registered::nobodys();
+    let server = Server { http, speaks, app: app(), patience, offices, platforms, registered, addresses: None, open };
     (tokio::spawn(server.answer(far, true, (Caller::Anybody, None), stop)), near, stopper)
 }
 

@@ -29,11 +29,14 @@ struct Site {
 impl Site {
     /// Each address may ask three things of each kind.
     fn new() -> Self {
+        let rate = Some(Rate { burst: 3, every: Duration::from_secs(90) });
+        Self::with(AddressLimits { browser: rate, platform: rate, ..AddressLimits::default() })
+    }
+
+    fn with(limits: AddressLimits) -> Self {
         let world = World::new();
         let metrics = Arc::new(Metrics::default());
         let edge = Edge::new("front", WALLET, Arc::new(hufu_kernel::OsRng)).with_metrics(Arc::clone(&metrics));
-        let rate = Some(Rate { burst: 3, every: Duration::from_secs(90) });
-        let limits = AddressLimits { browser: rate, platform: rate, ..AddressLimits::default() };
         let addresses = Addresses::new(&edge, limits);
         let open = finished(&edge, router(&edge, &world.front));
         let mutual = finished(&edge, mutual_router(&edge, &world.front));
@@ -142,6 +145,26 @@ async fn another_listener_of_the_same_front_is_no_way_round() {
         assert_eq!(site.ask(listener, "192.0.2.1", (Method::POST, "/par", &typed)).await.status(), 429);
     }
     assert_eq!(site.ask(&site.mutual, "192.0.2.2", (Method::POST, "/par", &typed)).await.status(), 401, "the control");
+}
+
+#[tokio::test]
+async fn everything_else_is_counted_too_whether_or_not_there_is_such_a_thing() {
+    let rate = Some(Rate { burst: 4, every: Duration::from_secs(90) });
+    let site = Site::with(AddressLimits { other: rate, ..AddressLimits::default() });
+    let open = site.open.clone().merge(hufu_web::health::router("front", Arc::new(|| Box::pin(async { Vec::new() }))));
+    let documents = ["/.well-known/openid-configuration", "/jwks.json", "/style.css", "/readyz"];
+    for path in documents {
+        assert_eq!(site.ask(&open, "192.0.2.1", (Method::GET, path, &[])).await.status(), 200, "{path}");
+    }
+    for path in documents.into_iter().chain(["/livez", "/nowhere", "/par/../../x", "/.well-known/ssf-configuration"]) {
+        let told = site.ask(&open, "192.0.2.1", (Method::GET, path, &[])).await;
+        assert!((80..=90).contains(&wait(&told)), "{path}");
+    }
+    assert_eq!(site.ask(&site.mutual, "192.0.2.1", (Method::GET, "/nowhere", &[])).await.status(), 429);
+    // Who is told so may still sign in, and nobody else waits.
+    assert_ne!(site.ask(&open, "192.0.2.1", (Method::GET, "/authorize", &[])).await.status(), 429);
+    assert_eq!(site.ask(&open, "192.0.2.2", (Method::GET, "/jwks.json", &[])).await.status(), 200);
+    assert_eq!(site.ask(&open, "192.0.2.2", (Method::GET, "/nowhere", &[])).await.status(), 404);
 }
 
 /// The status that a connection from 127.0.0.`host` is answered with, whatever it says of itself.

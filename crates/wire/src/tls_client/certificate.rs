@@ -1,12 +1,11 @@
 //! What of a certificate counts: its hash, and the names that it holds.
 
 use super::{AttributeValue, ClientSubject, DistinguishedName};
-use hufu_kernel::{b64, framed};
+use hufu_kernel::b64;
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 use x509_parser::asn1_rs::ToDer as _;
 use x509_parser::extensions::GeneralName;
-use x509_parser::oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::x509::AttributeTypeAndValue;
 
@@ -15,7 +14,6 @@ use x509_parser::x509::AttributeTypeAndValue;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ClientCertificate {
     thumbprint: String,
-    holder: [u8; 32],
     subject: DistinguishedName,
     alternative: Vec<ClientSubject>,
 }
@@ -34,15 +32,8 @@ impl ClientCertificate {
         let subject = certificate.subject().iter().map(relative).collect::<Option<Vec<_>>>()?;
         let names = certificate.subject_alternative_name().ok()?;
         let names = names.iter().flat_map(|names| &names.value.general_names).filter_map(alternative);
-        let names_as_shown = certificate.extensions().iter().find(|one| one.oid == OID_X509_EXT_SUBJECT_ALT_NAME);
-        let holder = framed(&[
-            certificate.issuer().as_raw(),
-            certificate.subject().as_raw(),
-            names_as_shown.map_or(&[][..], |extension| extension.value),
-        ]);
         Some(Self {
             thumbprint: b64(&Sha256::digest(der)),
-            holder: Sha256::digest(holder).into(),
             subject: DistinguishedName::of(subject),
             alternative: names.collect(),
         })
@@ -52,12 +43,6 @@ impl ClientCertificate {
     #[must_use]
     pub fn thumbprint(&self) -> &str {
         &self.thumbprint
-    }
-
-    /// SHA-256 over issuer, subject and alternative names: the same for all certificates that one authority made in one name.
-    #[must_use]
-    pub fn holder(&self) -> &[u8; 32] {
-        &self.holder
     }
 
     /// Whether it is in this name.
@@ -159,21 +144,6 @@ mod tests {
         ] {
             assert!(!read.is(&name.clone().unwrap()), "{name:?}");
         }
-    }
-
-    #[test]
-    fn who_holds_a_certificate_is_whom_its_authority_named() {
-        let holder = |der: &[u8]| *ClientCertificate::read(der).unwrap().holder();
-        // Another key, the same names.
-        assert_eq!(holder(&shop()), holder(&shop()));
-        let parts = |name: &str| [(DnType::CommonName, DnValue::Utf8String(name.into()))];
-        let named = |name: &str, host: &str| {
-            holder(&certificate(&parts(name), vec![SanType::DnsName(host.try_into().unwrap())]))
-        };
-        assert_eq!(named("a", "a.example"), named("a", "a.example"));
-        assert_ne!(named("a", "a.example"), named("b", "a.example"));
-        assert_ne!(named("a", "a.example"), named("a", "b.example"));
-        assert_ne!(named("a", "a.example"), holder(&shop()));
     }
 
     #[test]

@@ -202,6 +202,35 @@ export default {
     });
   },
 
+  async "a node that says too many, or uses an assertion up at the others, ends no sign-in"() {
+    const { offices, passkeys, wallet } = await enrolled();
+    const asked = await wallet.signIn.openTransaction(offices.tx);
+    for (const node of [1, 2, 3] as const) {
+      lies(offices, "/v1/sign-in/begin", (answer, to) => (to === node ? offices.refusal("too_many", 429) : answer));
+      const before = passkeys.prompts;
+      ok(!(await wallet.signIn.agree(asked, ["real"])).pair.includes(node));
+      equal(passkeys.prompts - before, 1);
+    }
+    for (const liar of [1, 2, 3] as const) {
+      // What the liar was shown the others have seen too often, when it comes to them with the next pair.
+      const known = new Set<string>();
+      offices.lie = (to, path, answer) => {
+        if (path !== "/v1/sign-in/begin") return answer;
+        const shown = JSON.stringify(offices.seen.filter((one) => one.path === path).at(-1)!.body.assertion);
+        if (to === liar) {
+          known.add(shown);
+          return offices.refusal("internal", 500);
+        }
+        return known.has(shown) ? offices.refusal("replayed", 409) : answer;
+      };
+      ok(!(await wallet.signIn.agree(asked, ["real"])).pair.includes(liar));
+    }
+    lies(offices, "/v1/sign-in/begin", () => offices.refusal("replayed", 409));
+    await rejects(wallet.signIn.agree(asked, ["real"]), refused("replayed"));
+    lies(offices, "/v1/sign-in/begin", () => offices.refusal("too_many", 429));
+    await rejects(wallet.signIn.agree(asked, ["real"]), refused("too_many"));
+  },
+
   async "two nodes together cannot sign what was not agreed"() {
     const { offices, wallet } = await enrolled();
     const asked = await wallet.signIn.openTransaction(offices.tx);

@@ -154,6 +154,27 @@ fn a_table_that_an_office_has_no_use_for_is_refused() {
 }
 
 #[test]
+fn each_listener_says_for_itself_whether_it_sees_addresses_also_beside_a_certificate() {
+    let text = draft(Root::Sandbox).office_text("front");
+    let read = |more: &str| {
+        let public = text.replacen("[public]\n", &format!("[public]\n{more}\n"), 1);
+        let public = OfficeFile::parse(&public).unwrap_or_else(|told| panic!("{more}: {told}")).public.unwrap();
+        public.hides_addresses()
+    };
+    assert!(!read("certificate = \"a.pem\"\nkey = \"k.pem\""));
+    assert!(read("certificate = \"a.pem\"\nkey = \"k.pem\"\naddresses_hidden = true"));
+    assert!(read("behind_proxy = true") && !read(""));
+    let mtls = "[mtls]\nurl = \"https://mtls.example\"\nlisten = \"127.0.0.1:1\"\ncertificate = \"a.pem\"\nkey = \"k.pem\"\n\
+                authorities = \"b.pem\"\n";
+    for (more, hidden) in [("", false), ("addresses_hidden = true", true)] {
+        let file = text.replacen("[public]\n", &format!("{mtls}{more}\n[public]\nbehind_proxy = true\n"), 1);
+        let file = OfficeFile::parse(&file).unwrap_or_else(|told| panic!("{more}: {told}"));
+        // A proxy before the one says nothing of the other, which no proxy can stand before.
+        assert_eq!((file.mtls.unwrap().addresses_hidden, file.public.unwrap().hides_addresses()), (hidden, true));
+    }
+}
+
+#[test]
 fn plain_http_beyond_this_machine_must_be_asked_for() {
     let text = draft(Root::Sandbox).office_text("node-1");
     let far = text.replacen(

@@ -58,6 +58,56 @@ async fn nobody_uses_up_what_a_platform_may_ask_by_its_name_or_by_what_was_seen_
 }
 
 #[tokio::test]
+async fn requests_with_a_mistake_count_as_any_other_at_every_endpoint() {
+    let mistakes: [(&str, &str, Option<&str>, &str); 6] = [
+        ("par", "scope", None, "400 invalid_scope"),
+        ("token", "code", Some("AAAA"), "400 invalid_grant"),
+        ("token", "grant_type", Some("password"), "400 unsupported_grant_type"),
+        ("token", "grant_type", Some("refresh_token"), "400 invalid_request"),
+        ("introspect", "token", None, "400 invalid_request"),
+        ("revoke", "token", None, "400 invalid_request"),
+    ];
+    for (endpoint, name, value, mistake) in mistakes {
+        let world = World::new().limited(RATE);
+        let (shop, forum) = (world.fapi("shop"), world.fapi("forum"));
+        let pending = shop.begin(&Wish::default(), &*world.rng);
+        let wrong = || {
+            let mut request =
+                if endpoint == "par" { push(&world, &shop) } else { world.token_request(&shop, &pending, "AAAA") };
+            request.body = with_parameter(&request.body, name, value);
+            request.url = format!("{ISSUER}/{endpoint}");
+            request
+        };
+        for _ in 0..3 {
+            assert_eq!(error_of(&world.send(&wrong()).await), mistake, "{endpoint} {name}");
+        }
+        for _ in 0..20 {
+            assert_eq!(error_of(&world.send(&wrong()).await), REFUSED, "{endpoint} {name}");
+        }
+        assert_eq!(world.send(&push(&world, &forum)).await.status, 201, "the control");
+    }
+}
+
+#[tokio::test]
+async fn an_assertion_is_used_up_by_a_request_with_a_mistake_and_what_was_seen_counts_against_nobody() {
+    let world = World::new().limited(RATE);
+    let shop = world.fapi("shop");
+    let mut seen = push(&world, &shop);
+    seen.body = with_parameter(&seen.body, "scope", None);
+    assert_eq!(error_of(&world.send(&seen).await), "400 invalid_scope");
+    for _ in 0..100 {
+        assert_eq!(error_of(&world.send(&seen).await), "401 invalid_client");
+    }
+    // Nor is it worth anything at another endpoint.
+    seen.url = format!("{ISSUER}/introspect");
+    assert_eq!(error_of(&world.send(&seen).await), "401 invalid_client");
+    for _ in 0..2 {
+        assert_eq!(world.send(&push(&world, &shop)).await.status, 201, "the platform has what is left of three");
+    }
+    assert_eq!(error_of(&world.send(&push(&world, &shop)).await), REFUSED);
+}
+
+#[tokio::test]
 async fn who_is_told_to_wait_at_the_token_endpoint_still_has_its_code() {
     let world = World::new().limited(Rate { burst: 2, ..RATE });
     let shop = world.fapi("shop");

@@ -11,6 +11,7 @@ use hufu_wire::dpop::{Expected, make_proof};
 use hufu_wire::jose::{Alg, SoftKey};
 use hufu_wire::tls_client::ClientCertificate;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// A certificate in the name of a host, its key drawn now.
 fn tls(host: &str) -> ClientCertificate {
@@ -81,6 +82,25 @@ async fn a_platform_signs_somebody_in_with_its_certificate_and_no_key_of_its_own
     assert_eq!((&introspected["active"], &introspected["token_type"]), (&json!(true), &json!("Bearer")));
     assert_eq!(world.send_with(&about("/revoke"), Some(&own)).await.status, 200);
     assert_eq!(error_of(&told(&world, &token, Some(&own)).await), "401 invalid_token");
+}
+
+#[tokio::test]
+async fn a_certificate_is_a_platforms_while_that_is_admitted_and_a_strangers_otherwise() {
+    let world = World::new();
+    world.by_certificate("till");
+    // One with keys, whose host somebody has a certificate for.
+    world.fapi("shop");
+    let whose = |host: &str| world.front.registered(&tls(host));
+    assert_eq!(whose("till.example").as_deref(), Some("till"));
+    for stranger in ["shop.example", "evil.example", "a.till.example"] {
+        assert_eq!(whose(stranger), None, "{stranger}");
+    }
+    world.front.keep_only(&BTreeSet::from(["shop".to_owned()]));
+    assert_eq!(whose("till.example"), None, "withdrawn");
+    world.by_certificate("bank");
+    assert_eq!(whose("bank.example").as_deref(), Some("bank"));
+    world.clock.advance(366 * 86_400);
+    assert_eq!(whose("bank.example"), None, "ended");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use hufu_kernel::{Answer, Bytes, KeyError, KeyStore, Octets, Pair, Refusal, Seal
 use hufu_offices::buckets::Rate;
 use hufu_offices::node::Node;
 use hufu_offices::ports::NodePeer;
+use hufu_wallet::WalletError;
 use hufu_wire::api::peer::AskMoved;
 use hufu_wire::api::sign_in::BeginSignIn;
 use std::sync::{Arc, Mutex};
@@ -66,20 +67,46 @@ async fn one_persons_devices_begin_so_many_sign_ins_and_nobody_elses_wait_for_th
     let world = World::new(72);
     let (mut wallet, mut other) = (world.enrolled(1).await, world.enrolled(2).await);
     limited(&world).await;
-    let request = sent(&world, &mut wallet).await;
-    let ask = async || world.nodes.at(ONE).begin_sign_in(&request).await.map(drop);
-    for _ in 0..3 {
-        assert_eq!(ask().await, Ok(()));
+    for _ in 0..4 {
+        assert!(world.sign_in(&mut wallet, SHOP, Pair::ALL[0]).await.is_ok());
     }
+    let too_many = Err(WalletError::Refused(Refusal::TooMany));
     for _ in 0..50 {
-        assert_eq!(ask().await, Err(Refusal::TooMany));
+        assert_eq!(world.sign_in(&mut wallet, SHOP, Pair::ALL[0]).await.map(drop), too_many);
     }
     assert!(world.sign_in(&mut other, SHOP, Pair::ALL[0]).await.is_ok());
     // Nothing is locked: where it was not asked too much it is answered, and here a moment later.
-    assert_eq!(world.nodes.at(TWO).begin_sign_in(&request).await.map(drop), Ok(()));
+    assert!(world.sign_in(&mut wallet, SHOP, Pair::ALL[2]).await.is_ok());
+    let asked = world.ask(SHOP, &[Answer::Real], Strength::Certificate);
+    let elsewhere = wallet.sign_in(&asked, &[Answer::Real], None, Pair::ALL[0]).await;
+    assert!(elsewhere.is_ok(), "the wallet finds the pair that answers");
     world.clock.advance(10);
-    assert_eq!(ask().await, Ok(()));
-    assert_eq!(ask().await, Err(Refusal::TooMany));
+    assert!(world.sign_in(&mut wallet, SHOP, Pair::ALL[0]).await.is_ok());
+    assert_eq!(world.sign_in(&mut wallet, SHOP, Pair::ALL[0]).await.map(drop), too_many);
+}
+
+#[tokio::test]
+async fn a_node_that_brings_an_assertion_to_another_one_locks_nobody_out_there() {
+    let world = World::new(74);
+    let mut wallet = world.enrolled(1).await;
+    limited(&world).await;
+    // What node 2 was given too, as the wallet sent it.
+    let request = sent(&world, &mut wallet).await;
+    let mut refused = 0;
+    for _ in 0..100 {
+        match world.nodes.at(ONE).begin_sign_in(&request).await {
+            Ok(_) => assert_eq!(refused, 0),
+            Err(refusal) => {
+                assert_eq!(refusal, Refusal::Replayed);
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!(refused, 93, "eight answers to one assertion, of which the person had one");
+    for _ in 0..3 {
+        assert!(world.sign_in(&mut wallet, SHOP, Pair::ALL[0]).await.is_ok());
+    }
+    assert!(world.sign_in(&mut wallet, SHOP, Pair::ALL[0]).await.is_err(), "the control: assertions count");
 }
 
 /// Takes its time to say that a key is not there.

@@ -1,9 +1,10 @@
 //! A port that asks for certificates: who hangs, who takes too much, and what a connection is worth when its certificate is not.
 
 use super::*;
-use crate::mutual_tls::{PlatformDoors, ProvenCertificate, believing};
+use crate::mutual_tls::{PlatformDoors, ProvenCertificate, Registered, believing};
 use axum::Extension;
 use hufu_kernel::Clock as _;
+use hufu_wire::tls_client::ClientSubject;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, date_time_ymd,
 };
@@ -94,7 +95,12 @@ impl Port {
         let authorities = Arc::new(Withdrawable { believed, withdrawn: AtomicBool::new(false) });
         let doors = PlatformDoors::new(Arc::new(SingleCertAndKey::from(own)), Arc::clone(&authorities) as _).unwrap();
         let (stopper, stop) = Stopper::new();
-        let listening = listen(ANY).await.unwrap().with_limit(connections).for_platforms(doors);
+        let admitted = Registered::by(|certificate| {
+            let mut names = ["shop.example", "forum.example"].into_iter();
+            let its = |name: &&str| certificate.is(&ClientSubject::dns(name).unwrap());
+            names.find(its).map(str::to_owned)
+        });
+        let listening = listen(ANY).await.unwrap().with_limit(connections).for_platforms(doors).sharing_by(admitted);
         let port = listening.port;
         let known = |Extension(_): Extension<ProvenCertificate>| async { "known" };
         let app = app().route("/known", get(known));
@@ -197,6 +203,26 @@ async fn one_platform_has_its_share_of_the_connections_and_another_finds_its_own
     drop(held);
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(asked_anew(&port, &shop).await, Some(200));
+}
+
+#[tokio::test]
+async fn all_whose_names_nobody_registered_have_one_share_together_however_many_names_they_have() {
+    let port = Port::with(LEAST + 4, PATIENT).await;
+    let mut held = Vec::new();
+    for stranger in 0..3 * LEAST {
+        let by = port.connector(&format!("s{stranger}.example"), None);
+        let Some(mut stream) = port.connect(&by).await else { continue };
+        if status(&mut stream).await == Some(200) {
+            held.push(stream);
+        }
+    }
+    assert_eq!(held.len(), LEAST);
+    for platform in ["shop.example", "forum.example"] {
+        assert_eq!(asked_anew(&port, &port.connector(platform, None)).await, Some(200), "{platform}");
+    }
+    held.pop();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(asked_anew(&port, &port.connector("late.example", None)).await, Some(200), "what is given back is free");
 }
 
 #[tokio::test]
