@@ -1,5 +1,7 @@
 //! The front's routes. Handlers read headers and bodies; every decision is the front's.
 
+mod elsewhere;
+
 use crate::mutual_tls::ProvenCertificate;
 use crate::pages::{self, FrontRefusal, FrontResponse, FrontSignedOut};
 use crate::reply::{Edge, body, json, parse};
@@ -75,7 +77,7 @@ type Shared = State<Arc<Front>>;
 ///   `/token`, `/userinfo`, `/introspect`, `/revoke`
 /// * browsers: `/authorize`, `/logout`, the page `/respond` that posts a response to a platform, and top-level form posts to
 ///   `/complete` and `/refuse`, answered with 303 or with a page, whose style sheet is `/style.css`; where a sandbox's persona agent
-///   keeps sessions, also a GET to the two
+///   keeps sessions, also a GET to the two; `/elsewhere` and what is below it, to sign in with another device
 /// * the wallet's scripts: `/tx/{tx}`, and JSON to `/complete` and `/refuse`, answered with JSON
 pub fn router(edge: &Edge, front: &Arc<Front>) -> Router {
     let (mut completing, mut refusing) = (post(complete), post(refuse));
@@ -97,6 +99,7 @@ pub fn router(edge: &Edge, front: &Arc<Front>) -> Router {
         .route("/logout", get(logout).post(logout))
         .route("/style.css", get(pages::style))
         .merge(platforms())
+        .merge(elsewhere::routes())
         .merge(wallet)
         .with_state(Site { edge: edge.clone(), front: Arc::clone(front) })
 }
@@ -201,11 +204,9 @@ async fn respond(State(site): State<Site>, request: Browser) -> Response<Body> {
             let sandbox = site.front.root() == Root::Sandbox;
             let page = FrontResponse { lang, sandbox, to: &posting.to, parameters: &posting.parameters };
             let mut response = (StatusCode::OK, PAGE_HEADERS, page.html()).into_response();
-            // Browsers hold what the platform redirects to against form-action too, so its own address is not enough.
-            let target =
-                if sandbox { "https: http://localhost:* http://127.0.0.1:* http://*.localhost:*" } else { "https:" };
             let policy = format!(
-                "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action {target}"
+                "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action {}",
+                targets(sandbox)
             );
             let policy = HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
             let headers = response.headers_mut();
@@ -216,6 +217,12 @@ async fn respond(State(site): State<Site>, request: Browser) -> Response<Body> {
         }
         Err(refusal) => site.refused_with_page(refusal, lang, None),
     }
+}
+
+/// Where a form may lead that ends at a platform: browsers hold what the platform redirects to against form-action too, so its own
+/// address is not enough.
+fn targets(sandbox: bool) -> &'static str {
+    if sandbox { "https: http://localhost:* http://127.0.0.1:* http://*.localhost:*" } else { "https:" }
 }
 
 async fn transaction(State(site): State<Site>, Path(tx): Path<String>) -> Response<Body> {

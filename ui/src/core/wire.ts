@@ -101,8 +101,9 @@ export const transaction = s.record({
   purpose: s.text,
   strength,
   exp: s.int,
+  elsewhere: s.optional(s.flag),
 });
-/** What the front says about one sign-in. */
+/** What the front says about one sign-in; `elsewhere`: it was begun on another device. */
 export type Transaction = Read<typeof transaction>;
 
 const bilingual = s.record({ "zh-Hans": s.text, en: s.text });

@@ -53,6 +53,8 @@ class Consent extends Island {
     const rows = transaction.answers.map((answer) => row(this.text(answer), this.#value(answer, copy)));
     this.find("[data-answers]").replaceChildren(...rows, this.find("[data-answer='pseudonym']"));
     this.view("password", transaction.strength === "certificate+password");
+    this.view("elsewhere", transaction.elsewhere === true);
+    if (transaction.elsewhere) this.querySelector<HTMLElement>("[data-elsewhere]")?.remove();
   }
 
   /** What the platform will read, from this device's own copy of the certificate. */

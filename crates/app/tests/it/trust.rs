@@ -188,6 +188,7 @@ const LASTING: [&str; 15] = [
     "Transactions",
     "Sealer",
     "ProofNonces",
+    "ScanCodes",
     "Sender<Finished>",
     "Loaded",
     "Secret<",

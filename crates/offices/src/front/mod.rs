@@ -6,8 +6,11 @@
 mod admission;
 mod completion;
 mod cookie;
+mod elsewhere;
+mod held;
 mod nonces;
 mod responses;
+mod scan;
 mod sealer;
 mod sign_in;
 mod signed_out;
@@ -15,9 +18,12 @@ mod transactions;
 
 pub use admission::{Admission, NotAdmitted};
 pub use cookie::COOKIE_SECONDS;
+pub use elsewhere::{Elsewhere, OnDevice};
+pub use held::{Ended, NUMBER_SECONDS, NUMBER_TRIES, Progress, SHOW_SECONDS, Shows};
 pub use hufu_oidc::{OAuthError, Reply};
 pub use nonces::NONCE_SECONDS;
 pub use responses::{Posting, RESPONSE_KEY};
+pub use scan::SCAN_SECONDS;
 pub use sealer::Sealer;
 pub use sign_in::{Shown, TRANSACTION_KEY};
 pub use transactions::TRANSACTION_SECONDS;
@@ -36,6 +42,7 @@ use hufu_wire::jose::{Alg, Jwk, Jwks, KeyUse, PublicKey};
 use hufu_wire::tls_client::ClientCertificate;
 use nonces::ProofNonces;
 use responses::ResponseKey;
+use scan::ScanCodes;
 use serde_json::json;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -118,6 +125,7 @@ pub struct Front {
     transaction_kid: String,
     keys: Jwks,
     nonces: ProofNonces,
+    scans: ScanCodes,
     responses: ResponseKey,
     agents: Vec<String>,
     cookies: Cookies,
@@ -189,6 +197,7 @@ impl Front {
             transaction_kid: pinned(trust.offices.front)?.thumbprint(),
             keys,
             nonces: ProofNonces::new(ports.sealer.derived("dpop-nonce").as_ref()),
+            scans: ScanCodes::new(ports.sealer.derived("elsewhere").as_ref()),
             responses,
             agents,
             trust,
@@ -238,6 +247,12 @@ impl Front {
     #[must_use]
     pub fn may_post(&self, origin: &str) -> bool {
         origin == self.trust.wallet_origin || self.agents.iter().any(|agent| agent == origin)
+    }
+
+    /// Whether a page of this origin is one of the front's own.
+    #[must_use]
+    pub fn is_own(&self, origin: &str) -> bool {
+        origin == self.provider.issuer
     }
 
     /// The wallet's origin: the only one that scripts may call from.

@@ -7,7 +7,7 @@ use hufu_kernel::{Lang, Refusal};
 use std::borrow::Cow;
 
 /// Both languages are on a page: the front cannot know which one was chosen at the wallet.
-fn other(lang: Lang) -> Lang {
+pub(super) fn other(lang: Lang) -> Lang {
     match lang {
         Lang::ZhHans => Lang::En,
         Lang::En => Lang::ZhHans,
@@ -15,7 +15,7 @@ fn other(lang: Lang) -> Lang {
 }
 
 /// The page; no text if it does not render, which a test excludes.
-fn rendered(template: &impl Template) -> String {
+pub(super) fn rendered(template: &impl Template) -> String {
     template.render().unwrap_or_else(|error| {
         tracing::error!(%error, "a page of the front does not render");
         String::new()

@@ -6,6 +6,7 @@
 
 mod assets;
 mod at_front;
+mod elsewhere;
 mod headers;
 mod page;
 mod preferences;
@@ -19,6 +20,7 @@ mod tests;
 
 pub(crate) use assets::style;
 pub(crate) use at_front::{FrontRefusal, FrontResponse, FrontSignedOut};
+pub(crate) use elsewhere::{ElsewhereFrame, ElsewhereNumber, ElsewherePage};
 pub use page::Page;
 pub use table::{FieldError, Row, Sentence, routes};
 

@@ -1,6 +1,7 @@
 //! The HTTP edge, driven without sockets.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod elsewhere;
 #[expect(dead_code, reason = "the office's tests use more of their fixture than these do")]
 #[path = "../../../offices/tests/it/front/fixture.rs"]
 mod fixture;

@@ -32,6 +32,9 @@ pub struct Transaction {
     pub strength: Strength,
     /// The transaction ends.
     pub exp: Timestamp,
+    /// Whether it was begun on another device than the wallet's: the person is told so, with a warning.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub elsewhere: bool,
 }
 
 impl Transaction {

@@ -3,6 +3,7 @@
 
 mod client_attacks;
 mod code_attacks;
+mod elsewhere;
 pub mod fixture;
 mod flow;
 mod mutual_tls;

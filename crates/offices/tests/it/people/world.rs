@@ -422,6 +422,7 @@ impl World {
             purpose: "account".into(),
             strength,
             exp: self.clock.now() + 600,
+            elsewhere: false,
         };
         Asked { transaction, certificate, proved: None }
     }
