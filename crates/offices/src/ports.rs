@@ -9,6 +9,7 @@ use hufu_wire::api::enrolment::{
     Activate, Confirm, Confirmation, EvaluateTag, HolderReply, KeepContact, Reserve, SealedHolder, SendCode,
     StoreContact, StoreWrap, TagState,
 };
+use hufu_wire::api::handles::{AskStandings, Standings};
 use hufu_wire::api::holder::Forget;
 use hufu_wire::api::peer::{
     AcceptanceReply, AskAcceptance, AskEntries, AskMoved, AskPromise, AskRows, AskStatements, AskSums, Entries, Level,
@@ -81,6 +82,13 @@ pub trait NodePeer: Send + Sync {
     async fn rows(&self, from: NodeIndex, ask: &AskRows) -> Result<Rows, Refusal>;
     /// How far the node's rows have moved to new K_A.
     async fn moved(&self, from: NodeIndex, ask: &AskMoved) -> Result<Moved, Refusal>;
+}
+
+/// A node, as the front sees it: where people stand whose platforms presented a subject handle (flows 9).
+#[async_trait]
+pub trait SubjectHandles: Send + Sync {
+    /// Where each of them stands. Opened in memory; nothing of the question is stored.
+    async fn standings(&self, ask: &AskStandings) -> Result<Standings, Refusal>;
 }
 
 /// Post, as the registrar and the nodes see it.

@@ -57,6 +57,7 @@ mod tests {
                 ctx: Octets([0; 32]),
                 strength: Strength::Certificate,
                 answers: Answers::default(),
+                handle: None,
             },
         }
     }

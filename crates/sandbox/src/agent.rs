@@ -13,6 +13,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use hufu_kernel::{Lang, Octets, Refusal, Timestamp, b64, unb64};
 use hufu_wallet::{Asked, SoftwareDevice, State as WalletState, WalletError};
+use hufu_wire::subject_handle::HandleUse;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -118,7 +119,9 @@ impl Agent {
         let signed = robot.sign_in(asked, &asked.transaction.answers.clone(), password, pair).await?;
         // The sandbox keeps no history for personas: a thousand sign-ins leave nothing behind.
         robot.state.receipts.clear();
-        Ok(Hidden { id_token: signed.id_token, s: b64(signed.s.as_slice()), proved: signed.payload.auth_time })
+        let handle = signed.handle.map(|handle| handle.to_string()).unwrap_or_default();
+        let proved = signed.payload.auth_time;
+        Ok(Hidden { id_token: signed.id_token, s: b64(signed.s.as_slice()), handle, proved })
     }
 
     /// The answer of the persona who signed in with this browser a moment ago, if the request leaves it at that.
@@ -190,6 +193,8 @@ impl Agent {
 struct Hidden {
     id_token: String,
     s: String,
+    /// Empty where the platform registered for none.
+    handle: String,
     /// When the persona proved to be there.
     proved: Timestamp,
 }
@@ -280,7 +285,10 @@ fn unasked(agent: &Agent, tx: &str, hidden: Option<&Hidden>) -> Response {
     let issuer = &agent.0.world.trust.issuer;
     // Base64url and dots: nothing of it needs another spelling in a query, and `tx` was read as such.
     let to = match hidden {
-        Some(hidden) => format!("{issuer}/complete?tx={tx}&id_token={}&s={}", hidden.id_token, hidden.s),
+        Some(hidden) => {
+            let Hidden { id_token, s, handle, .. } = hidden;
+            format!("{issuer}/complete?tx={tx}&id_token={id_token}&s={s}&handle={handle}")
+        }
         None => format!("{issuer}/refuse?tx={tx}"),
     };
     (StatusCode::SEE_OTHER, [(header::LOCATION, to), (header::CACHE_CONTROL, "no-store".to_owned())]).into_response()
@@ -348,12 +356,19 @@ fn consent(agent: &Agent, asked: &Asked, lang: Lang, tx: &str, problem: Option<&
             format!("<option value=\"{}\">{}{note}</option>", escape(&person.id), escape(name))
         })
         .collect();
+    let later: String = certificate.registration.subject_handle.iter().map(|of| later(*of, lang)).collect();
+    let later = match later.is_empty() {
+        true => later,
+        false => {
+            format!("<dt>{}</dt><dd><ul>{later}</ul></dd>", say(lang, "之后 30 天内平台可以", "For 30 days, it may"))
+        }
+    };
     let wants_password = asked.transaction.strength == hufu_kernel::Strength::CertificatePassword;
     let required = if wants_password { " required" } else { "" };
     let alert = problem.map(|text| format!("<p role=\"alert\">{}</p>", escape(text))).unwrap_or_default();
     let name = escape(certificate.name.get(lang));
     format!(
-        "<h1>{title}</h1>{alert}<dl><dt>{who}</dt><dd>{name} <code>{id}</code></dd><dt>{why}</dt><dd>{purpose}</dd><dt>{what}</dt><dd><ul>{answers}</ul></dd></dl>\
+        "<h1>{title}</h1>{alert}<dl><dt>{who}</dt><dd>{name} <code>{id}</code></dd><dt>{why}</dt><dd>{purpose}</dd><dt>{what}</dt><dd><ul>{answers}</ul></dd>{later}</dl>\
          <p>{direct}</p><form method=\"post\" action=\"/sandbox/sign-in\"><input type=\"hidden\" name=\"tx\" value=\"{tx}\">\
          <p><label for=\"persona\">{persona}</label><select id=\"persona\" name=\"persona\" required>{personas}</select></p>\
          <p><label for=\"password\">{password}</label><input id=\"password\" name=\"password\" type=\"password\" inputmode=\"numeric\" autocomplete=\"off\"{required}></p>\
@@ -382,6 +397,29 @@ fn consent(agent: &Agent, asked: &Asked, lang: Lang, tx: &str, problem: Option<&
     )
 }
 
+/// What a platform may do later with its subject handle, as the wallet's page says it.
+fn later(of: HandleUse, lang: Lang) -> String {
+    let text = match of {
+        HandleUse::Refresh => say(
+            lang,
+            "让您保持登录，不再询问，直到您在所有平台退出登录或锁定网证",
+            "keep you signed in without asking again, until you sign out everywhere or lock your certificate",
+        ),
+        HandleUse::Ciba => say(
+            lang,
+            "在您没有打开平台页面时向您的设备发出请求，每次由您决定",
+            "send a request to your device while you are not on its page; you decide each time",
+        ),
+        HandleUse::Signals => say(
+            lang,
+            "得知您在所有平台退出了登录、锁定了网证，或更换了设备、口令：只知道有变化，不知道具体内容",
+            "learn that you signed out everywhere, locked your certificate, or changed a device or your password: that it \
+             changed, not how",
+        ),
+    };
+    format!("<li>{text}</li>")
+}
+
 /// The browser itself carries the answer to the front, with the cookie of the browser that began.
 fn leave(agent: &Agent, asked: &Asked, lang: Lang, tx: &str, hidden: Option<&Hidden>) -> String {
     let issuer = escape(&agent.0.world.trust.issuer);
@@ -389,9 +427,11 @@ fn leave(agent: &Agent, asked: &Asked, lang: Lang, tx: &str, hidden: Option<&Hid
     let fields = hidden
         .map(|hidden| {
             format!(
-                "<input type=\"hidden\" name=\"id_token\" value=\"{}\"><input type=\"hidden\" name=\"s\" value=\"{}\">",
+                "<input type=\"hidden\" name=\"id_token\" value=\"{}\"><input type=\"hidden\" name=\"s\" value=\"{}\">\
+                 <input type=\"hidden\" name=\"handle\" value=\"{}\">",
                 escape(&hidden.id_token),
-                escape(&hidden.s)
+                escape(&hidden.s),
+                escape(&hidden.handle)
             )
         })
         .unwrap_or_default();

@@ -16,6 +16,7 @@ use hufu_wire::api::sign_in::{
     RefuseSignIn, SignInOffer, SignInShare, Transaction, acr,
 };
 use hufu_wire::jose::{self, Alg, Compact, Jwk, PublicKey};
+use hufu_wire::subject_handle::SubjectHandle;
 use hufu_wire::webauthn::Assertion;
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +55,8 @@ pub struct SignedIn {
     pub s: Octets<32>,
     /// The pair that served.
     pub pair: Pair,
+    /// What the platform may ask for this person later with, if it registered for that; closed to everybody but two nodes.
+    pub handle: Option<SubjectHandle>,
 }
 
 impl<T: Transport, D: Device> Wallet<T, D> {
@@ -142,14 +145,15 @@ impl<T: Transport, D: Device> Wallet<T, D> {
         let begin = BeginSignIn { pair, consent: agreed.clone(), assertion: assertion.clone(), password };
         let offers = self.begin(&begin).await?;
         self.keep_up(&offers).await?;
-        let (id_token, payload) = self.finish(asked, &begin, &ctx, &offers).await?;
+        let handle = subject_handle(asked, pair, &offers)?;
+        let (id_token, payload) = self.finish(asked, &begin, (&ctx, handle.as_ref()), &offers).await?;
         self.state.receipts.push(Receipt {
             certificate: agreed.certificate.clone(),
             consent: agreed.clone(),
             assertion,
             sub: payload.sub.clone(),
         });
-        Ok(SignedIn { id_token, payload, s: agreed.s, pair })
+        Ok(SignedIn { id_token, payload, s: agreed.s, pair, handle })
     }
 
     async fn password_key(
@@ -198,7 +202,7 @@ impl<T: Transport, D: Device> Wallet<T, D> {
         &self,
         asked: &Asked,
         begin: &BeginSignIn,
-        ctx: &[u8; 32],
+        (ctx, handle): (&[u8; 32], Option<&SubjectHandle>),
         offers: &[SignInOffer; 2],
     ) -> Result<(String, IdToken), WalletError> {
         let members = begin.pair.members();
@@ -224,6 +228,9 @@ impl<T: Transport, D: Device> Wallet<T, D> {
         }
         let expected = (sub::<Intl>(&pseudonym), ep::<Intl>(&epoch));
         let payload = check_payload(&shares[0].signing_input, &begin.consent, ctx, &expected)?;
+        if payload.hufu.handle != handle.map(SubjectHandle::hash) {
+            return Err(WalletError::Untrusted("the subject handle"));
+        }
         let alg = asked.certificate.id_token_signed_response_alg;
         let signature = match <&[SignInShare; 2]>::try_from(shares.as_slice()) {
             Ok(shares) => self.signature(alg, members, offers, shares)?,
@@ -260,7 +267,8 @@ impl<T: Transport, D: Device> Wallet<T, D> {
     /// # Errors
     /// The front's refusals.
     pub async fn complete(&self, asked: &Asked, signed_in: &SignedIn) -> Result<Continue, WalletError> {
-        let request = CompleteSignIn { tx: asked.transaction.tx, id_token: signed_in.id_token.clone(), s: signed_in.s };
+        let (id_token, handle) = (signed_in.id_token.clone(), signed_in.handle.clone());
+        let request = CompleteSignIn { tx: asked.transaction.tx, id_token, s: signed_in.s, handle };
         call(&self.transport, Address::Front, "/complete", &request).await
     }
 
@@ -270,6 +278,18 @@ impl<T: Transport, D: Device> Wallet<T, D> {
     /// The front's refusals.
     pub async fn refuse(&self, tx: &Octets<32>) -> Result<Continue, WalletError> {
         call(&self.transport, Address::Front, "/refuse", &RefuseSignIn { tx: *tx }).await
+    }
+}
+
+/// The two nodes' halves, whose length alone a wallet can check. A platform that registered for none gets none, whatever nodes send; one
+/// that did goes without where a node is of before there were any.
+fn subject_handle(asked: &Asked, pair: Pair, offers: &[SignInOffer; 2]) -> Result<Option<SubjectHandle>, WalletError> {
+    match offers.each_ref().map(|offer| offer.handle) {
+        [Some(_), _] | [_, Some(_)] if asked.certificate.registration.subject_handle.is_empty() => {
+            Err(WalletError::Untrusted("a subject handle that nobody asked for"))
+        }
+        [Some(one), Some(other)] => Ok(Some(SubjectHandle { pair, halves: [one, other] })),
+        _ => Ok(None),
     }
 }
 

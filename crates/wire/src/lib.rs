@@ -8,6 +8,7 @@ pub mod jose;
 pub mod network_number;
 pub mod phone;
 pub mod sd_jwt;
+pub mod subject_handle;
 pub mod tls_client;
 mod typed_text;
 pub mod webauthn;

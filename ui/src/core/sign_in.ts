@@ -13,11 +13,12 @@ import { harden, type PasswordKey } from "./password.ts";
 import type { Holder } from "./holder.ts";
 import { Receipts } from "./receipts.ts";
 import type { Core, RegisteredDevice } from "./state.ts";
+import { handleUses, subjectHandle } from "./subject_handle.ts";
 import {
   type Assertion, type Consent, idToken, type IdToken, passwordEvaluation, platformCertificate,
   type PlatformCertificate, proceed, type SignInOffer, signInOffer, signInShare, transaction, type Transaction,
 } from "./wire.ts";
-import { type Answer, type NodeIndex, type Pair, PAIRS, type Strength } from "./words.ts";
+import { type Answer, type HandleUse, type NodeIndex, type Pair, PAIRS, type Strength } from "./words.ts";
 
 /** A request that was checked and can be shown to the person. */
 export interface Asked {
@@ -27,6 +28,8 @@ export interface Asked {
   certificate: PlatformCertificate;
   /** Why, by the registry's word: one of the certificate's purposes. */
   purpose: PlatformCertificate["purposes"][number];
+  /** What the platform may do later, by the registry's word. */
+  later: HandleUse[];
 }
 
 /** A sign-in ready for the front: the fields of a form posted to `<issuer>/complete`. */
@@ -34,6 +37,8 @@ export interface Agreed {
   tx: string;
   id_token: string;
   s: string;
+  /** What the platform may ask for this person later with, closed to everybody but two nodes; only if it registered for that. */
+  handle?: string;
   /** What the platform will read. */
   payload: IdToken;
   /** The pair of nodes that served. */
@@ -90,7 +95,7 @@ export class SignIn {
     if (!purpose) throw new Untrusted("the purpose");
     const entitled = (answer: Answer) => certificate.entitled.includes(answer) && purpose.answers.includes(answer);
     if (!asked.answers.every(entitled)) throw new Refused("over_asking");
-    return { transaction: asked, certificate, purpose };
+    return { transaction: asked, certificate, purpose, later: handleUses(certificate) };
   }
 
   /**
@@ -198,6 +203,7 @@ export class SignIn {
     const offers = await both(pair, (node) => this.#core.api.post(node, "/v1/sign-in/begin", begin, signInOffer));
     const base = sectorPoint(asked.certificate.sector_id);
     const expected = evaluated(pair, offers, await this.#keptUp(offers, commitments), base);
+    const handle = subjectHandle(asked.certificate, pair, offers);
     const finish = (node: NodeIndex, at: 0 | 1) =>
       this.#core.api.post(node, "/v1/sign-in/finish", { session: offers[at].session, peer: offers[at === 0 ? 1 : 0] }, signInShare);
     const shares = await both(pair, finish);
@@ -205,9 +211,10 @@ export class SignIn {
     if (input !== shares[1].signing_input) throw new Untrusted("two nodes would sign different tokens");
     const alg = asked.certificate.id_token_signed_response_alg;
     const payload = checkPayload(input, alg, consent, b64(ctx), expected);
+    if (payload.hufu.handle !== handle?.hash) throw new Untrusted("the subject handle");
     const signature = await this.#signature(alg, pair, input, offers, [shares[0].share, shares[1].share]);
     await this.#receipts.add({ certificate: consent.certificate, consent, assertion, sub: payload.sub });
-    return { tx: consent.tx, id_token: assemble(input, signature), s: consent.s, payload, pair };
+    return { tx: consent.tx, id_token: assemble(input, signature), s: consent.s, ...(handle && { handle: handle.text }), payload, pair };
   }
 
   async #signature(alg: string, pair: Pair, input: string, offers: Offers, shares: readonly [string, string]): Promise<Uint8Array> {
@@ -225,8 +232,9 @@ export class SignIn {
   }
 
   /** Hands the result to the front by script; the answer is where the browser goes next. A form post does as well. */
-  async complete({ tx, id_token, s }: Agreed): Promise<string> {
-    return webAddress((await this.#core.api.post("front", "/complete", { tx, id_token, s }, proceed)).redirect_to);
+  async complete({ tx, id_token, s, handle }: Agreed): Promise<string> {
+    const answer = { tx, id_token, s, ...(handle !== undefined && { handle }) };
+    return webAddress((await this.#core.api.post("front", "/complete", answer, proceed)).redirect_to);
   }
 
   /** Refuses: the platform learns that access was denied and nothing else. The answer is where the browser goes next. */

@@ -149,7 +149,7 @@ export type Consent = Read<typeof consent>;
 export const passwordEvaluation = s.record({ partial, salt: b32, params_id: s.int });
 
 const rowState = s.record({ digest: b32, code: b32 });
-export const signInOffer = s.record({ session: b16, evaluation: bothPartials, commitments: bytes, state: rowState, generation });
+export const signInOffer = s.record({ session: b16, evaluation: bothPartials, commitments: bytes, state: rowState, generation, handle: s.optional(s.encoded(86)) });
 export type SignInOffer = Read<typeof signInOffer>;
 
 export const signInShare = s.record({ signing_input: s.text, share: bytes });
@@ -178,7 +178,7 @@ export const idToken = s.record({
   auth_time: s.int,
   acr: s.text,
   amr: s.list(s.text),
-  hufu: s.record({ v: s.oneOf([1]), ep: s.text, ctx: b32, strength, answers: values }),
+  hufu: s.record({ v: s.oneOf([1]), ep: s.text, ctx: b32, strength, answers: values, handle: s.optional(b32) }),
 });
 /** The payload of an ID token. */
 export type IdToken = Read<typeof idToken>;

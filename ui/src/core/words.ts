@@ -17,6 +17,10 @@ export const ANSWERS = ["real", "unique", "alive", "age_over_18", "age_band", "g
 /** One answer of a verification result. */
 export type Answer = (typeof ANSWERS)[number];
 
+export const HANDLE_USES = ["refresh", "ciba", "signals"] as const;
+/** What a platform may do later with its subject handle (crates/wire/src/subject_handle.rs). */
+export type HandleUse = (typeof HANDLE_USES)[number];
+
 export const AGE_BANDS = ["under_14", "14_to_17", "18_or_over"] as const;
 export type AgeBand = (typeof AGE_BANDS)[number];
 

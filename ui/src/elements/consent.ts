@@ -6,7 +6,7 @@ import { Island, lang, showErrors } from "./island.ts";
 import { wallet } from "./wallet.ts";
 
 /** A transaction is served once; a reload, for another language or larger text, must find it again. This tab alone has it. */
-const KEPT = "hufu-sign-in";
+const KEPT = "hufu-sign-in-2";
 
 class Consent extends Island {
   protected async start(): Promise<void> {
@@ -43,7 +43,7 @@ class Consent extends Island {
     return asked;
   }
 
-  async #show({ transaction, certificate, purpose }: Asked): Promise<void> {
+  async #show({ transaction, certificate, purpose, later }: Asked): Promise<void> {
     this.fill("[data-name]", certificate.name[lang]);
     this.fill("[data-host]", new URL(transaction.redirect_uri).host);
     this.fill("[data-purpose]", purpose.text[lang]);
@@ -52,6 +52,8 @@ class Consent extends Island {
     const copy = await certificates.current().catch(() => undefined);
     const rows = transaction.answers.map((answer) => row(this.text(answer), this.#value(answer, copy)));
     this.find("[data-answers]").replaceChildren(...rows, this.find("[data-answer='pseudonym']"));
+    this.find("[data-uses]").replaceChildren(...later.map((use) => item(this.text(use))));
+    this.view("later", later.length > 0);
     this.view("password", transaction.strength === "certificate+password");
     this.view("elsewhere", transaction.elsewhere === true);
     if (transaction.elsewhere) this.querySelector<HTMLElement>("[data-elsewhere]")?.remove();
@@ -116,6 +118,12 @@ function row(name: string, value: string): HTMLElement {
   term.textContent = name;
   const told = line.appendChild(document.createElement("dd"));
   told.textContent = value;
+  return line;
+}
+
+function item(text: string): HTMLElement {
+  const line = document.createElement("li");
+  line.textContent = text;
   return line;
 }
 

@@ -54,8 +54,11 @@ pub async fn start(opened: &Opened, peers: &Peers) -> Result<Arc<dyn Running>, F
         ("front", _) => {
             let registry = peers.registry().map_err(asking)?;
             let source = front::Source { registry, kept: Admitted::of(own.folder().path()) };
+            let node = |index| peers.subject_handles(index).map_err(asking);
+            let [one, two, three] = NodeIndex::ALL;
+            let neighbours = front::Neighbours { source: Some(source), nodes: [node(one)?, node(two)?, node(three)?] };
             let mtls = opened.file.mtls.as_ref().map(|mtls| mtls.url.clone());
-            Ok(front::start(own, around, Some(source), front::Besides { mtls, persona_sessions: false })?)
+            Ok(front::start(own, around, neighbours, front::Besides { mtls, persona_sessions: false })?)
         }
         _ => Ok(registrar::start(own, around, of_registrar(opened, peers)?).await?),
     }

@@ -36,6 +36,14 @@ pub struct Source {
     pub kept: Admitted,
 }
 
+/// Whom a front asks.
+pub struct Neighbours {
+    /// Who says which platforms are admitted. Without one they are admitted by who started the front.
+    pub source: Option<Source>,
+    /// The nodes 1 to 3, for the subject handles that platforms present.
+    pub nodes: [Arc<dyn ports::SubjectHandles>; 3],
+}
+
 /// The office; of people it keeps nothing on disk.
 pub struct RunningFront {
     /// The office.
@@ -56,17 +64,18 @@ pub struct Besides {
     pub persona_sessions: bool,
 }
 
-/// Starts the front. Without a source its platforms are admitted by who started it.
+/// Starts the front.
 ///
 /// # Errors
 /// [`Failure`] naming what contradicts itself.
 pub fn start(
     own: &Premises,
     around: &Surroundings,
-    source: Option<Source>,
+    neighbours: Neighbours,
     besides: Besides,
 ) -> Result<Arc<RunningFront>, Failure> {
     let (trust, Besides { mtls, persona_sessions }) = (Trust::clone(&around.trust), besides);
+    let Neighbours { source, nodes } = neighbours;
     let config = Config { trust, transactions: TRANSACTIONS, agents: Vec::new(), persona_sessions, mtls };
     let ports = Ports {
         keys: Arc::clone(&own.keys),
@@ -75,6 +84,7 @@ pub fn start(
         rng: Arc::clone(&around.rng),
         sealer: Sealer::random(around.rng.as_ref()),
         back_channel: Arc::new(PlatformServers::of(around.trust.root)),
+        nodes,
     };
     let front = Front::new(config, ports).map_err(Failure::other)?;
     let running = RunningFront {
@@ -241,8 +251,19 @@ mod tests {
     use crate::rows::OwnRows;
     use hufu_domain::rules::Rules;
     use hufu_kernel::{Clock, KeyStore, OsRng, Rng, Root, SystemClock};
+    use hufu_wire::api::handles::{AskStandings, Standings};
     use hufu_wire::api::platform::PlatformCertificate;
     use std::path::Path;
+
+    /// A node that does not answer.
+    struct Away;
+
+    #[async_trait]
+    impl ports::SubjectHandles for Away {
+        async fn standings(&self, _: &AskStandings) -> Result<Standings, Refusal> {
+            Err(Refusal::NodesUnavailable)
+        }
+    }
 
     /// A front and the registry it asks, each in its folder.
     struct World {
@@ -278,7 +299,9 @@ mod tests {
                 metrics: None,
             };
             let premises = Premises::new("front", own, front_keys, OwnRows::None);
-            let front = start(&premises, &around, Some(source), Besides::default()).unwrap();
+            let nodes = hufu_kernel::NodeIndex::ALL.map(|_| Arc::new(Away) as Arc<dyn ports::SubjectHandles>);
+            let neighbours = Neighbours { source: Some(source), nodes };
+            let front = start(&premises, &around, neighbours, Besides::default()).unwrap();
             Self { place, keys, admitted, front }
         }
 

@@ -100,7 +100,10 @@ impl Running for RunningNode {
     fn internal(&self, edge: &Edge) -> Router {
         let office = Arc::clone(&self.node) as Arc<dyn ports::Node>;
         let peer = Arc::clone(&self.node) as Arc<dyn ports::NodePeer>;
-        peers::router(edge, &office, peers::node()).merge(peers::router(edge, &peer, peers::node_peer()))
+        let handles = Arc::clone(&self.node) as Arc<dyn ports::SubjectHandles>;
+        peers::router(edge, &office, peers::node())
+            .merge(peers::router(edge, &peer, peers::node_peer()))
+            .merge(peers::router(edge, &handles, peers::subject_handles()))
     }
 
     async fn sweep(&self) {

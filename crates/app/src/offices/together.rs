@@ -95,7 +95,8 @@ pub async fn start(
     };
     let registrar = registrar::start(&premises("registrar")?, around, neighbours).await?;
     let besides = front::Besides { mtls: outside.mtls, persona_sessions: outside.persona_sessions };
-    let front = front::start(&premises("front")?, around, None, besides)?;
+    let handles = nodes.each_ref().map(|running| Arc::clone(&running.node) as Arc<dyn ports::SubjectHandles>);
+    let front = front::start(&premises("front")?, around, front::Neighbours { source: None, nodes: handles }, besides)?;
     Ok(Offices { nodes, registrar, front, registry: premises("registry")?.keys, uniqueness, post })
 }
 

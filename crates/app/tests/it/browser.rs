@@ -69,7 +69,7 @@ pub async fn visit(running: &Running, platform: &str, purpose: &str, persona: &s
     let form = [("tx", tx), ("persona", persona), ("password", ""), ("decision", "agree")];
     let agent = http.post(format!("{}/sandbox/sign-in", addresses.wallet)).header("origin", &addresses.wallet);
     let page = agent.form(&form).send().await.unwrap().text().await.unwrap();
-    let fields = ["tx", "id_token", "s"].map(|name| (name, field(&page, name)));
+    let fields = ["tx", "id_token", "s", "handle"].map(|name| (name, field(&page, name)));
     let complete = http.post(format!("{}/complete", addresses.issuer)).header("origin", &addresses.wallet);
     let done = complete.header(COOKIE, at_front.sent()).form(&fields).send().await.unwrap();
     let back = next(&done);

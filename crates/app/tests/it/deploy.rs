@@ -83,8 +83,8 @@ fn callers<R: std::fmt::Debug>(rows: &[R]) -> BTreeSet<String> {
 
 #[test]
 fn an_office_is_called_by_those_whom_its_ports_admit() {
-    use hufu_web::peers::{node, node_peer, post, registry, tagger, uniqueness};
-    let node = callers(node()).union(&callers(node_peer())).cloned().collect();
+    use hufu_web::peers::{node, node_peer, post, registry, subject_handles, tagger, uniqueness};
+    let node = [callers(node()), callers(node_peer()), callers(subject_handles())].into_iter().flatten().collect();
     let ports = [
         ("node", node),
         ("tagger", callers(tagger())),

@@ -72,7 +72,7 @@ impl Browser<'_> {
         let signed = post.header("origin", &world.addresses.wallet).send().await.unwrap();
         self.agent = cookies(&signed);
         let page = signed.text().await.unwrap();
-        let fields = ["tx", "id_token", "s"].map(|name| (name, field(&page, name)));
+        let fields = ["tx", "id_token", "s", "handle"].map(|name| (name, field(&page, name)));
         let complete = self.http.post(format!("{}/complete", world.addresses.issuer)).form(&fields);
         let done = complete.header("origin", &world.addresses.wallet).header(COOKIE, &front).send().await.unwrap();
         Met::Unasked(visit.redeem(world, &pending, &location(&done)).await)

@@ -7,6 +7,7 @@ use hufu_oidc::provider::AuthorizationRequest;
 use hufu_pairwise::{Context, Intl, request_direct};
 use hufu_wire::api::sign_in::{Answers, CompleteSignIn, IdToken, acr, amr};
 use hufu_wire::jose::{Compact, Jwks};
+use hufu_wire::subject_handle::SubjectHandle;
 
 /// Seconds an ID token lives.
 const ID_TOKEN_SECONDS: i64 = 300;
@@ -19,6 +20,7 @@ struct Case<'a> {
     tx: &'a Tx,
     pending: &'a Pending,
     s: &'a Octets<32>,
+    handle: Option<&'a SubjectHandle>,
     token: &'a IdToken,
     payload: &'a [u8],
     now: Timestamp,
@@ -41,6 +43,7 @@ const CHECKS: &[Check] = &[
         given(&case.token.hufu.answers).all(|a| case.request().answers.contains(&a))
     }),
     ("ctx", context),
+    ("the subject handle, for who registered for one", handle),
 ];
 
 impl Case<'_> {
@@ -68,7 +71,16 @@ pub(super) fn check(
     let alg = pending.client.certificate.id_token_signed_response_alg;
     let payload = keys.verify(&jws, &[alg]).map_err(|_| refused("signature"))?;
     let token: IdToken = payload.json().map_err(|_| refused("claims"))?;
-    let case = Case { issuer, tx: &answer.tx, pending, s: &answer.s, token: &token, payload: payload.bytes(), now };
+    let case = Case {
+        issuer,
+        tx: &answer.tx,
+        pending,
+        s: &answer.s,
+        handle: answer.handle.as_ref(),
+        token: &token,
+        payload: payload.bytes(),
+        now,
+    };
     match CHECKS.iter().find(|(_, holds)| !holds(&case)) {
         Some((name, _)) => Err(refused(name)),
         None => Ok(token),
@@ -116,4 +128,15 @@ fn context(case: &Case<'_>) -> bool {
         request: &bound,
     };
     ctx.hash::<Intl>() == case.token.hufu.ctx.0
+}
+
+/// The halves that came with the token are those that its two nodes made for this sign-in: both put their hash into it. A node of before
+/// there were handles makes none, and the platform gets none.
+fn handle(case: &Case<'_>) -> bool {
+    let registered = !case.pending.client.certificate.registration.subject_handle.is_empty();
+    match (case.handle, case.token.hufu.handle) {
+        (None, None) => true,
+        (Some(handle), Some(hash)) => registered && handle.hash() == hash,
+        _ => false,
+    }
 }

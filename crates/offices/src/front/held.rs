@@ -2,6 +2,7 @@
 //! browser that came from the platform.
 
 use hufu_kernel::{Octets, Refusal, Rng, Timestamp, random};
+use hufu_wire::subject_handle::SubjectHandle;
 use subtle::ConstantTimeEq;
 
 /// Seconds for which a browser shows codes at a stretch.
@@ -24,7 +25,9 @@ pub(super) type SecretHash = Octets<32>;
 pub(super) struct Agreed {
     /// As two nodes signed it.
     pub id_token: String,
-    /// Its `sub`.
+    /// The subject handle that came with it, for who registered for one.
+    pub handle: Option<SubjectHandle>,
+    /// The token's `sub`.
     pub sub: String,
 }
 
@@ -261,7 +264,7 @@ mod tests {
     const NOW: Timestamp = Timestamp(1000);
 
     fn agreed() -> Agreed {
-        Agreed { id_token: "token".into(), sub: "sub".into() }
+        Agreed { id_token: "token".into(), handle: None, sub: "sub".into() }
     }
 
     fn scanned() -> Held {

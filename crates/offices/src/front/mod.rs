@@ -28,7 +28,7 @@ pub use sealer::Sealer;
 pub use sign_in::{Shown, TRANSACTION_KEY};
 pub use transactions::TRANSACTION_SECONDS;
 
-use crate::ports::BackChannel;
+use crate::ports::{BackChannel, SubjectHandles};
 use cookie::Cookies;
 use hufu_kernel::{Clock, KeyStore, Octets, Refusal, Rng, Root, Timestamp};
 use hufu_oidc::provider::{
@@ -80,6 +80,8 @@ pub struct Ports {
     pub sealer: Sealer,
     /// Reaches platforms' servers.
     pub back_channel: Arc<dyn BackChannel>,
+    /// The nodes 1 to 3, which alone can open subject handles.
+    pub nodes: [Arc<dyn SubjectHandles>; 3],
 }
 
 /// A platform's request as it came in.

@@ -132,7 +132,7 @@ impl Front {
         let now = self.now();
         let (pending, side) = self.held_by(&answer.tx, cookies)?;
         let token = completion::check((&self.keys, &self.provider.issuer), answer, &pending, now)?;
-        let agreed = Agreed { id_token: answer.id_token.clone(), sub: token.sub };
+        let agreed = Agreed { id_token: answer.id_token.clone(), handle: answer.handle.clone(), sub: token.sub };
         match side {
             Side::Here => {
                 self.transactions.end_here(&answer.tx)?;
@@ -162,7 +162,7 @@ impl Front {
             return Ok(Continue { redirect_to: self.deliver(&response)? });
         }
         let id = CodeId(Octets(random(self.ports.rng.as_ref())));
-        let code = Code::of(request, id, &agreed.id_token, now);
+        let code = Code { handle: agreed.handle.clone(), ..Code::of(request, id, &agreed.id_token, now) };
         let sealed = self.seal(SealedKind::Code, &request.client_id, &code).map_err(|_| Refusal::Internal)?;
         let response = request.granted(&self.provider.issuer, &sealed);
         Ok(Continue { redirect_to: self.deliver(&response)? })

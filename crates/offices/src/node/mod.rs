@@ -5,6 +5,7 @@ mod change;
 mod enrol;
 mod gate;
 mod generations;
+mod handles;
 mod paper;
 mod peer;
 mod recover;
@@ -195,8 +196,14 @@ impl Node {
 
     /// This node's (version, status, epoch), salted, with a code only the peer can check (flows 6). Where sub-keys are used, their
     /// generation too; the first one says nothing, as before there were others. The salt must be new for each signing: who keeps a peer's
-    /// word could else bring it when the peer's row has changed.
-    fn state(&self, holder: &Holder, generation: u32, pair: Pair, salt: &[u8]) -> Result<RowState, Refusal> {
+    /// word could else bring it when the peer's row has changed. `besides` is what else the peer is to have from this node unchanged.
+    fn state(
+        &self,
+        holder: &Holder,
+        generation: u32,
+        pair: Pair,
+        (salt, besides): (&[u8], Option<&[u8]>),
+    ) -> Result<RowState, Refusal> {
         let (version, counts) = (holder.version.to_be_bytes(), generation.to_be_bytes());
         let mut parts: Vec<&[u8]> = vec![
             b"hufu-v1-state",
@@ -210,19 +217,27 @@ impl Node {
             parts.push(&counts);
         }
         let digest = Octets(Intl::hash(&framed(&parts)));
-        Ok(RowState { digest, code: self.channel_code(pair, self.index, &digest)? })
+        Ok(RowState { digest, code: self.channel_code(pair, self.index, &digest, besides)? })
     }
 
-    fn channel_code(&self, pair: Pair, speaker: NodeIndex, digest: &Octets<32>) -> Result<Octets<32>, Refusal> {
+    fn channel_code(
+        &self,
+        pair: Pair,
+        speaker: NodeIndex,
+        digest: &Octets<32>,
+        besides: Option<&[u8]>,
+    ) -> Result<Octets<32>, Refusal> {
         let name = self.peer_key(pair.other(self.index).ok_or(Refusal::Malformed)?)?;
-        let message = framed(&[b"hufu-v1-state-code", &[speaker.get()], digest.as_slice()]);
-        self.keys.hmac(&name, &message).map_err(|error| crate::broken(&error))
+        let speaker = [speaker.get()];
+        let mut parts: Vec<&[u8]> = vec![b"hufu-v1-state-code", &speaker, digest.as_slice()];
+        parts.extend(besides);
+        self.keys.hmac(&name, &framed(&parts)).map_err(|error| crate::broken(&error))
     }
 
-    /// Whether the peer's row is in the same state as this node's.
-    fn agree(&self, own: &RowState, peer: &RowState, pair: Pair) -> Result<(), Refusal> {
+    /// Whether the peer's row is in the same state as this node's, and what came with its word is the peer's.
+    fn agree(&self, own: &RowState, (peer, besides): (&RowState, Option<&[u8]>), pair: Pair) -> Result<(), Refusal> {
         let other = pair.other(self.index).ok_or(Refusal::Malformed)?;
-        let code = self.channel_code(pair, other, &peer.digest)?;
+        let code = self.channel_code(pair, other, &peer.digest, besides)?;
         if !bool::from(code.as_slice().ct_eq(peer.code.as_slice())) {
             return Err(Refusal::SignatureRefused);
         }

@@ -139,7 +139,7 @@ impl Node {
             session: Octets::default(),
             commitments,
             // No sub-key is used: at which generation the row stands says nothing here.
-            state: self.state(&row.holder, 0, pair, &messages)?,
+            state: self.state(&row.holder, 0, pair, (&messages, None))?,
         };
         let pass = pass.map(|credential| (row.handle, credential));
         let begun = Begun { pair, signing, nonces, own: offer.clone(), pass };
@@ -153,7 +153,7 @@ impl Node {
     /// [`Refusal::SessionGone`]; [`Refusal::NodesDisagree`]; [`Refusal::SignatureRefused`] for commitments that do not fit.
     pub async fn finish_signing(&self, request: &FinishSigning) -> Result<SigningShares, Refusal> {
         let begun = self.signings.take(&request.session, self.clock.now())?;
-        match (self.agree(&begun.own.state, &request.peer.state, begun.pair), &begun.pass) {
+        match (self.agree(&begun.own.state, (&request.peer.state, None), begun.pair), &begun.pass) {
             (Err(Refusal::NodesDisagree), Some((handle, credential))) => {
                 let found = self.level_with(handle, self.other(begun.pair)?).await?;
                 found.record.holder.device(credential, self.clock.now())?;

@@ -16,6 +16,7 @@ use hufu_wire::api::sign_in::{
     VerificationResult, acr, amr,
 };
 use hufu_wire::jose::{self, Alg, Header, Signer as _};
+use hufu_wire::subject_handle::{HandleHalf, SubjectHandle};
 use hufu_wire::webauthn::Assertion;
 use std::sync::Arc;
 
@@ -126,8 +127,10 @@ impl Node {
         let generation = row.generation;
         // Bound to the moment too: `s` is the device's to choose, and it may choose it twice.
         let salt = framed(&[checked.chal.as_slice(), request.consent.iat.to_be_bytes().as_slice()]);
-        let state = self.state(&row.holder, generation, request.pair, &salt)?;
-        let offer = SignInOffer { session: Octets::default(), evaluation, commitments, state, generation };
+        let handle = self.make_half(&row, &checked.certified.certificate, request.consent.iat)?;
+        let besides = handle.as_ref().map(HandleHalf::as_slice);
+        let state = self.state(&row.holder, generation, request.pair, (&salt, besides))?;
+        let offer = SignInOffer { session: Octets::default(), evaluation, commitments, state, generation, handle };
         let begun = Begun {
             pair: request.pair,
             consent: request.consent.clone(),
@@ -196,7 +199,8 @@ impl Node {
     pub async fn finish_sign_in(&self, request: &FinishSignIn) -> Result<SignInShare, Refusal> {
         let mut begun = self.sign_ins.take(&request.session, self.clock.now())?;
         let peer = &request.peer;
-        match self.agree(&begun.own.state, &peer.state, begun.pair) {
+        let besides = peer.handle.as_ref().map(HandleHalf::as_slice);
+        match self.agree(&begun.own.state, (&peer.state, besides), begun.pair) {
             Err(Refusal::NodesDisagree) => begun.row = self.agree_anew(&begun).await?,
             agreed => agreed?,
         }
@@ -281,8 +285,16 @@ impl Node {
                 ctx: begun.ctx,
                 strength: agreed.strength,
                 answers: consent::answers(&begun.row.holder.flags, &agreed.answers, agreed.iat),
+                handle: self.handle(begun, peer).map(|handle| handle.hash()),
             },
         })
+    }
+
+    /// The subject handle of this sign-in, if both nodes made their half.
+    fn handle(&self, begun: &Begun, peer: &SignInOffer) -> Option<SubjectHandle> {
+        let (own, theirs) = (begun.own.handle?, peer.handle?);
+        let halves = if begun.pair.members()[0] == self.index { [own, theirs] } else { [theirs, own] };
+        Some(SubjectHandle { pair: begun.pair, halves })
     }
 
     /// The key an ID token names: the group's, or in one-key mode the lower node's of the pair.

@@ -3,6 +3,7 @@
 use hufu_kernel::{Octets, Root, Timestamp};
 use hufu_wire::api::platform::{PlatformCertificate, Profile};
 use hufu_wire::jose::{Alg, Compact, Jwk, verify};
+use hufu_wire::subject_handle::HandleUse;
 use hufu_wire::tls_client::SubjectError;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -58,7 +59,8 @@ pub enum ClientError {
     /// Something the front cannot do for this platform is registered.
     #[error(
         "signed responses are PS256 and ID tokens never are; sign-out addresses are as redirect addresses, that of the back channel names a host and is \
-         without a session identifier; signed requests need keys"
+         without a session identifier; signed requests need keys; a use of the subject handle stands once; events are pushed to who has a \
+         use `signals`, where a back channel may lead"
     )]
     Registration,
 }
@@ -141,7 +143,10 @@ fn registration(certificate: &PlatformCertificate, root: Root, _: Timestamp) -> 
     let request_objects = !registered.require_signed_request_object || !certificate.jwks.keys.is_empty();
     let back_channel = registered.backchannel_logout_uri.iter().all(|uri| acceptable_back_channel(uri, root));
     let addresses = addresses && back_channel && !registered.backchannel_logout_session_required;
-    if signed && apart && addresses && request_objects { Ok(()) } else { Err(ClientError::Registration) }
+    let uses = HandleUse::set(&registered.subject_handle).count_ones() as usize == registered.subject_handle.len();
+    let pushed = registered.ssf_push_uri.iter().all(|uri| acceptable_back_channel(uri, root));
+    let later = uses && pushed && (registered.ssf_push_uri.is_none() || registered.may(HandleUse::Signals));
+    if signed && apart && addresses && request_objects && later { Ok(()) } else { Err(ClientError::Registration) }
 }
 
 /// RFC 8705 section 2.1.2: exactly one name, where there is one.

@@ -10,6 +10,7 @@ use hufu_kernel::{Timestamp, b64};
 use hufu_wire::api::sign_in::IdToken;
 use hufu_wire::dpop::Proof;
 use hufu_wire::jose::Compact;
+use hufu_wire::subject_handle::SubjectHandle;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -46,6 +47,9 @@ pub struct Code {
     pub id_token: String,
     /// When the code expires.
     pub exp: Timestamp,
+    /// What the platform gets to ask for this person later, if it registered for that.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub handle: Option<SubjectHandle>,
 }
 
 impl Code {
@@ -61,6 +65,7 @@ impl Code {
             scope: request.scope.clone(),
             id_token: id_token.to_owned(),
             exp: now + CODE_SECONDS,
+            handle: None,
         }
     }
 }
@@ -83,13 +88,16 @@ impl Redeemed {
     #[must_use]
     pub fn reply(&self, sealed: &str) -> Reply {
         let kind = if self.access_token.jkt.is_empty() { "Bearer" } else { "DPoP" };
-        let body: Value = json!({
+        let mut body: Value = json!({
             "access_token": sealed,
             "token_type": kind,
             "expires_in": ACCESS_TOKEN_SECONDS,
             "id_token": self.code.id_token,
             "scope": self.code.scope,
         });
+        if let Some(handle) = &self.code.handle {
+            body["hufu_subject_handle"] = handle.to_string().into();
+        }
         Reply::json(200, &body)
     }
 }

@@ -26,6 +26,7 @@ fn token() -> IdToken {
             ctx: Octets::default(),
             strength,
             answers: Answers::default(),
+            handle: None,
         },
     }
 }

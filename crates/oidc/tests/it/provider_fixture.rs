@@ -236,6 +236,7 @@ impl World {
             ctx: Octets::default(),
             strength: hufu_kernel::Strength::Certificate,
             answers: Answers::default(),
+            handle: None,
         };
         AccessToken {
             code: CodeId(Octets([1; 16])),

@@ -93,7 +93,8 @@ impl Service {
         id_token: String,
         verify: bool,
     ) -> Result<(), Failure> {
-        let result = CompleteSignIn { tx: at.transaction.tx, id_token, s: at.agreement.consent.s };
+        // The bench's platforms have no use for subject handles.
+        let result = CompleteSignIn { tx: at.transaction.tx, id_token, s: at.agreement.consent.s, handle: None };
         let message = Message { path: "/complete", content_type: JSON, cookie: Some(&at.cookie), dpop: None };
         let answer = front.post(message, serde_json::to_vec(&result).map_err(text)?).await?;
         let next: Continue = read("complete", &answer)?;
@@ -169,6 +170,7 @@ fn played(agreement: &Agreement, person: usize) -> IdToken {
                 age_band: band,
                 guardian_consent: told(hufu_kernel::Answer::GuardianConsent),
             },
+            handle: None,
         },
     }
 }

@@ -21,7 +21,8 @@ pub use leaf::Leaf;
 pub use node_peer::{HttpNodePeer, node_peer};
 pub use peer::{Peer, PeerConfig, Peers};
 pub use ports::{
-    HttpNode, HttpPost, HttpRegistry, HttpTagger, HttpUniqueness, node, post, registry, tagger, uniqueness,
+    HttpNode, HttpPost, HttpRegistry, HttpSubjectHandles, HttpTagger, HttpUniqueness, node, post, registry,
+    subject_handles, tagger, uniqueness,
 };
 pub(crate) use shares::Shares;
 pub use table::{Callers, PeerRoute, router};

@@ -1,7 +1,9 @@
 //! Calling another office: one pooled client a peer, with an end to everything that could take for ever.
 
 use super::anchor::{Doors, client_config};
-use super::{HttpNode, HttpNodePeer, HttpPost, HttpRegistry, HttpTagger, HttpUniqueness, Leaf, PeerError};
+use super::{
+    HttpNode, HttpNodePeer, HttpPost, HttpRegistry, HttpSubjectHandles, HttpTagger, HttpUniqueness, Leaf, PeerError,
+};
 use crate::metrics::Metrics;
 use crate::traces;
 use axum::body::Bytes;
@@ -143,6 +145,14 @@ impl Peers {
     pub fn node_peer(&self, index: NodeIndex) -> Result<Arc<dyn ports::NodePeer>, PeerError> {
         let peer = self.to(node_name(index))?.with_max_answer(super::node_peer::MAX_ANSWER);
         Ok(Arc::new(HttpNodePeer(Arc::new(peer))))
+    }
+
+    /// A node, as the front sees it.
+    ///
+    /// # Errors
+    /// [`PeerError::NoAddress`].
+    pub fn subject_handles(&self, index: NodeIndex) -> Result<Arc<dyn ports::SubjectHandles>, PeerError> {
+        Ok(Arc::new(HttpSubjectHandles(self.to(node_name(index))?)))
     }
 
     /// Uniqueness.

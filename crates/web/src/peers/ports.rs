@@ -5,12 +5,13 @@ use super::{Callers, Peer, PeerRoute};
 use crate::routes::answered;
 use async_trait::async_trait;
 use hufu_kernel::{Bytes, EnrolmentId, Partial, Refusal};
-use hufu_offices::ports::{Node, Post, Registry, Tagger, Uniqueness};
+use hufu_offices::ports::{Node, Post, Registry, SubjectHandles, Tagger, Uniqueness};
 use hufu_wire::api::Signed;
 use hufu_wire::api::enrolment::{
     Activate, Confirm, Confirmation, EvaluateTag, HolderReply, KeepContact, Reserve, SealedHolder, SendCode,
     StoreContact, StoreWrap, TagState,
 };
+use hufu_wire::api::handles::{AskStandings, Standings};
 use hufu_wire::api::holder::Forget;
 use hufu_wire::api::platform::{AdmittedPage, ListAdmitted};
 use hufu_wire::api::recovery::{BeginRecovery, FindRow, Notify, RowFound, SealedRecovery};
@@ -69,6 +70,11 @@ ports! {
         "/office/v1/node/activate"   activate(Activate) -> (), Registrar, "the row turns active";
         "/office/v1/node/find_row"   find_row(Signed<FindRow>) -> RowFound, Registrar, "version and head of a known person's row";
         "/office/v1/node/recover"    recover(Signed<SealedRecovery>) -> (), Registrar, "a known person's new device";
+    }
+
+    /// A node elsewhere, as the front sees it.
+    HttpSubjectHandles for SubjectHandles, served by subject_handles {
+        "/office/v1/handles/standings" standings(AskStandings) -> Standings, Front, "where people stand whose platforms presented a handle";
     }
 
     /// Post elsewhere.

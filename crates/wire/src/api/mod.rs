@@ -3,6 +3,7 @@
 
 pub mod ceremony;
 pub mod enrolment;
+pub mod handles;
 pub mod holder;
 pub mod order;
 pub mod peer;

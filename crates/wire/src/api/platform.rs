@@ -1,6 +1,7 @@
 //! What the registry says about a platform.
 
 use crate::jose::{Alg, Jwks};
+use crate::subject_handle::HandleUse;
 use crate::tls_client::{ClientSubject, SubjectError};
 use hufu_kernel::{Answer, Octets, Root, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -134,9 +135,22 @@ pub struct Registration {
     /// Its access tokens are bound to its TLS certificate (RFC 8705 section 3.4) and need no DPoP.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub tls_client_certificate_bound_access_tokens: bool,
+    /// What it may do later with the sealed subject handle that a sign-in gives it; without any it gets none (flows 9). No specification
+    /// names this member. The consent page says each.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub subject_handle: Vec<HandleUse>,
+    /// Where security event tokens may be pushed to (RFC 8935); a stream's `endpoint_url` can be no other. No specification names it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ssf_push_uri: Option<String>,
 }
 
 impl Registration {
+    /// Whether a handle may be used so.
+    #[must_use]
+    pub fn may(&self, wanted: HandleUse) -> bool {
+        self.subject_handle.contains(&wanted)
+    }
+
     /// Whether nothing was registered.
     #[must_use]
     pub fn is_empty(&self) -> bool {

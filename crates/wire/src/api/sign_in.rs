@@ -1,5 +1,6 @@
 //! Sign-in at level direct (flows 7).
 
+use crate::subject_handle::{HandleHalf, SubjectHandle, none_if_empty};
 use crate::webauthn::Assertion;
 use hufu_kernel::{Answer, BothPartials, Bytes, Octets, Pair, Partial, Strength, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -142,6 +143,9 @@ pub struct SignInOffer {
     /// The generation of K_A that was evaluated under: a wallet that has the commitments of another one knows that it needs these.
     #[serde(skip_serializing_if = "super::is_first", default)]
     pub generation: u32,
+    /// This node's half of the subject handle, for platforms that registered for one. `state` vouches for it to the peer.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub handle: Option<HandleHalf>,
 }
 
 /// Round 2: the other node's offer, carried by the wallet.
@@ -174,6 +178,9 @@ pub struct CompleteSignIn {
     pub id_token: String,
     /// The opening of `ctx`.
     pub s: Octets<32>,
+    /// The subject handle whose hash is in the ID token, if one is.
+    #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "none_if_empty")]
+    pub handle: Option<SubjectHandle>,
 }
 
 /// The person refused, or the wallet could not go on.
@@ -231,6 +238,9 @@ pub struct VerificationResult {
     pub strength: Strength,
     /// The answers, each only if asked for and agreed to.
     pub answers: Answers,
+    /// [`SubjectHandle::hash`] of the handle that the platform gets, if it registered for one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub handle: Option<Octets<32>>,
 }
 
 /// Values of the answers.

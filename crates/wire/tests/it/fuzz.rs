@@ -8,6 +8,7 @@ use hufu_wire::api::roster::{Identity, Roster};
 use hufu_wire::cose::{self, Reader};
 use hufu_wire::dpop::{Expected, normal_address, verify_proof};
 use hufu_wire::jose::{Compact, Jwk, Jwks, SoftKey, assemble, strict_value};
+use hufu_wire::subject_handle::{HALF, SubjectHandle};
 use hufu_wire::webauthn::{
     Assertion, AuthenticatorData, DeviceKey, Expectation, Registration, SoftDevice, check, register,
 };
@@ -24,6 +25,20 @@ fn fuzz_jws() {
         }
         // The same bytes as a header.
         let _ = Compact::parse(&format!("{}.e30.AA", hufu_kernel::b64(bytes)));
+    });
+}
+
+#[test]
+fn fuzz_subject_handles() {
+    bolero::check!().for_each(|bytes: &[u8]| {
+        let Ok(text) = std::str::from_utf8(bytes) else { return };
+        if let Ok(handle) = text.parse::<SubjectHandle>() {
+            assert_eq!(handle.to_string(), text);
+        }
+        // The right shape around strange halves.
+        let half = hufu_kernel::b64(bytes);
+        let read = format!("13.{half}.{half}").parse::<SubjectHandle>();
+        assert_eq!(read.is_ok(), bytes.len() == HALF);
     });
 }
 

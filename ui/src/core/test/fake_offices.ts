@@ -84,6 +84,8 @@ export class FakeOffices {
   number = "KQ7MX3RT2C";
   /** Of K_A: 0 at first. */
   generation = 0;
+  /** What the platform registered its subject handle for. */
+  later: string[] = [];
   /** When copies of the certificate expire, if not after a day. */
   copiesExpire: number | undefined;
 
@@ -245,7 +247,8 @@ export class FakeOffices {
     const certificate = {
       root: "sandbox", client_id: "shop", sector_id: SECTOR, name: { "zh-Hans": "商店", en: "Shop" }, profile: "fapi2",
       redirect_uris: [`${SECTOR}/cb`], entitled: ["real", "age_over_18", "unique"], purposes,
-      id_token_signed_response_alg: "EdDSA", jwks: { keys: [] }, iat: this.now - 1, exp: this.now + 86_400,
+      id_token_signed_response_alg: "EdDSA", jwks: { keys: [] }, ...(this.later.length > 0 && { registration: { subject_handle: this.later } }),
+      iat: this.now - 1, exp: this.now + 86_400,
     };
     return this.#jws(this.#secrets.registry, "hufu-platform+jwt", this.forge.certificate?.(certificate) ?? certificate);
   }
@@ -293,12 +296,22 @@ export class FakeOffices {
       iss: consent.iss, sub: sub(base.multiply(total("pseudonym"))), aud: consent.client_id, nonce: consent.nonce, iat: consent.iat,
       exp: consent.iat + 300, auth_time: consent.t, acr: `urn:hufu:acr:${consent.strength}`,
       amr: password ? ["swk", "user", "pwd", "mfa"] : ["swk", "user"],
-      hufu: { v: 1, ep: ep(base.multiply(total("epoch"))), ctx: b64(contextOf(consent, SECTOR)), strength: consent.strength, answers },
+      hufu: { v: 1, ep: ep(base.multiply(total("epoch"))), ctx: b64(contextOf(consent, SECTOR)), strength: consent.strength, answers, ...(this.later.length > 0 && { handle: this.#handleHash(pair) }) },
     };
     const header = this.forge.header ?? { alg: "EdDSA", typ: "JWT", kid: "k" };
     const input = `${b64(json(header))}.${b64(json(this.forge.token?.(token) ?? token))}`;
     const { session, commitments, state } = this.#open(pair, node, [input]);
-    return { session, evaluation: evaluateBoth(x1, x2, base), commitments: commitments[0], state, ...this.#said };
+    const handle = this.later.length > 0 && { handle: b64(this.half(node)) };
+    return { session, evaluation: evaluateBoth(x1, x2, base), commitments: commitments[0], state, ...this.#said, ...handle };
+  }
+
+  /** A node's half of the subject handle; an honest one is never the same twice. */
+  half(node: NodeIndex): Uint8Array {
+    return new Uint8Array(86).fill(node);
+  }
+
+  #handleHash(pair: Pair): string {
+    return b64(sha256(framed("hufu-v1-subject-handle", Uint8Array.of(...pair), this.half(pair[0]), this.half(pair[1]))));
   }
 
   #finish(node: NodeIndex, { session, peer }: any) {

@@ -115,6 +115,34 @@ export default {
     equal((await wallet.receipts()).length, 2);
   },
 
+  async "a platform that registered for it gets both nodes' halves of a subject handle, and nobody else's"() {
+    const { offices, wallet } = await enrolled();
+    offices.later = ["refresh", "signals"];
+    const asked = await wallet.signIn.openTransaction(offices.tx);
+    equal(asked.later, ["refresh", "signals"]);
+    const agreed = await wallet.signIn.agree(asked, ["real"]);
+    equal(agreed.handle, `${agreed.pair[0]}${agreed.pair[1]}.${agreed.pair.map((node) => b64(offices.half(node))).join(".")}`);
+    await wallet.signIn.complete(agreed);
+    equal(offices.seen.at(-1)!.body.handle, agreed.handle);
+    // Another person's half, of the right length; none; one that is shorter.
+    for (const handle of [b64(random(86)), undefined]) {
+      lies(offices, "/v1/sign-in/begin", (answer) => ({ ...answer, handle }));
+      await rejects(wallet.signIn.agree(asked, ["real"]), untrusted);
+    }
+    lies(offices, "/v1/sign-in/begin", (answer) => ({ ...answer, handle: b64(random(85)) }));
+    await rejects(wallet.signIn.agree(asked, ["real"]), refused("nodes_unavailable"));
+    // Nodes that make one for a platform that registered for none.
+    offices.later = [];
+    const plain = await wallet.signIn.openTransaction(offices.tx);
+    lies(offices, "/v1/sign-in/begin", (answer) => ({ ...answer, handle: b64(random(86)) }));
+    await rejects(wallet.signIn.agree(plain, ["real"]), untrusted);
+    offices.lie = (_to, _path, answer) => answer;
+    equal((await wallet.signIn.agree(plain, ["real"])).handle, undefined);
+    // A use that this page cannot name is agreed to by nobody.
+    offices.later = ["refresh", "everything"];
+    await rejects(wallet.signIn.openTransaction(offices.tx), untrusted);
+  },
+
   async "sign-in with the password: nobody hears it, two nodes harden it"() {
     const { offices, passkeys, wallet } = await enrolled();
     const asked = await wallet.signIn.openTransaction(offices.tx);

@@ -1,18 +1,21 @@
 //! A front with four platforms, and one key in the place of two nodes.
 
+use async_trait::async_trait;
 use hufu_kernel::{
-    Answer, Bytes, Element, ManualClock, Octets, Refusal, Rng, Root, SeededRng, Strength, Timestamp, unb64,
+    Answer, Bytes, Element, ManualClock, Octets, Pair, Refusal, Rng, Root, SeededRng, Strength, Timestamp, unb64,
 };
 use hufu_offices::front::{Config, Front, Incoming, Ports, RESPONSE_KEY, Reply, Sealer, TRANSACTION_KEY};
 use hufu_offices::keys::{SoftwareKey, SoftwareKeys};
-use hufu_offices::ports::BackChannel;
+use hufu_offices::ports::{BackChannel, SubjectHandles};
 use hufu_oidc::client::{ClientAuth, HttpRequest, Pending, RelyingParty, SignedIn, Wish};
 use hufu_pairwise::{Context, Intl, request_direct};
 use hufu_store::MemoryOnce;
+use hufu_wire::api::handles::{AskStandings, PersonStanding, Standings};
 use hufu_wire::api::platform::{Bilingual, PlatformCertificate, Profile, Purpose, Registration};
 use hufu_wire::api::sign_in::{Answers, CompleteSignIn, Continue, IdToken, Transaction, VerificationResult, acr, amr};
 use hufu_wire::api::trust::{NodeTrust, OfficeKeys, Trust};
 use hufu_wire::jose::{Alg, Compact, Header, Jwk, Jwks, PublicKey, RsaKey, Signer, SoftKey, sign, verify};
+use hufu_wire::subject_handle::{HALF, HANDLE_SECONDS, SubjectHandle};
 use hufu_wire::tls_client::ClientCertificate;
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -57,6 +60,8 @@ pub struct World {
     pub once: Arc<MemoryOnce>,
     /// What platforms' servers were told.
     pub posted: Arc<Posted>,
+    /// The nodes, as the front asks them about handles.
+    pub nodes: [Arc<PlayedNode>; 3],
 }
 
 pub fn certificate(client_id: &str, root: Root) -> PlatformCertificate {
@@ -146,12 +151,14 @@ impl World {
         let posted = Arc::new(Posted::default());
         let mut ports = ports(&front_key, &clock, &rng, &once);
         ports.back_channel = Arc::clone(&posted) as Arc<dyn BackChannel>;
+        let nodes = [(); 3].map(|()| Arc::new(PlayedNode::default()));
+        ports.nodes = nodes.each_ref().map(|node| Arc::clone(node) as Arc<dyn SubjectHandles>);
         if !responses {
             let own = [(TRANSACTION_KEY.to_owned(), SoftwareKey::Ed25519(seed(&front_key)))];
             ports.keys = Arc::new(SoftwareKeys::load(own, Arc::clone(&rng) as Arc<dyn Rng>).unwrap());
         }
         let front = Arc::new(Front::new(config, ports).unwrap());
-        Self { front, clock, rng, trust, registry, front_key, group, node, once, posted }
+        Self { front, clock, rng, trust, registry, front_key, group, node, once, posted, nodes }
     }
 
     /// Signs a certificate and brings it to the front.
@@ -321,6 +328,7 @@ impl World {
                     age_over_18: yes(Answer::AgeOver18),
                     ..Answers::default()
                 },
+                handle: None,
             },
         };
         (token, s)
@@ -335,18 +343,26 @@ impl World {
         self.answer_with(transaction, |_| {})
     }
 
+    /// The wallet's answer to a platform that registered for a handle, and the handle.
+    pub fn answer_with_handle(&self, transaction: &Transaction) -> CompleteSignIn {
+        let handle = handle_of(1);
+        let mut answer = self.answer_with(transaction, |token| token.hufu.handle = Some(handle.hash()));
+        answer.handle = Some(handle);
+        answer
+    }
+
     /// The wallet's answer to a platform whose ID tokens are of this algorithm.
     pub fn answer_alg(&self, transaction: &Transaction, alg: Alg) -> CompleteSignIn {
         let (token, s) = self.claims(transaction, &transaction.answers);
         let key = if alg == Alg::ES256 { &self.node } else { &self.group };
-        CompleteSignIn { tx: transaction.tx, id_token: self.signed_by(key, &token), s }
+        CompleteSignIn { tx: transaction.tx, id_token: self.signed_by(key, &token), s, handle: None }
     }
 
     /// The wallet's answer with the claims changed before they are signed.
     pub fn answer_with(&self, transaction: &Transaction, change: impl FnOnce(&mut IdToken)) -> CompleteSignIn {
         let (mut token, s) = self.claims(transaction, &transaction.answers);
         change(&mut token);
-        CompleteSignIn { tx: transaction.tx, id_token: self.signed_by(&self.group, &token), s }
+        CompleteSignIn { tx: transaction.tx, id_token: self.signed_by(&self.group, &token), s, handle: None }
     }
 
     pub async fn complete(&self, at: &AtWallet) -> Result<Continue, Refusal> {
@@ -395,6 +411,47 @@ pub fn ports(front_key: &SoftKey, clock: &Arc<ManualClock>, rng: &Arc<SeededRng>
         rng: Arc::clone(rng) as Arc<dyn Rng>,
         sealer: Sealer::random(&**rng),
         back_channel: Arc::new(Posted::default()),
+        nodes: [1, 2, 3].map(|_| Arc::new(PlayedNode::default()) as Arc<dyn SubjectHandles>),
+    }
+}
+
+/// A node that says of every half what it is told to say; at first, that it is one of somebody who is active.
+pub struct PlayedNode {
+    /// What it says; `Err` as if it did not answer.
+    pub says: Mutex<Result<Option<PersonStanding>, Refusal>>,
+    /// What it was asked.
+    pub asked: Mutex<Vec<AskStandings>>,
+}
+
+pub const ACTIVE: PersonStanding = PersonStanding {
+    active: true,
+    same_epoch: true,
+    sessions: Octets([1; 32]),
+    credentials: Octets([2; 32]),
+    assurance: Octets([3; 32]),
+    exp: Timestamp(NOW.0 + HANDLE_SECONDS),
+};
+
+impl Default for PlayedNode {
+    fn default() -> Self {
+        Self { says: Mutex::new(Ok(Some(ACTIVE))), asked: Mutex::default() }
+    }
+}
+
+impl PlayedNode {
+    pub fn say(&self, change: impl FnOnce(&mut PersonStanding)) {
+        let mut said = ACTIVE;
+        change(&mut said);
+        *self.says.lock().unwrap() = Ok(Some(said));
+    }
+}
+
+#[async_trait]
+impl SubjectHandles for PlayedNode {
+    async fn standings(&self, ask: &AskStandings) -> Result<Standings, Refusal> {
+        self.asked.lock().unwrap().push(ask.clone());
+        let said = (*self.says.lock().unwrap())?;
+        Ok(Standings { standings: vec![said; ask.halves.len()] })
     }
 }
 
@@ -406,6 +463,11 @@ impl BackChannel for Posted {
     fn post_logout(&self, uri: &str, logout_token: String) {
         self.0.lock().unwrap().push((uri.to_owned(), logout_token));
     }
+}
+
+/// A handle of nodes 1 and 3 that the played nodes open.
+pub fn handle_of(person: u8) -> SubjectHandle {
+    SubjectHandle { pair: Pair::ALL[1], halves: [Octets([person; HALF]), Octets([person + 100; HALF])] }
 }
 
 /// What a browser holds after `/authorize`.

@@ -6,6 +6,7 @@ mod code_attacks;
 mod elsewhere;
 pub mod fixture;
 mod flow;
+mod handles;
 mod mutual_tls;
 mod persona_sessions;
 mod request_attacks;

@@ -7,6 +7,7 @@ mod agreement;
 mod catch_up;
 mod changes;
 mod enrolment;
+mod handles;
 mod keys;
 mod missed_rotation;
 mod network;

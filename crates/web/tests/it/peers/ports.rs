@@ -6,9 +6,10 @@ use axum::extract::Request;
 use axum::http::Version;
 use axum::routing::any;
 use hufu_kernel::{EnrolmentId, NodeIndex, Refusal};
-use hufu_offices::ports::{Node, Post, Registry, Tagger, Uniqueness};
+use hufu_offices::ports::{Node, Post, Registry, SubjectHandles, Tagger, Uniqueness};
 use hufu_web::peers::{self, PeerOffice, PeerRoute};
 use hufu_web::serve::{Place, Stopper, listen, serve};
+use hufu_wire::api::handles::AskStandings;
 use hufu_wire::api::platform::ListAdmitted;
 use hufu_wire::api::roster::OFFICES;
 use serde_json::{Value, json};
@@ -17,7 +18,7 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Path and, of the offices, those that may ask. Not taken from the code: a change there has to be made here too.
-const MAY: [(&str, &[&str]); 17] = [
+const MAY: [(&str, &[&str]); 18] = [
     ("/office/v1/tagger/evaluate", &["registrar"]),
     ("/office/v1/uniqueness/reserve", &["registrar"]),
     ("/office/v1/uniqueness/begin_recovery", &["registrar"]),
@@ -29,6 +30,7 @@ const MAY: [(&str, &[&str]); 17] = [
     ("/office/v1/node/activate", &["registrar"]),
     ("/office/v1/node/find_row", &["registrar"]),
     ("/office/v1/node/recover", &["registrar"]),
+    ("/office/v1/handles/standings", &["front"]),
     ("/office/v1/post/send_code", &["registrar"]),
     ("/office/v1/post/store_contact", &["registrar"]),
     ("/office/v1/post/keep_contact", &["node-1", "node-2", "node-3"]),
@@ -42,9 +44,11 @@ fn paths() -> BTreeSet<&'static str> {
         assert!(table.iter().all(|route| !route.what.is_empty()));
         table.iter().map(|route| route.path).collect()
     }
-    [of(peers::tagger()), of(peers::uniqueness()), of(peers::node()), of(peers::post()), of(peers::registry())]
+    let nodes = of(peers::node()).into_iter().chain(of(peers::subject_handles()));
+    [of(peers::tagger()), of(peers::uniqueness()), of(peers::post()), of(peers::registry())]
         .concat()
         .into_iter()
+        .chain(nodes)
         .collect()
 }
 
@@ -110,6 +114,7 @@ async fn every_method_reaches_its_own_path() {
     let node: Arc<dyn Node> = Arc::new(peers::HttpNode(Arc::clone(&uniqueness)));
     let post: Arc<dyn Post> = Arc::new(peers::HttpPost(Arc::clone(&uniqueness)));
     let registry: Arc<dyn Registry> = Arc::new(peers::HttpRegistry(Arc::clone(&uniqueness)));
+    let handles: Arc<dyn SubjectHandles> = Arc::new(peers::HttpSubjectHandles(Arc::clone(&uniqueness)));
     let uniqueness: Arc<dyn Uniqueness> = Arc::new(peers::HttpUniqueness(uniqueness));
     macro_rules! ask {
         ($($port:ident . $method:ident),*) => { $({
@@ -122,6 +127,8 @@ async fn every_method_reaches_its_own_path() {
     ask!(post.keep_contact, post.notify, post.forget);
     let _ = uniqueness.confirmation(&EnrolmentId::from([1; 16])).await;
     let _ = registry.admitted(&ListAdmitted { after: String::new() }).await;
+    let wanted = hufu_wire::subject_handle::HandleUse::Signals;
+    let _ = handles.standings(&AskStandings { client_id: String::new(), wanted, halves: Vec::new() }).await;
     let activate = json!({ "confirmation": signed(), "reports": [], "ready": [] });
     let _ = node.activate(&serde_json::from_value(activate).unwrap()).await;
     let seen: BTreeSet<String> = seen.lock().unwrap().iter().cloned().collect();

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use axum::Router;
 use hufu_kernel::{Bytes, Clock, EnrolmentId, KeyStore, ManualClock, Octets, OsRng, Partial, Refusal, Root, Timestamp};
 use hufu_offices::keys::{SoftwareKey, SoftwareKeys};
-use hufu_offices::ports::{Node, Post, Registry, Tagger, Uniqueness};
+use hufu_offices::ports::{Node, Post, Registry, SubjectHandles, Tagger, Uniqueness};
 use hufu_web::metrics::Metrics;
 use hufu_web::peers::{self, Leaf, Peer, PeerConfig, Peers};
 use hufu_web::reply::Edge;
@@ -14,6 +14,7 @@ use hufu_wire::api::enrolment::{
     Activate, Confirm, Confirmation, EvaluateTag, HolderReply, KeepContact, Reserve, SealedHolder, SendCode,
     StoreContact, StoreWrap, TagState,
 };
+use hufu_wire::api::handles::{AskStandings, Standings};
 use hufu_wire::api::holder::Forget;
 use hufu_wire::api::platform::{AdmittedPage, ListAdmitted};
 use hufu_wire::api::recovery::{BeginRecovery, FindRow, Notify, RowFound, SealedRecovery};
@@ -175,8 +176,16 @@ pub fn every_port(refusal: Refusal) -> Router {
         .merge(peers::router(&edge, &(Arc::new(office) as Arc<dyn Uniqueness>), peers::uniqueness()))
         .merge(peers::router(&edge, &(Arc::new(office) as Arc<dyn Node>), peers::node()))
         .merge(peers::router(&edge, &(Arc::new(office) as Arc<dyn Post>), peers::post()))
-        .merge(peers::router(&edge, &(Arc::new(office) as Arc<dyn Registry>), peers::registry()));
+        .merge(peers::router(&edge, &(Arc::new(office) as Arc<dyn Registry>), peers::registry()))
+        .merge(peers::router(&edge, &(Arc::new(office) as Arc<dyn SubjectHandles>), peers::subject_handles()));
     finished(&edge, routes)
+}
+
+#[async_trait]
+impl SubjectHandles for Refuses {
+    async fn standings(&self, _: &AskStandings) -> Result<Standings, Refusal> {
+        Err(self.0)
+    }
 }
 
 #[async_trait]

@@ -1,0 +1,48 @@
+//! What the front asks nodes about people whose platforms presented a subject handle (flows 9). Each node answers for its own half and in
+//! its own terms; neither names anybody, and the answers for two platforms have nothing in common.
+
+use crate::subject_handle::{HandleHalf, HandleUse};
+use hufu_kernel::{Octets, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// Halves in one question.
+pub const MAX_ASKED: usize = 500;
+
+/// The front asks where people stand, in the name of a platform.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AskStandings {
+    /// The platform that presented the handles. A half opens for no other.
+    pub client_id: String,
+    /// What for: a half that was not made for this use does not open.
+    pub wanted: HandleUse,
+    /// The node's halves, at most [`MAX_ASKED`].
+    pub halves: Vec<HandleHalf>,
+}
+
+/// The answers, in the order of the question.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Standings {
+    /// `None`: not made here, for another platform or another use, too old, or about somebody who left. Which of them is not told.
+    pub standings: Vec<Option<PersonStanding>>,
+}
+
+/// Where one person stands. The digests say that something changed and never what: each is a code under the node's own key over the
+/// platform, the person and the thing itself, so that nobody else can compare two platforms' digests of one person.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PersonStanding {
+    /// The person may be signed in: enrolled, and not locked.
+    pub active: bool,
+    /// The person has not ended all sessions since the sign-in that gave this handle.
+    pub same_epoch: bool,
+    /// Changes when the person ends all sessions.
+    pub sessions: Octets<32>,
+    /// Changes with the devices that may act and with the password.
+    pub credentials: Octets<32>,
+    /// Changes with what the service vouches for: whether the person is active, real, unique, alive.
+    pub assurance: Octets<32>,
+    /// The handle ends.
+    pub exp: Timestamp,
+}
