@@ -1,6 +1,7 @@
 //! The front's routes. Handlers read headers and bodies; every decision is the front's.
 
 mod elsewhere;
+mod waiting;
 
 use crate::mutual_tls::ProvenCertificate;
 use crate::pages::{self, FrontRefusal, FrontResponse, FrontSignedOut};
@@ -74,10 +75,11 @@ type Shared = State<Arc<Front>>;
 /// The front's routes; [`crate::serve::finished`] adds what all offices share.
 ///
 /// * platforms: `/.well-known/openid-configuration`, `/.well-known/oauth-authorization-server`, `/jwks.json`, `/par`,
-///   `/token`, `/userinfo`, `/introspect`, `/revoke`
+///   `/token`, `/bc-authorize`, `/userinfo`, `/introspect`, `/revoke`
 /// * browsers: `/authorize`, `/logout`, the page `/respond` that posts a response to a platform, and top-level form posts to
 ///   `/complete` and `/refuse`, answered with 303 or with a page, whose style sheet is `/style.css`; where a sandbox's persona agent
 ///   keeps sessions, also a GET to the two; `/elsewhere` and what is below it, to sign in with another device
+/// * wallets that wait to be asked: JSON to `/requests/wait`, `/requests/look`, `/requests/complete`, `/requests/refuse`
 /// * the wallet's scripts: `/tx/{tx}`, and JSON to `/complete` and `/refuse`, answered with JSON
 pub fn router(edge: &Edge, front: &Arc<Front>) -> Router {
     let (mut completing, mut refusing) = (post(complete), post(refuse));
@@ -89,6 +91,7 @@ pub fn router(edge: &Edge, front: &Arc<Front>) -> Router {
         .route("/tx/{tx}", get(transaction))
         .route("/complete", completing)
         .route("/refuse", refusing)
+        .merge(waiting::routes())
         .layer(cors(front.wallet_origin()));
     Router::new()
         .route("/.well-known/openid-configuration", get(discovery))
@@ -105,7 +108,7 @@ pub fn router(edge: &Edge, front: &Arc<Front>) -> Router {
 }
 
 /// What the front answers where callers prove a TLS certificate (RFC 8705 section 5), for a listener of
-/// [`crate::mutual_tls::PlatformDoors`]: `/par`, `/token`, `/userinfo`, `/introspect`, `/revoke`, and nothing that browsers meet.
+/// [`crate::mutual_tls::PlatformDoors`]: `/par`, `/token`, `/bc-authorize`, `/userinfo`, `/introspect`, `/revoke`, and nothing that browsers meet.
 pub fn mutual_router(edge: &Edge, front: &Arc<Front>) -> Router {
     platforms().with_state(Site { edge: edge.clone(), front: Arc::clone(front) })
 }
@@ -115,6 +118,7 @@ fn platforms() -> Router<Site> {
     Router::new()
         .route("/par", post(par))
         .route("/token", post(token))
+        .route("/bc-authorize", post(backchannel))
         .route("/userinfo", get(userinfo).post(userinfo))
         .route("/introspect", post(introspect))
         .route("/revoke", post(revoke))
@@ -146,6 +150,10 @@ async fn par(State(site): State<Site>, request: Platform) -> Response<Body> {
 
 async fn token(State(site): State<Site>, request: Platform) -> Response<Body> {
     site.answer(site.front.token(&request.incoming(&request.views())).await)
+}
+
+async fn backchannel(State(site): State<Site>, request: Platform) -> Response<Body> {
+    site.answer(site.front.backchannel(&request.incoming(&request.views())).await)
 }
 
 async fn userinfo(State(site): State<Site>, request: Platform) -> Response<Body> {
@@ -396,12 +404,16 @@ impl<T: DeserializeOwned> FromRequest<Site> for Posted<T> {
     }
 }
 
+fn may_post(front: &Front, headers: &HeaderMap) -> Result<(), Refusal> {
+    let ours = texts(headers, &header::ORIGIN).iter().all(|origin| front.may_post(origin));
+    if ours { Ok(()) } else { Err(Refusal::ForeignOrigin) }
+}
+
 impl<T> Posted<T> {
     /// Browsers name the page's origin on every cross-origin POST; a request without the header is no browser's, and has to
     /// have the cookie like any other.
     fn may_post(&self, front: &Front) -> Result<(), Refusal> {
-        let ours = texts(&self.headers, &header::ORIGIN).iter().all(|origin| front.may_post(origin));
-        if ours { Ok(()) } else { Err(Refusal::ForeignOrigin) }
+        may_post(front, &self.headers)
     }
 
     fn answer(&self, site: &Site, done: Result<Continue, Refusal>) -> Response<Body> {

@@ -79,6 +79,8 @@ pub(super) enum Side {
 }
 
 enum Holder {
+    /// A wallet that waits, by the secret it was given.
+    Wallet,
     /// The browser that began.
     Browser,
     /// The same; it shows codes until this time.
@@ -133,14 +135,6 @@ fn digit(c: char) -> u8 {
     wide.or(plain).and_then(|value| u8::try_from(value).ok()).map_or(0, |value| b'0' + value)
 }
 
-/// A number as it was typed.
-pub(super) enum Typed {
-    /// The right one.
-    Right(Agreed),
-    /// Another one.
-    Wrong,
-}
-
 /// Who holds one transaction.
 pub(super) struct Held {
     by: Holder,
@@ -153,15 +147,25 @@ impl Held {
         Self { by: Holder::Browser, served: false }
     }
 
+    /// As a transaction begins that no browser began.
+    pub(super) fn by_wallet() -> Self {
+        Self { by: Holder::Wallet, served: false }
+    }
+
     /// Gives the transaction to the wallet of whoever holds it, once.
     pub(super) fn serve(&mut self) -> Result<(), Refusal> {
-        let open = matches!(self.by, Holder::Browser | Holder::Showing(_) | Holder::Device(_));
+        let open = matches!(self.by, Holder::Wallet | Holder::Browser | Holder::Showing(_) | Holder::Device(_));
         if !open || std::mem::replace(&mut self.served, true) { Err(Refusal::TransactionGone) } else { Ok(()) }
     }
 
     /// Whether another device has it, or had it last.
     pub(super) fn is_elsewhere(&self) -> bool {
-        !matches!(self.by, Holder::Browser | Holder::Showing(_))
+        matches!(self.by, Holder::Device(_) | Holder::Agreed(_) | Holder::Over(..))
+    }
+
+    /// Whether the browser that began has it.
+    pub(super) fn is_here(&self) -> bool {
+        matches!(self.by, Holder::Browser | Holder::Showing(_))
     }
 
     /// The browser that began shows codes, for a minute from now, as long as no device has it.
@@ -183,6 +187,8 @@ impl Held {
         let (secret, side) = match &self.by {
             Holder::Browser | Holder::Showing(_) => (began, Side::Here),
             Holder::Device(device) => (device, Side::Elsewhere),
+            // Its secret is never a cookie.
+            Holder::Wallet => return Err(Refusal::TransactionCookie),
             Holder::Agreed(_) | Holder::Over(..) => return Err(Refusal::TransactionGone),
         };
         if holds(secret) { Ok(side) } else { Err(Refusal::TransactionCookie) }
@@ -203,27 +209,27 @@ impl Held {
         Ok(())
     }
 
-    /// The browser that began brings a number. After the right one the transaction is to be ended.
-    pub(super) fn number(&mut self, typed: &str, now: Timestamp) -> Result<Typed, Refusal> {
+    /// The browser that began brings a number; `None` is another one. After the right one the transaction is to be ended.
+    pub(super) fn number(&mut self, typed: &str, now: Timestamp) -> Result<Option<Agreed>, Refusal> {
         self.settle(now);
         let Holder::Agreed(awaited) = &mut self.by else {
-            return if matches!(self.by, Holder::Over(..)) { Err(Refusal::TransactionGone) } else { Ok(Typed::Wrong) };
+            return if matches!(self.by, Holder::Over(..)) { Err(Refusal::TransactionGone) } else { Ok(None) };
         };
         if awaited.number.is(typed) {
-            return Ok(Typed::Right(awaited.agreed.clone()));
+            return Ok(Some(awaited.agreed.clone()));
         }
         awaited.wrong += 1;
         if awaited.wrong >= NUMBER_TRIES {
             self.by = Holder::Over(Ended::Guessed, awaited.device);
         }
-        Ok(Typed::Wrong)
+        Ok(None)
     }
 
     /// How far it is.
     pub(super) fn progress(&mut self, now: Timestamp) -> Progress {
         self.settle(now);
         match &self.by {
-            Holder::Browser => Progress::Hidden,
+            Holder::Wallet | Holder::Browser => Progress::Hidden,
             Holder::Showing(until) if now < *until => Progress::Showing,
             Holder::Showing(_) => Progress::Hidden,
             Holder::Device(_) => Progress::Scanned,
@@ -313,6 +319,16 @@ mod tests {
     }
 
     #[test]
+    fn what_a_wallet_waits_for_is_no_browsers() {
+        let mut held = Held::by_wallet();
+        held.show(NOW);
+        assert_eq!(held.scan(PHONE), Err(Refusal::TransactionGone));
+        assert_eq!(held.side(&BEGAN, |_| true), Err(Refusal::TransactionCookie));
+        assert!(!held.is_here() && !held.is_elsewhere());
+        assert_eq!((held.serve(), held.serve()), (Ok(()), Err(Refusal::TransactionGone)));
+    }
+
+    #[test]
     fn each_device_is_served_once() {
         let mut held = Held::by_browser();
         assert_eq!((held.serve(), held.serve()), (Ok(()), Err(Refusal::TransactionGone)));
@@ -328,7 +344,7 @@ mod tests {
     fn the_number_is_typed_right_once_within_three_tries_and_two_minutes() {
         let begin = || {
             let mut held = scanned();
-            assert!(matches!(held.number("12345678", NOW), Ok(Typed::Wrong)), "before there is one, nothing is right");
+            assert!(matches!(held.number("12345678", NOW), Ok(None)), "before there is one, nothing is right");
             held.agree(agreed(), &SeededRng::new(5), NOW).unwrap();
             held
         };
@@ -336,18 +352,18 @@ mod tests {
         let right = number(&mut held);
         let wrong = right.chars().map(|c| if c == '0' { '1' } else { '0' }).collect::<String>();
         for left in [2, 1] {
-            assert!(matches!(held.number(&wrong, NOW), Ok(Typed::Wrong)));
+            assert!(matches!(held.number(&wrong, NOW), Ok(None)));
             assert_eq!(held.progress(NOW), Progress::Agreed { tries: left });
         }
-        assert!(matches!(held.number(&right, NOW), Ok(Typed::Right(_))));
+        assert!(matches!(held.number(&right, NOW), Ok(Some(_))));
         let mut held = begin();
         for _ in 0..3 {
-            assert!(matches!(held.number(&wrong, NOW), Ok(Typed::Wrong)));
+            assert!(matches!(held.number(&wrong, NOW), Ok(None)));
         }
         assert_eq!(held.progress(NOW), Progress::Ended(Ended::Guessed));
         assert!(held.number(&right, NOW).is_err());
         let mut held = begin();
-        assert!(matches!(held.number(&right, NOW + 119), Ok(Typed::Right(_))));
+        assert!(matches!(held.number(&right, NOW + 119), Ok(Some(_))));
         let mut held = begin();
         assert!(held.number(&right, NOW + 120).is_err());
         assert_eq!(held.progress(NOW + 120), Progress::Ended(Ended::Late));
@@ -363,7 +379,8 @@ mod tests {
             let wide: String = grouped.chars().map(|c| c.to_digit(10).and_then(|d| char::from_u32(0xff10 + d)).unwrap_or('-')).collect();
             prop_assert!(number.is(&grouped) && number.is(&grouped.replace(' ', "")) && number.is(&wide));
             prop_assert!(!number.is(&typed));
-            prop_assert!(!number.is(&format!("{grouped}0")) && !number.is(&grouped[1..]));
+            let (longer, shorter) = (format!("{grouped}0"), &grouped[1..]);
+            prop_assert!(!number.is(&longer) && !number.is(shorter));
         }
     }
 }

@@ -4,6 +4,8 @@
 //! The decisions are the tables of `hufu_oidc`; this module asks the single-use set, seals, and remembers transactions.
 
 mod admission;
+mod auth_requests;
+mod backchannel;
 mod completion;
 mod cookie;
 mod elsewhere;
@@ -15,6 +17,7 @@ mod sealer;
 mod sign_in;
 mod signed_out;
 mod transactions;
+mod waits;
 
 pub use admission::{Admission, NotAdmitted};
 pub use cookie::COOKIE_SECONDS;
@@ -27,8 +30,10 @@ pub use scan::SCAN_SECONDS;
 pub use sealer::Sealer;
 pub use sign_in::{Shown, TRANSACTION_KEY};
 pub use transactions::TRANSACTION_SECONDS;
+pub use waits::{TRIES_SECONDS, WAITING_SECONDS, WRONG_CODES};
 
 use crate::ports::{BackChannel, SubjectHandles};
+use auth_requests::AuthRequests;
 use cookie::Cookies;
 use hufu_kernel::{Clock, KeyStore, Octets, Refusal, Rng, Root, Timestamp};
 use hufu_oidc::provider::{
@@ -37,6 +42,7 @@ use hufu_oidc::provider::{
 };
 use hufu_oidc::{Challenge, Form};
 use hufu_store::Once;
+use hufu_wire::api::platform::CIBA_GRANT;
 use hufu_wire::api::trust::Trust;
 use hufu_wire::jose::{Alg, Jwk, Jwks, KeyUse, PublicKey};
 use hufu_wire::tls_client::ClientCertificate;
@@ -47,6 +53,7 @@ use serde_json::json;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 use transactions::Transactions;
+use waits::Waits;
 
 /// RFC 9701 section 4.
 const INTROSPECTION_JWT: &str = "application/token-introspection+jwt";
@@ -133,6 +140,8 @@ pub struct Front {
     cookies: Cookies,
     clients: RwLock<HashMap<String, Arc<Client>>>,
     transactions: Transactions,
+    auth_requests: AuthRequests,
+    waits: Waits,
     ports: Ports,
 }
 
@@ -195,6 +204,8 @@ impl Front {
             cookies: Cookies::new(trust.issuer.starts_with("https://")),
             clients: RwLock::default(),
             transactions: Transactions::new(transactions),
+            auth_requests: AuthRequests::new(transactions),
+            waits: Waits::new(waits::WAITING),
             admission,
             transaction_kid: pinned(trust.offices.front)?.thumbprint(),
             keys,
@@ -304,6 +315,9 @@ impl Front {
     /// The token endpoint.
     pub async fn token(&self, request: &Incoming<'_>) -> Reply {
         self.answer(request, async |env, call| {
+            if call.form.get("grant_type") == Some(CIBA_GRANT) {
+                return self.look(env, call).await;
+            }
             let redeemed = provider::token(env, call)?;
             if let Err(error) = self.use_once(&redeemed.fresh, env.now).await {
                 if error == OAuthError::CodeReplayed {

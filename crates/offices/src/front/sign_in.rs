@@ -65,7 +65,8 @@ impl Front {
         let begun = self.cookies.begin(cookies, self.ports.rng.as_ref());
         let to = self.page_of(&request, &tx, now, Side::Here);
         let busy = self.unavailable(&request);
-        let pending = Pending { client, request, pushed, began: begun.hash, exp: now + TRANSACTION_SECONDS };
+        let pending =
+            Pending { client, request, pushed, began: begun.hash, exp: now + TRANSACTION_SECONDS, backchannel: None };
         self.transactions.open(tx, pending, now).map_err(|_| busy)?;
         let mut reply = see_other(to);
         reply.headers.extend(begun.set.into_iter().map(|cookie| ("set-cookie", cookie)));
@@ -114,6 +115,7 @@ impl Front {
             strength: request.strength(),
             exp: pending.exp,
             elsewhere,
+            binding_message: pending.binding_message(),
         };
         let header = Header::new(Alg::EdDSA).typ(Transaction::TYP).kid(&self.transaction_kid);
         let input = jose::signing_input(&header, &payload).map_err(|error| crate::broken(&error))?;

@@ -1,6 +1,7 @@
 //! Sign-ins under way: ten minutes in bounded memory, nowhere else.
 
-use super::held::{Agreed, Held, SecretHash, Typed};
+use super::auth_requests::AuthReqId;
+use super::held::{Agreed, Held, SecretHash};
 use hufu_kernel::{Octets, Refusal, Timestamp};
 use hufu_oidc::provider::{AuthorizationRequest, Client};
 use std::collections::{BTreeSet, HashMap};
@@ -18,10 +19,28 @@ pub(super) struct Pending {
     pub request: AuthorizationRequest,
     /// Names the pushed request, with the time its `request_uri` expires.
     pub pushed: Option<(Octets<32>, Timestamp)>,
-    /// The secret of the browser that began.
+    /// The secret of the browser that began, or of the wallet that waits.
     pub began: SecretHash,
     /// When it ends.
     pub exp: Timestamp,
+    /// Of a request that came without a browser.
+    pub backchannel: Option<Backchannel>,
+}
+
+/// A request that came without a browser (decision 0029).
+pub(super) struct Backchannel {
+    /// As the platform looks for it.
+    pub id: AuthReqId,
+    /// What the person is to compare; empty without.
+    pub binding_message: String,
+}
+
+impl Pending {
+    /// What the person is to compare, if there is something.
+    pub(super) fn binding_message(&self) -> Option<String> {
+        let backchannel = self.backchannel.as_ref()?;
+        (!backchannel.binding_message.is_empty()).then(|| backchannel.binding_message.clone())
+    }
 }
 
 struct Entry {
@@ -107,7 +126,8 @@ impl Transactions {
             inner.by_pushed.insert(pushed, tx);
         }
         inner.by_end.insert((pending.exp, tx));
-        inner.entries.insert(tx, Entry { pending: Arc::new(pending), held: Held::by_browser() });
+        let held = if pending.backchannel.is_some() { Held::by_wallet() } else { Held::by_browser() };
+        inner.entries.insert(tx, Entry { pending: Arc::new(pending), held });
         Ok(())
     }
 
@@ -139,13 +159,11 @@ impl Transactions {
     /// Brings the number that another device shows; the right one ends the transaction, so that of two that bring it one succeeds.
     pub(super) fn number(&self, tx: &Tx, typed: &str, now: Timestamp) -> Result<Option<Agreed>, Refusal> {
         let mut inner = self.lock();
-        match inner.live(tx, now)?.held.number(typed, now)? {
-            Typed::Wrong => Ok(None),
-            Typed::Right(agreed) => {
-                inner.remove(tx);
-                Ok(Some(agreed))
-            }
+        let agreed = inner.live(tx, now)?.held.number(typed, now)?;
+        if agreed.is_some() {
+            inner.remove(tx);
         }
+        Ok(agreed)
     }
 
     /// Ends the transaction: of two that try, one succeeds.
@@ -156,7 +174,7 @@ impl Transactions {
     /// Ends it, unless another device has taken it meanwhile.
     pub(super) fn end_here(&self, tx: &Tx) -> Result<(), Refusal> {
         let mut inner = self.lock();
-        if inner.entries.get(tx).is_none_or(|entry| entry.held.is_elsewhere()) {
+        if inner.entries.get(tx).is_none_or(|entry| !entry.held.is_here()) {
             return Err(Refusal::TransactionGone);
         }
         inner.remove(tx);
@@ -197,6 +215,7 @@ mod tests {
             pushed: pushed.map(|name| (Octets([name; 32]), Timestamp(60))),
             began: Octets::default(),
             exp: Timestamp(exp),
+            backchannel: None,
         }
     }
 

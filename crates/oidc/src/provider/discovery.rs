@@ -2,6 +2,7 @@
 
 use super::ResponseMode;
 use hufu_kernel::{Answer, Lang, Root, Strength};
+use hufu_wire::api::platform::{CIBA_GRANT, DeliveryMode};
 use hufu_wire::api::sign_in::acr;
 use hufu_wire::jose::Alg;
 use serde_json::{Value, json};
@@ -27,8 +28,9 @@ pub struct Provider {
 }
 
 /// What is answered there as well as under the issuer: the names of the metadata, and the paths.
-const ALIASES: [(&str, &str); 5] = [
+const ALIASES: [(&str, &str); 6] = [
     ("pushed_authorization_request_endpoint", "/par"),
+    ("backchannel_authentication_endpoint", "/bc-authorize"),
     ("token_endpoint", "/token"),
     ("userinfo_endpoint", "/userinfo"),
     ("introspection_endpoint", "/introspect"),
@@ -48,6 +50,17 @@ impl Provider {
             Some(mtls) => format!("{mtls}{path}"),
             None => self.endpoint(path),
         }
+    }
+
+    /// Requests without a browser (CIBA Core section 4).
+    fn backchannel(&self) -> [(&'static str, Value); 4] {
+        let algs: Vec<_> = ASSERTION_ALGS.iter().map(|alg| alg.name()).collect();
+        [
+            ("backchannel_authentication_endpoint", json!(self.endpoint("/bc-authorize"))),
+            ("backchannel_token_delivery_modes_supported", json!([DeliveryMode::Poll, DeliveryMode::Ping])),
+            ("backchannel_authentication_request_signing_alg_values_supported", json!(algs)),
+            ("backchannel_user_code_parameter_supported", json!(false)),
+        ]
     }
 
     /// The metadata document, for both well-known addresses.
@@ -94,7 +107,7 @@ impl Provider {
             "scopes_supported": scopes.collect::<Vec<_>>(),
             "response_types_supported": ["code"],
             "response_modes_supported": modes,
-            "grant_types_supported": ["authorization_code"],
+            "grant_types_supported": ["authorization_code", CIBA_GRANT],
             "subject_types_supported": ["pairwise"],
             "id_token_signing_alg_values_supported": algs,
             "token_endpoint_auth_methods_supported": methods,
@@ -112,6 +125,9 @@ impl Provider {
             "ui_locales_supported": Lang::ALL.map(Lang::tag),
             "tls_client_certificate_bound_access_tokens": self.mtls.is_some(),
         });
+        for (name, value) in self.backchannel() {
+            metadata[name] = value;
+        }
         if let Some(mtls) = &self.mtls {
             let aliases = ALIASES.map(|(name, path)| (name.to_owned(), Value::from(format!("{mtls}{path}"))));
             metadata["mtls_endpoint_aliases"] = Value::Object(aliases.into_iter().collect());

@@ -2,6 +2,7 @@
 //! the specification that asks for it.
 
 mod authorize;
+mod backchannel;
 mod client_auth;
 mod discovery;
 mod hint;
@@ -15,8 +16,13 @@ mod request_object;
 mod response;
 mod token;
 mod userinfo;
+mod waiting_code;
 
 pub use authorize::{Authorized, OpenRequest, Rejection, authorize};
+pub use backchannel::{
+    BACKCHANNEL_SECONDS, BackchannelRequest, INTERVAL_SECONDS, Look, MAX_BACKCHANNEL_SECONDS, MAX_BINDING_MESSAGE,
+    PersonHint, backchannel, binding_hash, look,
+};
 pub(crate) use client_auth::ASSERTION_TYPE;
 pub use discovery::Provider;
 pub use introspect::{AboutToken, about_token, revoked};
@@ -27,6 +33,7 @@ pub use request::{AuthorizationRequest, answers_scope};
 pub use response::{RESPONSE_SECONDS, Response, ResponseMode};
 pub use token::{Code, Redeemed, token};
 pub use userinfo::{AccessToken, Told, userinfo};
+pub use waiting_code::WaitingCode;
 
 use crate::{Form, OAuthError};
 use hufu_kernel::Timestamp;
@@ -166,6 +173,7 @@ pub fn tables() -> Vec<(&'static str, &'static str, &'static str)> {
         named("par", par::CHECKS),
         named("authorize", authorize::CHECKS),
         named("token", token::CHECKS),
+        named("backchannel", backchannel::CHECKS),
         named("userinfo", userinfo::CHECKS),
         named("logout", logout::CHECKS),
         request_object::named().collect(),

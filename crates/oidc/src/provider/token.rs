@@ -1,6 +1,6 @@
 //! The token endpoint (RFC 6749 section 4.1.3).
 
-use super::client_auth::{authenticate, challenge};
+use super::client_auth::{Authenticated, authenticate, challenge};
 use super::{
     ACCESS_TOKEN_SECONDS, AccessToken, AuthorizationRequest, CODE_SECONDS, Call, Client, CodeId, Environment, Fresh,
     SealedKind, Step, proof, run,
@@ -117,6 +117,35 @@ impl Redeeming {
     }
 }
 
+/// How a caller of the token endpoint showed that the tokens are for itself, whatever the grant.
+pub(super) struct Shown {
+    pub fresh: Vec<Fresh>,
+    pub by_nonce: bool,
+    /// The thumbprint of the DPoP key, with one.
+    pub jkt: Option<String>,
+    /// `x5t#S256` of the certificate that tokens are bound to; empty where they are not.
+    pub x5t: String,
+}
+
+/// Checks the possession that every grant needs.
+pub(super) fn shown(env: &Environment<'_>, call: &Call<'_>, caller: Authenticated) -> Result<Shown, OAuthError> {
+    let Authenticated { client, fresh } = caller;
+    let mut redeeming = Redeeming { client, fresh, x5t: String::new(), proof: None, code: None };
+    [certificate, possession].iter().try_for_each(|check| check(env, call, &mut redeeming))?;
+    let Redeeming { mut fresh, x5t, proof, .. } = redeeming;
+    fresh.extend(proof.as_ref().map(proof::fresh));
+    let by_nonce = proof.as_ref().is_some_and(|proof| proof.nonce.is_some());
+    Ok(Shown { fresh, by_nonce, jkt: proof.map(|proof| proof.jkt), x5t })
+}
+
+/// What a code gives to who showed that.
+pub(super) fn redeemed(code: Code, shown: Shown, now: Timestamp) -> Result<Redeemed, OAuthError> {
+    let Shown { mut fresh, by_nonce, jkt, x5t } = shown;
+    fresh.push(Fresh { key: code.id.code_key(), expires: code.exp, otherwise: OAuthError::CodeReplayed });
+    let access_token = access_token(&code, (jkt, x5t), now)?;
+    Ok(Redeemed { code, access_token, fresh, by_nonce })
+}
+
 /// Checks a token request.
 ///
 /// # Errors
@@ -133,10 +162,8 @@ fn checked(env: &Environment<'_>, call: &Call<'_>) -> Result<Redeemed, OAuthErro
     let Redeeming { mut fresh, x5t, proof, code, .. } = redeeming;
     let code = code.ok_or(OAuthError::CodeUnknown)?;
     fresh.extend(proof.as_ref().map(proof::fresh));
-    fresh.push(Fresh { key: code.id.code_key(), expires: code.exp, otherwise: OAuthError::CodeReplayed });
     let by_nonce = proof.as_ref().is_some_and(|proof| proof.nonce.is_some());
-    let access_token = access_token(&code, (proof.map(|proof| proof.jkt), x5t), env.now)?;
-    Ok(Redeemed { code, access_token, fresh, by_nonce })
+    redeemed(code, Shown { fresh, by_nonce, jkt: proof.map(|proof| proof.jkt), x5t }, env.now)
 }
 
 fn access_token(code: &Code, (jkt, x5t): (Option<String>, String), now: Timestamp) -> Result<AccessToken, OAuthError> {

@@ -1,6 +1,7 @@
 //! The front: the flow of flows 7 message by message, and every attack it must withstand.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod backchannel;
 mod client_attacks;
 mod code_attacks;
 mod elsewhere;

@@ -423,6 +423,7 @@ impl World {
             strength,
             exp: self.clock.now() + 600,
             elsewhere: false,
+            binding_message: None,
         };
         Asked { transaction, certificate, proved: None }
     }
