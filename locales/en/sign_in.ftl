@@ -88,3 +88,7 @@ elsewhere-number-lead = You have agreed to sign in to { $platform }. Type this n
 elsewhere-number-warning = Type it there and nowhere else, and tell nobody: whoever has it signs in as you. If you started nothing, close this page: without the number nothing happens.
 elsewhere-done-title = Not signed in
 elsewhere-done-text = Nothing more is to be done here. You may close this page.
+consent-waiting = No page of this platform is open here
+consent-waiting-text = The platform asks because of a code that you told, or because it knows you. Agree only if you are in touch with exactly this platform, in a call or visit that you began. If somebody called you, do not agree: they would be signed in as you.
+consent-binding = Compare
+consent-binding-text = The platform must tell you the same words. If it does not, do not agree.

@@ -88,3 +88,7 @@ elsewhere-number-lead = 您已同意登录{ $platform }。请在两分钟内，�
 elsewhere-number-warning = 只填在那里，不要告诉任何人：谁拿到它，谁就能以您的身份登录。如果您没有发起登录，请关闭本页：没有这个数字，什么也不会发生。
 elsewhere-done-title = 没有登录
 elsewhere-done-text = 这里不需要再做什么，您可以关闭本页。
+consent-waiting = 这里没有打开该平台的页面
+consent-waiting-text = 平台凭您告知的代码，或因为认识您而提出请求。只有您主动联系的正是这个平台时，才可以同意。如果是别人打电话给您，请不要同意：否则对方会以您的身份登录。
+consent-binding = 请核对
+consent-binding-text = 平台告诉您的文字必须与此相同。不同就不要同意。

@@ -2,7 +2,9 @@
 
 use crate::provider_fixture::*;
 use hufu_oidc::client::verify_id_token;
-use hufu_oidc::provider::{Call, Client, SignedOut, authorize, logout, par, token, userinfo};
+use hufu_oidc::provider::{
+    Call, Client, SignedOut, WaitingCode, authorize, backchannel, logout, look, par, token, userinfo,
+};
 use hufu_oidc::{Form, client};
 use hufu_wire::jose::{Alg, Header, Jwks, sign};
 
@@ -23,6 +25,8 @@ fn no_request_makes_an_endpoint_fall_over_or_succeed() {
                 let call = Call { method: "POST", authorization, dpop: &[&proof], certificate, form: &form };
                 assert!(par(&world.env(), &call).is_err());
                 assert!(token(&world.env(), &call).is_err());
+                assert!(backchannel(&world.env(), &call).is_err());
+                assert!(look(&world.env(), &call).is_err());
                 assert!(userinfo(&world.env(), &call).is_err());
             }
             if let Err(rejection) = authorize(&world.env(), &form) {
@@ -73,5 +77,15 @@ fn no_bytes_are_an_id_token_or_a_certificate() {
         };
         assert!(verify_id_token(&text, &expected).is_err());
         assert!(Client::admit(&text, pinned.assertions().public(), hufu_kernel::Root::Sandbox, NOW).is_err());
+    });
+}
+
+#[test]
+fn strangers_bytes_are_a_waiting_code_with_its_check_digit_or_none() {
+    bolero::check!().for_each(|bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes);
+        if let Some(code) = WaitingCode::read(&text) {
+            assert_eq!(WaitingCode::read(&code.to_string()), Some(code));
+        }
     });
 }

@@ -4,10 +4,10 @@ use hufu_kernel::{Answer, Octets, Root, SeededRng, Timestamp, b64, unb64};
 use hufu_oidc::client::{ClientAuth, Pending, RelyingParty, Wish};
 use hufu_oidc::provider::{
     AccessToken, AuthorizationRequest, Call, Client, Clients, Code, CodeId, Environment, Nonces, OpenRequest, Opener,
-    Provider, REQUEST_URI_PREFIX, SealedKind,
+    Provider, REQUEST_URI_PREFIX, SealedKind, WaitingCode,
 };
 use hufu_oidc::{Form, OAuthError, Pairs};
-use hufu_wire::api::platform::{Bilingual, PlatformCertificate, Profile, Purpose, Registration};
+use hufu_wire::api::platform::{Bilingual, DeliveryMode, PlatformCertificate, Profile, Purpose, Registration};
 use hufu_wire::api::sign_in::{Answers, VerificationResult};
 use hufu_wire::dpop::{Expected, make_proof};
 use hufu_wire::jose::{Alg, Header, Jwks, SoftKey, sign};
@@ -120,6 +120,28 @@ impl World {
         shop.certificate.registration.require_signed_request_object = true;
         world.clients[0] = Arc::new(shop);
         world
+    }
+
+    /// The shop may ask without a browser, is told by a ping, and signs what it asks.
+    pub fn calling() -> Self {
+        let mut world = Self::new();
+        let mut shop = Client::clone(&world.clients[0]);
+        let registered = &mut shop.certificate.registration;
+        registered.backchannel_token_delivery_mode = Some(DeliveryMode::Ping);
+        registered.backchannel_client_notification_endpoint = Some("https://shop.example/ping".into());
+        registered.backchannel_authentication_request_signing_alg = Some(Alg::ES256);
+        world.clients[0] = Arc::new(shop);
+        world
+    }
+
+    /// A signed request of the back channel with changed claims, and the client's authentication.
+    pub fn backchannel_body(&self, change: impl FnOnce(&mut Value)) -> String {
+        let mut claims = json!({
+            "iss": "shop", "aud": ISSUER, "nbf": NOW, "exp": NOW + 300, "jti": "j", "scope": "openid",
+            "login_hint": WaitingCode::draw(&self.rng).to_string(), "client_notification_token": "t",
+        });
+        change(&mut claims);
+        self.signed_push(&sign(self.assertions(), Header::new(Alg::ES256), &claims).unwrap())
     }
 
     /// The shop has its tokens bound to its TLS certificate.

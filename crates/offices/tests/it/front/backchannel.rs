@@ -10,7 +10,7 @@ use hufu_wire::api::platform::{CIBA_GRANT, DeliveryMode, PlatformCertificate, Re
 use hufu_wire::api::requests::{CompleteWaiting, LookWaiting, RefuseWaiting, Waiting};
 use hufu_wire::api::sign_in::{CompleteSignIn, RefuseSignIn, Transaction};
 use hufu_wire::dpop::{Expected, make_proof};
-use hufu_wire::jose::{Alg, Header, SoftKey, sign};
+use hufu_wire::jose::{Alg, Header, Signer as _, SoftKey, sign};
 use hufu_wire::subject_handle::HandleUse;
 use serde_json::{Value, json};
 

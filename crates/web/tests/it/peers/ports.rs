@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Path and, of the offices, those that may ask. Not taken from the code: a change there has to be made here too.
-const MAY: [(&str, &[&str]); 18] = [
+const MAY: [(&str, &[&str]); 19] = [
     ("/office/v1/tagger/evaluate", &["registrar"]),
     ("/office/v1/uniqueness/reserve", &["registrar"]),
     ("/office/v1/uniqueness/begin_recovery", &["registrar"]),
