@@ -169,6 +169,7 @@ async function signIn(device, library, bank) {
   report.check(boxes.length === 2 && boxes[0] === boxes[1], `agreeing and refusing weigh the same: ${boxes}`);
   report.equal(await page.locator("form[data-view='consent'] input:checked").count(), 0, "no box is ticked beforehand");
   await device.look("/sign-in consent");
+  report.check(!(await page.locator("[data-view='later']").isVisible()), "a platform that may do nothing later says nothing of it");
   // A reload must not lose a transaction that is served once.
   await page.reload();
   await consented(device);
@@ -191,6 +192,8 @@ async function signIn(device, library, bank) {
 
   const other = await ask(device, bank, { password: true });
   await consented(device);
+  report.equal(await page.locator("[data-view='later'] li").count(), 1, "what the bank may do afterwards is said before anybody agrees");
+  await device.look("/sign-in consent with what the platform may do later");
   await page.fill("#password", "11112222");
   await device.submit("#act");
   await device.errs("password_wrong", "/sign-in");

@@ -67,6 +67,21 @@ const refusedWith = (error) => (thrown) => {
   return true
 }
 
+/** The claims of a security event token, under the front's own key. */
+async function eventOf(set, clientId) {
+  const [header, payload, signature] = set.split('.')
+  const { typ, alg, kid } = JSON.parse(Buffer.from(header, 'base64url'))
+  assert.deepEqual([typ, alg], ['secevent+jwt', 'PS256'])
+  const { keys } = await (await fetch(`${ready.issuer}/jwks.json`)).json()
+  const jwk = keys.find((one) => one.kid === kid)
+  const key = await crypto.subtle.importKey('jwk', jwk, { name: 'RSA-PSS', hash: 'SHA-256' }, false, ['verify'])
+  const signed = Buffer.from(`${header}.${payload}`)
+  assert.ok(await crypto.subtle.verify({ name: 'RSA-PSS', saltLength: 32 }, key, Buffer.from(signature, 'base64url'), signed))
+  const claims = JSON.parse(Buffer.from(payload, 'base64url'))
+  assert.equal(claims.aud, clientId)
+  return claims
+}
+
 export async function checks({ adult, password }) {
   const person = { persona: adult }
   const [hall, tax] = [await fapi('yunzhou-hall'), await fapi('yunzhou-tax')]
@@ -97,6 +112,44 @@ export async function checks({ adult, password }) {
     const { redeem, config, tokens, claims, DPoP } = await fapiSignIn(hall, person)
     await assert.rejects(redeem(), refusedWith('invalid_grant'))
     await assert.rejects(client.fetchUserInfo(config, tokens.access_token, claims.sub, { DPoP }))
+  })
+  await check('openid-client: a refresh token gives access without an ID token, until it is revoked', async () => {
+    const { tokens, config, DPoP, claims } = await fapiSignIn(tax, person, { scope: 'openid offline_access' })
+    assert.match(tokens.hufu_subject_handle, /^(12|13|23)\.[\w-]{115}\.[\w-]{115}$/)
+    const renewed = await client.refreshTokenGrant(config, tokens.refresh_token, undefined, { DPoP })
+    assert.equal(renewed.id_token, undefined)
+    await client.fetchUserInfo(config, renewed.access_token, claims.sub, { DPoP })
+    await client.tokenRevocation(config, tokens.refresh_token)
+    const again = client.refreshTokenGrant(config, tokens.refresh_token, undefined, { DPoP })
+    await assert.rejects(again, refusedWith('invalid_grant'))
+    // Who did not register for it is not refused, and gets none.
+    const plain = await fapiSignIn(hall, person, { scope: 'openid offline_access' })
+    assert.deepEqual([plain.tokens.refresh_token, plain.tokens.hufu_subject_handle], [undefined, undefined])
+  })
+  await check('openid-client: a stream of shared signals is created, gets a subject and an event, and ends', async () => {
+    const { tokens, config, DPoP } = await fapiSignIn(tax, person)
+    const managing = await client.clientCredentialsGrant(config, { scope: 'ssf.manage' }, { DPoP })
+    const ask = async (method, path, body) => {
+      const headers = new Headers(body && { 'content-type': 'application/json' })
+      const answer = await client.fetchProtectedResource(
+        config, managing.access_token, new URL(path, issuer), method, body && JSON.stringify(body), headers, { DPoP },
+      )
+      const text = await answer.text()
+      return { status: answer.status, told: text && JSON.parse(text) }
+    }
+    const { status, told: stream } = await ask('POST', '/ssf/stream', {})
+    assert.equal(status, 201)
+    const { stream_id } = stream
+    const subject = { format: 'opaque', id: tokens.hufu_subject_handle }
+    assert.equal((await ask('POST', '/ssf/subjects/add', { stream_id, subject })).status, 200)
+    assert.equal((await ask('POST', '/ssf/verify', { stream_id, state: 'mine' })).status, 204)
+    const { told } = await ask('POST', new URL(stream.delivery.endpoint_url).pathname, { returnImmediately: true })
+    const [[jti, set]] = Object.entries(told.sets)
+    const { events } = await eventOf(set, tax.clientId)
+    assert.deepEqual(events, { 'https://schemas.openid.net/secevent/ssf/event-type/verification': { state: 'mine' } })
+    const acknowledged = await ask('POST', '/ssf/events', { returnImmediately: true, ack: [jti] })
+    assert.deepEqual(acknowledged.told, { sets: {}, moreAvailable: false })
+    assert.equal((await ask('DELETE', `/ssf/stream?stream_id=${stream_id}`)).status, 204)
   })
   await check('openid-client: prompt=none is login_required', async () => {
     const authentication = client.ClientSecretBasic(SECRET)

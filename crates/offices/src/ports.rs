@@ -19,8 +19,23 @@ use hufu_wire::api::platform::{AdmittedPage, ListAdmitted};
 use hufu_wire::api::recovery::{BeginRecovery, FindRow, Notify, RowFound, SealedRecovery};
 use hufu_wire::documents::DocumentNumber;
 
+/// What became of a security event token that was posted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Delivered {
+    /// The receiver has it.
+    Taken,
+    /// It never will (RFC 8935 section 2.3): nothing is gained by sending it again.
+    Refused,
+    /// It did not answer, or not as a receiver does: to be sent again later.
+    Away,
+}
+
 /// The platforms' servers, as the front sees them.
+#[async_trait]
 pub trait BackChannel: Send + Sync {
+    /// Posts a security event token to a registered address (RFC 8935 section 2), with the `Authorization` that its receiver asked for.
+    async fn post_event(&self, uri: &str, authorization: Option<&str>, set: &str) -> Delivered;
+
     /// Posts a logout token to a registered address (OpenID Connect Back-Channel Logout 1.0 section 2.5). Returns at once; what cannot be
     /// delivered is lost.
     fn post_logout(&self, uri: &str, logout_token: String);

@@ -108,7 +108,7 @@ errors! {
     ProofReplayed "invalid_dpop_proof" 400 Redirect "This DPoP proof was used before; make a new one for every request.";
 
     // -- the token endpoint (RFC 6749 section 5.2)
-    GrantType "unsupported_grant_type" 400 Page "grant_type must be authorization_code or urn:openid:params:grant-type:ciba.";
+    GrantType "unsupported_grant_type" 400 Page "grant_type must be authorization_code, refresh_token, client_credentials or urn:openid:params:grant-type:ciba.";
     CodeMissing "invalid_request" 400 Page "code is required.";
     CodeUnknown "invalid_grant" 400 Page "The code was not made here for this client, or was changed.";
     CodeExpired "invalid_grant" 400 Page "The code has expired: it lives 60 seconds.";
@@ -116,6 +116,16 @@ errors! {
     CodeRedirect "invalid_grant" 400 Page "redirect_uri is not the one the code was asked with.";
     CodeVerifier "invalid_grant" 400 Page "code_verifier is missing, malformed, unexpected, or does not hash to the code_challenge (RFC 7636 section 4.6).";
     CodeKey "invalid_grant" 400 Page "The DPoP proof is not of the key that the code is bound to (RFC 9449 section 10).";
+
+    RefreshMissing "invalid_request" 400 Page "refresh_token is required.";
+    RefreshUnknown "invalid_grant" 400 Page "The refresh token was not made here for this client, was changed or revoked, or the service restarted.";
+    RefreshExpired "invalid_grant" 400 Page "The refresh token has ended: it lives 30 days from the sign-in.";
+    RefreshKey "invalid_grant" 400 Page "The DPoP key or the TLS certificate is not the one that the refresh token is bound to.";
+    RefreshScope "invalid_scope" 400 Page "scope asks for more than was granted (RFC 6749 section 6).";
+    RefreshEnded "invalid_grant" 400 Page "The person signed out everywhere, locked their certificate or left: have them sign in anew.";
+    LaterUse "unauthorized_client" 400 Page "The platform's certificate does not register this use of subject handles (subject_handle).";
+    ManagementScope "invalid_scope" 400 Page "client_credentials gives the scope ssf.manage and no other.";
+    NodesAway "temporarily_unavailable" 503 Page "One of the two nodes that can answer for this person does not: repeat the request in a few seconds.";
 
     // -- the back channel (OpenID Connect CIBA Core 1.0 sections 11, 13)
     BackchannelClient "unauthorized_client" 400 Page "This client registered no backchannel_token_delivery_mode (CIBA Core section 4).";
@@ -143,6 +153,15 @@ errors! {
 
     // -- introspection and revocation (RFC 7662, RFC 7009)
     TokenParameter "invalid_request" 400 Page "token is required.";
+
+    // -- shared signals (OpenID Shared Signals Framework 1.0 section 8.1)
+    StreamMalformed "invalid_request" 400 Page "The body is not what the Shared Signals Framework asks for here, or names what only the service may change.";
+    StreamDelivery "invalid_request" 400 Page "delivery must be poll (urn:ietf:rfc:8936), or push (urn:ietf:rfc:8935) to exactly the certificate's ssf_push_uri.";
+    StreamExists "invalid_request" 409 Page "This platform has a stream already; there is one for each.";
+    StreamUnknown "invalid_request" 404 Page "No stream of this platform has that stream_id; streams end when the service restarts: create it again.";
+    StreamSubject "invalid_request" 404 Page "subject must be of format opaque, its id a subject handle that was given to this platform for signals and has not ended.";
+    StreamFull "invalid_request" 429 Page "The stream has as many subjects as it may have.";
+    StreamVerify "invalid_request" 429 Page "A verification was asked for a moment ago: see min_verification_interval.";
 
     // -- sign-out (OpenID Connect RP-Initiated Logout 1.0)
     Hint "invalid_request" 400 Page "id_token_hint is not an ID token for this client under a key that this service uses now.";
@@ -192,7 +211,7 @@ impl OAuthError {
             Self::ClientUnknown | Self::ClientMissing => Refusal::PlatformUnknown,
             Self::RequestUriExpired | Self::RequestUriUsed | Self::RequestUriUnknown => Refusal::TransactionGone,
             Self::OverAsking => Refusal::OverAsking,
-            Self::Unavailable => Refusal::Busy,
+            Self::Unavailable | Self::NodesAway => Refusal::Busy,
             Self::Internal => Refusal::Internal,
             _ => Refusal::PlatformRequest,
         }
@@ -241,6 +260,7 @@ mod tests {
             "invalid_dpop_proof",
             "use_dpop_nonce",
             "unsupported_grant_type",
+            "unauthorized_client",
             "unsupported_response_type",
             "request_not_supported",
             "request_uri_not_supported",

@@ -10,6 +10,7 @@ mod error;
 mod form;
 pub mod provider;
 mod reply;
+pub mod signals;
 
 pub use error::OAuthError;
 pub use form::{Form, FormError, Pairs, with_query};

@@ -32,6 +32,9 @@ pub enum Challenge {
     Dpop,
 }
 
+/// Seconds after which what is temporarily unavailable may be asked for again.
+const RETRY_AFTER: &str = "5";
+
 /// The algorithms of DPoP proofs, as header text.
 const DPOP_ALGS: &str = "ES256 EdDSA PS256";
 
@@ -74,6 +77,13 @@ impl Reply {
         Self { status: 200, headers, body: jwt, refused: None }
     }
 
+    /// Nothing but a status, that no cache keeps.
+    #[must_use]
+    pub fn empty(status: u16) -> Self {
+        let headers = vec![("cache-control", "no-store".to_owned())];
+        Self { status, headers, body: String::new(), refused: None }
+    }
+
     /// A refusal as JSON (RFC 6749 section 5.2).
     #[must_use]
     pub fn error(error: OAuthError, challenge: Challenge) -> Self {
@@ -85,6 +95,9 @@ impl Reply {
         let mut reply = Self::json(status, &json!({ "error": error.code(), "error_description": error.description() }));
         if status == 401 {
             reply.headers.extend(challenge.header(error).map(|text| ("www-authenticate", text)));
+        }
+        if status == 503 {
+            reply.headers.push(("retry-after", RETRY_AFTER.to_owned()));
         }
         reply.refused = Some(error.code());
         reply

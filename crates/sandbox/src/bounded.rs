@@ -42,6 +42,17 @@ impl<K: Clone + Eq + Hash, V> Bounded<K, V> {
         self.values.remove(key).map(|(_, value)| value)
     }
 
+    pub(crate) fn get_mut<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
+    where
+        K: Borrow<Q>,
+    {
+        self.values.get_mut(key).map(|(_, value)| value)
+    }
+
+    pub(crate) fn each_mut(&mut self, change: impl FnMut(&mut V)) {
+        self.values.values_mut().map(|(_, value)| value).for_each(change);
+    }
+
     pub(crate) fn retain(&mut self, keep: impl Fn(&V) -> bool) {
         self.values.retain(|_, (_, value)| keep(value));
     }

@@ -185,7 +185,8 @@ pub async fn send_as(
     rng: &dyn Rng,
 ) -> Result<(u16, String), String> {
     match answer_of(client, request.clone()).await? {
-        (400, body, Some(nonce)) if body.contains("\"use_dpop_nonce\"") => {
+        // 401 at a resource (RFC 9449 section 9).
+        (400 | 401, body, Some(nonce)) if body.contains("\"use_dpop_nonce\"") => {
             let again = party.with_nonce(&request, &nonce, now, rng).map_err(|error| error.to_string())?;
             send(client, again).await
         }

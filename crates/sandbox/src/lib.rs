@@ -17,4 +17,5 @@ pub mod register;
 pub mod robot;
 pub mod sample_client;
 pub mod sample_platform;
+pub mod told;
 pub mod tour;

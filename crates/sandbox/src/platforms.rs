@@ -3,6 +3,7 @@
 
 use hufu_kernel::Answer;
 use hufu_wire::api::platform::{Bilingual, Purpose};
+use hufu_wire::subject_handle::HandleUse;
 use serde::{Deserialize, Serialize};
 
 const PLATFORMS: &str = include_str!("../data/platforms.toml");
@@ -36,6 +37,9 @@ pub struct Platform {
     pub entitled: Vec<Answer>,
     /// Why it may ask; the first is the default.
     pub purposes: Vec<Purpose>,
+    /// What it may do later with a subject handle.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub subject_handle: Vec<HandleUse>,
 }
 
 #[derive(Deserialize)]
@@ -59,6 +63,8 @@ struct Category {
 struct Entry {
     client_id: String,
     name: Bilingual,
+    #[serde(default)]
+    subject_handle: Vec<HandleUse>,
 }
 
 /// All 81.
@@ -80,6 +86,7 @@ fn of_category(category: Category) -> Vec<Platform> {
             sector_id: format!("https://{}.example", entry.client_id),
             client_id: entry.client_id,
             name: entry.name,
+            subject_handle: entry.subject_handle,
             kind,
             category: id.clone(),
             category_name: name.clone(),

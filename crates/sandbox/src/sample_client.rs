@@ -5,6 +5,7 @@ use crate::ordinary_client::{self, OrdinaryClient};
 use hufu_kernel::{Clock, Lang, Rng};
 use hufu_platform::IdToken;
 use hufu_platform::client::{ClientError, Pending, RelyingParty, Wish};
+use hufu_wire::subject_handle::SubjectHandle;
 
 /// A platform's client.
 #[expect(clippy::large_enum_variant, reason = "a platform has one, for as long as it runs")]
@@ -13,6 +14,14 @@ pub enum SampleClient {
     Fapi(RelyingParty),
     /// Profile `basic`: what an OpenID Connect library that knows nothing of us does.
     Ordinary(OrdinaryClient),
+}
+
+/// Who signed in.
+pub struct Known {
+    /// The verified token.
+    pub token: IdToken,
+    /// With which the platform may be told of them later, if it registered for that.
+    pub handle: Option<SubjectHandle>,
 }
 
 /// What is kept in the browser's session until the answer comes.
@@ -80,7 +89,7 @@ impl SampleClient {
         }
     }
 
-    /// The verified ID token, from the query of the redirect address.
+    /// The person, from the query of the redirect address.
     ///
     /// # Errors
     /// A sentence: do not sign the person in.
@@ -91,16 +100,20 @@ impl SampleClient {
         query: &str,
         clock: &dyn Clock,
         rng: &dyn Rng,
-    ) -> Result<IdToken, String> {
+    ) -> Result<Known, String> {
         match (self, away) {
             (Self::Fapi(party), Away::Fapi(pending)) => {
                 let code = party.callback(&pending, query).map_err(said)?;
                 let now = clock.now();
                 let request = party.redeem(&pending, &code, now, rng).map_err(said)?;
                 let (status, body) = send_as(party, http, request, now, rng).await?;
-                party.redeemed(&pending, status, &body, now).map(|known| known.token).map_err(said)
+                let known = party.redeemed(&pending, status, &body, now).map_err(said)?;
+                Ok(Known { token: known.token, handle: known.subject_handle })
             }
-            (Self::Ordinary(party), Away::Ordinary(away)) => party.finish(http, away, query).await,
+            (Self::Ordinary(party), Away::Ordinary(away)) => {
+                let token = party.finish(http, away, query).await?;
+                Ok(Known { token, handle: None })
+            }
             _ => Err("this sign-in was begun in another way".into()),
         }
     }

@@ -3,7 +3,8 @@
 use crate::bounded::Bounded;
 use crate::html::{STYLE_PATH, escape, language, page, say, style};
 use crate::robot::{Failure, World};
-use crate::sample_client::{Away, SampleClient};
+use crate::sample_client::{Away, Known, SampleClient};
+use crate::told::{Told, Way};
 use axum::Router;
 use axum::extract::{Form, RawQuery, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -14,6 +15,7 @@ use hufu_platform::IdToken;
 use hufu_platform::client::Wish;
 use hufu_platform::sessions::{Older, Seen, observe};
 use hufu_wire::api::platform::PlatformCertificate;
+use hufu_wire::subject_handle::HandleUse;
 use serde::Deserialize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -34,6 +36,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
     state: Mutex<Memory>,
+    told: Told,
 }
 
 /// What a platform keeps: accounts by `sub`, and browsers.
@@ -43,6 +46,15 @@ struct Memory {
 }
 
 impl Memory {
+    /// The same by the service's word, which the browser's next page says.
+    fn ended(&mut self, sub: &str, since: Timestamp) {
+        self.browsers.each_mut(|browser| {
+            if matches!(browser, Browser::Here { sub: here, .. } if here == sub) {
+                *browser = Browser::Ended { since };
+            }
+        });
+    }
+
     /// Ends the browsers' sessions under this `sub`.
     fn end(&mut self, sub: &str) {
         self.browsers.retain(|browser| !matches!(browser, Browser::Here { sub: here, .. } if here == sub));
@@ -54,17 +66,26 @@ struct Account {
     visits: u32,
     answers: String,
     strength: Strength,
+    /// The service told that a device or the password changed since the last sign-in.
+    changed: bool,
 }
 
 enum Browser {
     Away(Box<Away>, Timestamp),
-    Here { sub: String, since: Timestamp },
+    Here {
+        sub: String,
+        since: Timestamp,
+    },
+    /// The service told that the person signed out everywhere, or left.
+    Ended {
+        since: Timestamp,
+    },
 }
 
 impl Browser {
     fn since(&self) -> Timestamp {
         match self {
-            Self::Away(_, since) | Self::Here { since, .. } => *since,
+            Self::Away(_, since) | Self::Here { since, .. } | Self::Ended { since } => *since,
         }
     }
 }
@@ -85,7 +106,8 @@ impl SamplePlatform {
     pub fn new(certificate: PlatformCertificate, client: SampleClient, world: &World) -> Result<Self, Failure> {
         let memory = Memory { accounts: Bounded::new(MOST), browsers: Bounded::new(MOST) };
         let (http, clock, rng) = (world.addresses.client()?, Arc::clone(&world.clock), Arc::clone(&world.rng));
-        Ok(Self(Arc::new(Inner { certificate, client, http, clock, rng, state: Mutex::new(memory) })))
+        let (state, told) = (Mutex::new(memory), Told::default());
+        Ok(Self(Arc::new(Inner { certificate, client, http, clock, rng, state, told })))
     }
 
     /// Its pages.
@@ -145,12 +167,43 @@ impl SamplePlatform {
             memory.end(&token.sub);
         }
         let answers = serde_json::to_string(&token.hufu.answers).unwrap_or_default();
-        let account = Account { seen, visits, answers, strength: token.hufu.strength };
+        let account = Account { seen, visits, answers, strength: token.hufu.strength, changed: false };
         if let Some(forgotten) = memory.accounts.insert(token.sub.clone(), self.0.clock.now(), account) {
             // Without the account nothing could tell that its person has ended older sessions.
             memory.end(&forgotten);
         }
         token.sub.clone()
+    }
+
+    /// How the service is asked about signals, if this platform registered for them.
+    fn way(&self) -> Option<Way<'_>> {
+        let inner = &self.0;
+        let SampleClient::Fapi(party) = &inner.client else { return None };
+        let told = inner.certificate.registration.may(HandleUse::Signals);
+        told.then(|| Way { party, http: &inner.http, now: inner.clock.now(), rng: inner.rng.as_ref() })
+    }
+
+    /// Asks what happened to people who signed in here, and ends their sessions where that is what happened.
+    async fn catch_up(&self) {
+        let Some(way) = self.way() else { return };
+        match self.0.told.news(way).await {
+            Ok(news) => news.iter().for_each(|(sub, event)| self.take(sub, &event.uri)),
+            Err(cause) => tracing::debug!(%cause, "no news of signals"),
+        }
+    }
+
+    fn take(&self, sub: &str, uri: &str) {
+        let since = self.0.clock.now();
+        let mut memory = self.memory();
+        match uri.rsplit('/').next() {
+            Some("session-revoked") => memory.ended(sub, since),
+            Some("credential-change") => {
+                if let Some(account) = memory.accounts.get_mut(sub) {
+                    account.changed = true;
+                }
+            }
+            _ => {}
+        }
     }
 
     async fn begin(&self, start: &Start) -> Result<(Away, String), Failure> {
@@ -161,7 +214,7 @@ impl SamplePlatform {
             answers: purpose.answers.clone(),
             purpose: Some(purpose.id.clone()),
             strength: (start.password == "yes").then_some(Strength::CertificatePassword),
-            ui_locales: None,
+            ..Wish::default()
         };
         inner.client.begin(&inner.http, &wish, inner.clock.as_ref(), inner.rng.as_ref()).await
     }
@@ -186,24 +239,45 @@ async fn home(State(platform): State<SamplePlatform>, headers: HeaderMap) -> Res
     let lang = language(&headers);
     let name = escape(platform.0.certificate.name.get(lang));
     let now = platform.0.clock.now();
-    let known = {
+    let browser = platform.browser(&headers);
+    if browser.is_some() {
+        platform.catch_up().await;
+    }
+    let (known, ended) = {
         let memory = platform.memory();
-        let here = platform.browser(&headers).and_then(|browser| match memory.browsers.get(&browser) {
-            Some(Browser::Here { sub, since }) if now < *since + SESSION => Some(sub.clone()),
-            _ => None,
-        });
-        here.and_then(|sub| memory.accounts.get(&sub).map(|account| (signed_in(lang, &sub, account), ())))
+        match browser.and_then(|browser| memory.browsers.get(&browser)) {
+            Some(Browser::Here { sub, since }) if now < *since + SESSION => {
+                (memory.accounts.get(sub).map(|account| signed_in(lang, sub, account)), false)
+            }
+            Some(Browser::Ended { .. }) => (None, true),
+            _ => (None, false),
+        }
     };
+    let notice = if ended { say(lang, ENDED.0, ENDED.1) } else { "" };
     let body = match known {
-        Some((account, ())) => format!("<h1>{name}</h1>{account}"),
-        None => format!("<h1>{name}</h1>{}", offers(&platform, lang)),
+        Some(account) => format!("<h1>{name}</h1>{account}"),
+        None => format!("<h1>{name}</h1>{notice}{}", offers(&platform, lang)),
     };
     platform.page(lang, StatusCode::OK, &body)
 }
 
+/// What a browser reads whose session ended by the service's word.
+const ENDED: (&str, &str) = (
+    "<p id=\"ended\" role=\"status\">您在所有平台退出了登录（或已注销网证）。本平台收到了认证服务的信号，已结束您在这里的登录。</p>",
+    "<p id=\"ended\" role=\"status\">You signed out everywhere, or left. The service told this platform, which has ended your session here.</p>",
+);
+
 fn signed_in(lang: Lang, sub: &str, account: &Account) -> String {
+    let changed = match account.changed {
+        true => say(
+            lang,
+            "<p id=\"changed\" role=\"status\">认证服务告知：自您上次登录以来，您的设备或口令有变化。</p>",
+            "<p id=\"changed\" role=\"status\">The service told: a device or your password changed since you last signed in.</p>",
+        ),
+        false => "",
+    };
     format!(
-        "<p>{welcome}</p><dl><dt>{id}</dt><dd><code id=\"sub\">{sub}</code></dd><dt>{answers}</dt><dd><code id=\"answers\">{values}</code></dd>\
+        "<p>{welcome}</p>{changed}<dl><dt>{id}</dt><dd><code id=\"sub\">{sub}</code></dd><dt>{answers}</dt><dd><code id=\"answers\">{values}</code></dd>\
          <dt>{strength}</dt><dd><code>{how}</code></dd><dt>{visits}</dt><dd id=\"visits\">{count}</dd></dl>\
          <form method=\"post\" action=\"/sign-out\"><p><button>{out}</button></p></form>",
         welcome = say(
@@ -265,8 +339,13 @@ async fn callback(State(platform): State<SamplePlatform>, headers: HeaderMap, Ra
     let inner = &platform.0;
     let query = query.unwrap_or_default();
     match inner.client.finish(&inner.http, *away, &query, inner.clock.as_ref(), inner.rng.as_ref()).await {
-        Ok(token) => {
+        Ok(Known { token, handle }) => {
             let sub = platform.welcome(&token);
+            if let (Some(way), Some(handle)) = (platform.way(), handle)
+                && let Err(cause) = inner.told.watch(way, &handle, &sub).await
+            {
+                tracing::warn!(%cause, "a sample platform will not be told of this person");
+            }
             // A new name after signing in: what somebody may have planted before is worth nothing.
             let browser = platform.remember(Browser::Here { sub, since: platform.0.clock.now() });
             platform.with_cookie(&browser, "/")

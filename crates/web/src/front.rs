@@ -3,6 +3,7 @@
 mod elsewhere;
 mod waiting;
 
+use crate::metrics::Waited;
 use crate::mutual_tls::ProvenCertificate;
 use crate::pages::{self, FrontRefusal, FrontResponse, FrontSignedOut};
 use crate::reply::{Edge, body, json, parse};
@@ -11,9 +12,9 @@ use axum::body::Body;
 use axum::extract::{FromRef, FromRequest, Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use hufu_kernel::{Lang, Refusal, Root};
-use hufu_offices::front::{Front, Incoming, Reply, Shown};
+use hufu_offices::front::{Front, Incoming, Managed, POLL_PATH, Reply, Shown};
 use hufu_wire::api::sign_in::{CompleteSignIn, Continue, RefuseSignIn};
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -74,8 +75,8 @@ type Shared = State<Arc<Front>>;
 
 /// The front's routes; [`crate::serve::finished`] adds what all offices share.
 ///
-/// * platforms: `/.well-known/openid-configuration`, `/.well-known/oauth-authorization-server`, `/jwks.json`, `/par`,
-///   `/token`, `/bc-authorize`, `/userinfo`, `/introspect`, `/revoke`
+/// * platforms: `/.well-known/openid-configuration`, `/.well-known/oauth-authorization-server`, `/.well-known/ssf-configuration`,
+///   `/jwks.json`, `/par`, `/token`, `/bc-authorize`, `/userinfo`, `/introspect`, `/revoke`, and about their streams of signals `/ssf/…`
 /// * browsers: `/authorize`, `/logout`, the page `/respond` that posts a response to a platform, and top-level form posts to
 ///   `/complete` and `/refuse`, answered with 303 or with a page, whose style sheet is `/style.css`; where a sandbox's persona agent
 ///   keeps sessions, also a GET to the two; `/elsewhere` and what is below it, to sign in with another device
@@ -96,6 +97,7 @@ pub fn router(edge: &Edge, front: &Arc<Front>) -> Router {
     Router::new()
         .route("/.well-known/openid-configuration", get(discovery))
         .route("/.well-known/oauth-authorization-server", get(discovery))
+        .route("/.well-known/ssf-configuration", get(signals_metadata))
         .route("/jwks.json", get(jwks))
         .route("/authorize", get(authorize).post(authorize))
         .route("/respond", get(respond))
@@ -108,7 +110,8 @@ pub fn router(edge: &Edge, front: &Arc<Front>) -> Router {
 }
 
 /// What the front answers where callers prove a TLS certificate (RFC 8705 section 5), for a listener of
-/// [`crate::mutual_tls::PlatformDoors`]: `/par`, `/token`, `/bc-authorize`, `/userinfo`, `/introspect`, `/revoke`, and nothing that browsers meet.
+/// [`crate::mutual_tls::PlatformDoors`]: `/par`, `/token`, `/bc-authorize`, `/userinfo`, `/introspect`, `/revoke`, `/ssf/…`, and nothing
+/// that browsers meet.
 pub fn mutual_router(edge: &Edge, front: &Arc<Front>) -> Router {
     platforms().with_state(Site { edge: edge.clone(), front: Arc::clone(front) })
 }
@@ -122,6 +125,12 @@ fn platforms() -> Router<Site> {
         .route("/userinfo", get(userinfo).post(userinfo))
         .route("/introspect", post(introspect))
         .route("/revoke", post(revoke))
+        .route("/ssf/stream", any(stream))
+        .route("/ssf/status", get(stream_status).post(stream_status))
+        .route("/ssf/subjects/add", post(add_subject))
+        .route("/ssf/subjects/remove", post(remove_subject))
+        .route("/ssf/verify", post(verify_stream))
+        .route(POLL_PATH, post(poll_events))
 }
 
 /// Scripts of the wallet's origin, with the transaction cookie; nobody else's.
@@ -172,6 +181,37 @@ async fn introspect(State(site): State<Site>, request: Platform) -> Response<Bod
 
 async fn revoke(State(site): State<Site>, request: Platform) -> Response<Body> {
     site.answer(site.front.revoke(&request.incoming(&request.views())).await)
+}
+
+async fn signals_metadata(State(front): Shared) -> Response<Body> {
+    answer(front.signals_metadata())
+}
+
+async fn stream(State(site): State<Site>, request: OfStream) -> Response<Body> {
+    site.answer(site.front.stream(&request.managed(&request.platform.views())).await)
+}
+
+async fn stream_status(State(site): State<Site>, request: OfStream) -> Response<Body> {
+    site.answer(site.front.stream_status(&request.managed(&request.platform.views())).await)
+}
+
+async fn add_subject(State(site): State<Site>, request: OfStream) -> Response<Body> {
+    site.answer(site.front.add_subject(&request.managed(&request.platform.views())).await)
+}
+
+async fn remove_subject(State(site): State<Site>, request: OfStream) -> Response<Body> {
+    site.answer(site.front.remove_subject(&request.managed(&request.platform.views())).await)
+}
+
+async fn verify_stream(State(site): State<Site>, request: OfStream) -> Response<Body> {
+    site.answer(site.front.verify_stream(&request.managed(&request.platform.views())).await)
+}
+
+async fn poll_events(State(site): State<Site>, request: OfStream) -> Response<Body> {
+    let mut response = site.answer(site.front.poll_events(&request.managed(&request.platform.views())).await);
+    // It waits for something to happen: that says nothing of how fast the front is.
+    response.extensions_mut().insert(Waited);
+    response
 }
 
 const INTERACTION: HeaderName = HeaderName::from_static("x-fapi-interaction-id");
@@ -374,6 +414,38 @@ impl<S: Send + Sync> FromRequest<S> for Platform {
         };
         let form = if method == Method::POST { form_of(request).await.map_err(refuse)? } else { String::new() };
         Ok(Self { method, headers, certificate, form })
+    }
+}
+
+/// A request of a platform about its stream: JSON, or nothing.
+struct OfStream {
+    platform: Platform,
+    query: String,
+    body: Vec<u8>,
+}
+
+impl OfStream {
+    fn managed<'a>(&'a self, views: &'a Views<'a>) -> Managed<'a> {
+        Managed { incoming: self.platform.incoming(views), query: &self.query, body: &self.body }
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for OfStream {
+    type Rejection = Response<Body>;
+    async fn from_request(request: Request, _: &S) -> Result<Self, Response<Body>> {
+        let (method, headers) = (request.method().clone(), request.headers().clone());
+        let certificate = request.extensions().get().cloned();
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        let typed = is_type(&headers, "application/json");
+        let refuse = |refusal: Refusal| {
+            let told = json!({ "error": "invalid_request", "error_description": refusal.text().developer });
+            json(status(refusal), &told)
+        };
+        let body = body(request).await.map_err(refuse)?;
+        if !typed && !body.is_empty() {
+            return Err(refuse(Refusal::Malformed));
+        }
+        Ok(Self { platform: Platform { method, headers, certificate, form: String::new() }, query, body })
     }
 }
 

@@ -235,7 +235,8 @@ impl Metrics {
         raise(&self.flushes.get_or_create(&Of { office }), counts.flushes);
     }
 
-    fn answered(&self, office: &'static str, route: Arc<str>, status: StatusCode, took: f64) {
+    /// Without a time: see [`Waited`].
+    fn answered(&self, office: &'static str, route: Arc<str>, status: StatusCode, took: Option<f64>) {
         let status = match status.as_u16() {
             0..=199 => "1xx",
             200..=299 => "2xx",
@@ -243,7 +244,9 @@ impl Metrics {
             400..=499 => "4xx",
             _ => "5xx",
         };
-        self.seconds.get_or_create(&Timed { office, route: Arc::clone(&route) }).observe(took);
+        if let Some(took) = took {
+            self.seconds.get_or_create(&Timed { office, route: Arc::clone(&route) }).observe(took);
+        }
         self.requests.get_or_create(&Answered { office, route, status }).inc();
     }
 
@@ -257,6 +260,10 @@ impl Metrics {
     }
 }
 
+/// Among an answer's extensions: it waited for something to happen, so that how long it took is no measure of anything.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waited;
+
 /// Counts every request to `routes`; the route is the pattern in the table, or `none` for addresses that are in no table.
 pub(crate) fn counted(edge: &Edge, routes: Router) -> Router {
     let Some(metrics) = edge.metrics.clone() else { return routes };
@@ -267,7 +274,9 @@ pub(crate) fn counted(edge: &Edge, routes: Router) -> Router {
             let route = request.extensions().get::<MatchedPath>().map_or(nowhere, |path| path.as_str().into());
             let began = Instant::now();
             let response = next.run(request).await;
-            metrics.answered(office, route, response.status(), began.elapsed().as_secs_f64());
+            let waited = response.extensions().get::<Waited>().is_some();
+            let took = (!waited).then(|| began.elapsed().as_secs_f64());
+            metrics.answered(office, route, response.status(), took);
             response
         }
     }))

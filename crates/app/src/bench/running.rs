@@ -85,9 +85,12 @@ impl Site {
     pub fn invented(&self) -> Result<Vec<Invented>, Failure> {
         let served = self.served.iter().map(|one| (one.client_id.clone(), one.url.clone()));
         let all = platforms::invented(&self.data, SystemClock.now(), &OsRng, &served.collect())?;
-        // The two of profile `basic` take fewer steps, and the one that needs nonces takes more: all are registered, the others sign in.
-        let alike =
-            |platform: &Invented| platform.secret.is_none() && !platform.certificate.registration.require_dpop_nonce;
+        // The two of profile `basic` take fewer steps, and those that need nonces or get subject handles more: all are registered, the
+        // others sign in.
+        let alike = |platform: &Invented| {
+            let registered = &platform.certificate.registration;
+            platform.secret.is_none() && !registered.require_dpop_nonce && registered.subject_handle.is_empty()
+        };
         Ok(all.into_iter().filter(alike).collect())
     }
 }

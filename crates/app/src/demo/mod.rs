@@ -264,6 +264,7 @@ impl Demo {
         for office in self.offices.keeping() {
             offices.works(office);
         }
+        offices.works(Arc::clone(&self.offices.front) as _);
 
         let mut world = Stage::new();
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;

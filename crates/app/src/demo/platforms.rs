@@ -119,7 +119,11 @@ pub fn invented(
             entitled: platform.entitled,
             id_token_signed_response_alg: Alg::EdDSA,
             client_secret_sha256: secret.as_ref().map(|secret| Octets(Sha256::digest(secret).into())),
-            registration: Registration { require_dpop_nonce, ..Registration::default() },
+            registration: Registration {
+                require_dpop_nonce,
+                subject_handle: platform.subject_handle,
+                ..Registration::default()
+            },
             name: platform.name,
             purposes: platform.purposes,
             jwks: Jwks { keys: if ordinary { Vec::new() } else { vec![key.public().clone()] } },

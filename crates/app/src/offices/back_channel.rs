@@ -2,9 +2,12 @@
 //! leads to outside this network, follows nothing and waits for nobody.
 
 use crate::failure::Failure;
+use async_trait::async_trait;
 use hufu_kernel::Root;
-use hufu_offices::ports::BackChannel;
+use hufu_offices::ports::{BackChannel, Delivered};
+use reqwest::StatusCode;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use reqwest::redirect::Policy;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -82,7 +85,26 @@ fn client(root: Root) -> Result<reqwest::Client, Failure> {
     client.build().map_err(Failure::other)
 }
 
+#[async_trait]
 impl BackChannel for PlatformServers {
+    async fn post_event(&self, uri: &str, authorization: Option<&str>, set: &str) -> Delivered {
+        let (Some(client), Some(place)) = (self.client(), self.place(uri)) else { return Delivered::Away };
+        let request =
+            client.post(uri).header(CONTENT_TYPE, "application/secevent+jwt").header(ACCEPT, "application/json");
+        let request = match authorization {
+            Some(authorization) => request.header(AUTHORIZATION, authorization),
+            None => request,
+        };
+        let answer = request.body(set.to_owned()).send().await;
+        drop(place);
+        match answer.map(|answer| answer.status()) {
+            Ok(status) if status.is_success() => Delivered::Taken,
+            // RFC 8935 section 2.3: the token itself is what is wrong.
+            Ok(StatusCode::BAD_REQUEST) => Delivered::Refused,
+            _ => Delivered::Away,
+        }
+    }
+
     fn post_logout(&self, uri: &str, logout_token: String) {
         let (Some(client), Some(place)) = (self.client(), self.place(uri)) else {
             return tracing::warn!("a platform was not told of a sign-out: too many at once, or no way there");
@@ -255,6 +277,40 @@ mod tests {
         assert!(told.starts_with("POST /out HTTP/1.1"), "{told}");
         assert!(told.to_ascii_lowercase().contains("content-type: application/x-www-form-urlencoded"), "{told}");
         assert!(told.contains("logout_token="), "{told}");
+        let inside = tokio::task::spawn_blocking(move || inside.join().unwrap()).await.unwrap();
+        assert_eq!(inside, None, "where the platform points is not called");
+    }
+
+    /// Where an event token goes, how it is refused, and where it never goes.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_event_token_arrives_as_one_and_no_redirect_is_followed() {
+        let servers = PlatformServers::of(Root::Sandbox);
+        let told = |thread: std::thread::JoinHandle<Option<String>>| thread.join().unwrap();
+        for (answer, wanted) in [
+            ("HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n", Delivered::Taken),
+            ("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n", Delivered::Refused),
+            ("HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n", Delivered::Away),
+        ] {
+            let (port, heard) = server(answer);
+            let uri = format!("http://localhost:{port}/events");
+            // The server of these tests reads until it has seen this.
+            let delivered = servers.post_event(&uri, Some("Bearer own"), "a.b.logout_token=").await;
+            assert_eq!(delivered, wanted, "{answer}");
+            let heard = tokio::task::spawn_blocking(move || told(heard)).await.unwrap().unwrap().to_ascii_lowercase();
+            assert!(heard.starts_with("post /events http/1.1"), "{heard}");
+            for header in ["content-type: application/secevent+jwt", "authorization: bearer own"] {
+                assert!(heard.contains(header), "{heard}");
+            }
+        }
+        let (inner, inside) = server("HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n");
+        let moved = format!("HTTP/1.1 307 Moved\r\nlocation: http://127.0.0.1:{inner}/\r\ncontent-length: 0\r\n\r\n");
+        let (outer, _) = server(String::leak(moved));
+        let uri = format!("http://localhost:{outer}/events");
+        assert_eq!(servers.post_event(&uri, None, "logout_token=").await, Delivered::Away);
+        // In production nothing on this machine is called.
+        let within = PlatformServers::of(Root::Production);
+        let uri = format!("http://localhost:{inner}/events");
+        assert_eq!(within.post_event(&uri, None, "logout_token=").await, Delivered::Away);
         let inside = tokio::task::spawn_blocking(move || inside.join().unwrap()).await.unwrap();
         assert_eq!(inside, None, "where the platform points is not called");
     }

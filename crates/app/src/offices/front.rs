@@ -28,6 +28,9 @@ const EVERY: Duration = Duration::from_secs(20);
 /// How soon it is asked again while it does not answer, doubled each time.
 const SOON: Duration = Duration::from_millis(250);
 
+/// How often nodes are asked about the subjects of shared signals.
+const BEAT: Duration = Duration::from_secs(15);
+
 /// Where a front learns which platforms are admitted, and where it keeps the last list.
 pub struct Source {
     /// The registry.
@@ -217,7 +220,36 @@ impl Running for RunningFront {
         Router::new()
     }
 
-    async fn work(self: Arc<Self>, mut stop: Stop) {
+    async fn work(self: Arc<Self>, stop: Stop) {
+        tokio::join!(self.listing(stop.clone()), self.beating(stop));
+    }
+
+    async fn reasons(&self) -> Vec<String> {
+        match self.listed.load(Ordering::Relaxed) {
+            true => Vec::new(),
+            false => vec!["the registry has not said yet which platforms are admitted".to_owned()],
+        }
+    }
+}
+
+impl RunningFront {
+    /// Nodes are asked about the subjects of shared signals, and platforms are told.
+    async fn beating(&self, mut stop: Stop) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(BEAT) => {}
+                () = stop.stopped() => return,
+            }
+            // One that takes long, for there are many, is cut off by the end of the process: nothing is lost that is not lost anyway.
+            tokio::select! {
+                () = self.front.beat() => {}
+                () = stop.stopped() => return,
+            }
+        }
+    }
+
+    /// The registry is asked who is admitted.
+    async fn listing(&self, mut stop: Stop) {
         let Some(source) = &self.source else { return };
         let mut wait = SOON;
         loop {
@@ -232,13 +264,6 @@ impl Running for RunningFront {
                 () = tokio::time::sleep(wait) => {}
                 () = stop.stopped() => return,
             }
-        }
-    }
-
-    async fn reasons(&self) -> Vec<String> {
-        match self.listed.load(Ordering::Relaxed) {
-            true => Vec::new(),
-            false => vec!["the registry has not said yet which platforms are admitted".to_owned()],
         }
     }
 }

@@ -63,6 +63,34 @@ async fn every_sample_platform_knows_the_person_by_a_sub_of_its_own_and_says_how
     running.stop().await;
 }
 
+/// The whole way: a handle at the sign-in, a stream, the beat of the front, both nodes' word, an event, a page.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_platform_that_registered_for_it_is_told_that_somebody_signed_out_everywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = start(options(folder.path())).await;
+    let world = running.world();
+    let mut robot = somebody(&running, &world).await;
+    let http = client().unwrap();
+    let (_, base) = running.samples().into_iter().find(|(id, _)| id == "clay-jar-bank").unwrap();
+    let begin = http.post(format!("{base}/sign-in")).form(&[("purpose", ""), ("password", "no")]).send().await.unwrap();
+    let back = agree(&mut robot, &header(&begin, "location")).await;
+    let done = http.get(&back).header("cookie", header(&begin, "set-cookie")).send().await.unwrap();
+    let cookie = header(&done, "set-cookie");
+    let home = async || http.get(&base).header("cookie", &cookie).send().await.unwrap().text().await.unwrap();
+    assert!(home().await.contains("id=\"sub\""), "the control: signed in");
+    robot.end_sessions().await.unwrap();
+    let mut page = home().await;
+    for _ in 0..120 {
+        if page.contains("id=\"ended\"") {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        page = home().await;
+    }
+    assert!(page.contains("id=\"ended\"") && !page.contains("id=\"sub\""), "{page}");
+    running.stop().await;
+}
+
 /// The library verifies under the keys that were pinned: the true ones sign in (the control), others never do.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_ordinary_library_refuses_other_keys_another_state_and_another_issuer() {

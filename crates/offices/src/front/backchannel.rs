@@ -6,9 +6,7 @@ use super::held::Agreed;
 use super::transactions::{Backchannel, Pending, Tx};
 use super::{Front, Incoming, completion};
 use hufu_kernel::{Octets, Refusal, Timestamp, b64, random, unb64};
-use hufu_oidc::provider::{
-    self, BackchannelRequest, Call, Code, CodeId, Environment, PersonHint, SealedKind, WaitingCode,
-};
+use hufu_oidc::provider::{self, BackchannelRequest, Call, Code, CodeId, Environment, PersonHint, WaitingCode};
 use hufu_oidc::{Challenge, OAuthError, Reply};
 use hufu_wire::api::handles::AskPerson;
 use hufu_wire::api::requests::{CompleteWaiting, Found, LookWaiting, RefuseWaiting, Waiting};
@@ -28,7 +26,7 @@ impl Front {
         self.answer(request, async |env, call| {
             let asked = provider::backchannel(env, call)?;
             self.use_once(&asked.fresh, env.now).await.map_err(|error| (error, Challenge::None))?;
-            let id = self.ask(&asked, env.now).await.map_err(|error| (error, Challenge::None))?;
+            let id = self.ask_somebody(&asked, env.now).await.map_err(|error| (error, Challenge::None))?;
             let reply = asked.reply(&b64(id.as_slice()));
             Ok(self.with_next_nonce(reply, asked.by_nonce, env.now))
         })
@@ -36,7 +34,7 @@ impl Front {
     }
 
     /// Opens a transaction for whom the platform means.
-    async fn ask(&self, asked: &BackchannelRequest, now: Timestamp) -> Result<AuthReqId, OAuthError> {
+    async fn ask_somebody(&self, asked: &BackchannelRequest, now: Timestamp) -> Result<AuthReqId, OAuthError> {
         let rng = self.ports.rng.as_ref();
         let (tx, id): (Tx, AuthReqId) = (Octets(random(rng)), Octets(random(rng)));
         let client_id = &asked.request.client_id;
@@ -76,7 +74,7 @@ impl Front {
     ) -> Result<(), OAuthError> {
         for (node, half) in handle.parts() {
             let ask = AskPerson { client_id: client_id.to_owned(), half, tx, secret, exp };
-            match self.ports.nodes[usize::from(node.get()) - 1].ask_person(&ask).await {
+            match self.ports.nodes[node.slot()].ask_person(&ask).await {
                 Ok(true) => {}
                 Ok(false) => return Err(OAuthError::HintUnknown),
                 Err(_) => return Err(OAuthError::Unavailable),
@@ -92,10 +90,10 @@ impl Front {
         self.use_once(&looked.fresh, env.now).await.map_err(plain)?;
         let id = unb64(&looked.auth_req_id).and_then(|bytes| Octets::try_from(bytes.as_slice()).ok());
         let id = id.ok_or(plain(OAuthError::AuthRequestUnknown))?;
-        let code = self.auth_requests.look(&id, &looked.client_id, |code| looked.fits(code), env.now);
+        let code =
+            self.auth_requests.look(&id, &looked.client.certificate.client_id, |code| looked.fits(code), env.now);
         let redeemed = looked.redeem(code.map_err(plain)?, env.now).map_err(plain)?;
-        let reply = redeemed.reply(&self.seal(SealedKind::AccessToken, "", &redeemed.access_token)?);
-        Ok(self.with_next_nonce(reply, redeemed.by_nonce, env.now))
+        self.given(&redeemed, env.now)
     }
 
     /// A wallet waits: the code for its person to tell, and the secret by which it alone is found.

@@ -10,12 +10,15 @@ mod completion;
 mod cookie;
 mod elsewhere;
 mod held;
+mod later;
 mod nonces;
 mod responses;
 mod scan;
 mod sealer;
 mod sign_in;
+mod signals;
 mod signed_out;
+mod streams;
 mod transactions;
 mod waits;
 
@@ -23,12 +26,14 @@ pub use admission::{Admission, NotAdmitted};
 pub use cookie::COOKIE_SECONDS;
 pub use elsewhere::{Elsewhere, OnDevice};
 pub use held::{Ended, NUMBER_SECONDS, NUMBER_TRIES, Progress, SHOW_SECONDS, Shows};
+pub use hufu_oidc::signals::POLL_PATH;
 pub use hufu_oidc::{OAuthError, Reply};
 pub use nonces::NONCE_SECONDS;
 pub use responses::{Posting, RESPONSE_KEY};
 pub use scan::SCAN_SECONDS;
 pub use sealer::Sealer;
 pub use sign_in::{Shown, TRANSACTION_KEY};
+pub use signals::Managed;
 pub use transactions::TRANSACTION_SECONDS;
 pub use waits::{TRIES_SECONDS, WAITING_SECONDS, WRONG_CODES};
 
@@ -38,13 +43,14 @@ use cookie::Cookies;
 use hufu_kernel::{Clock, KeyStore, Octets, Refusal, Rng, Root, Timestamp};
 use hufu_oidc::provider::{
     self, ACCESS_TOKEN_SECONDS, AccessToken, Call, Client, Clients, Environment, Fresh, OpenRequest, Provider,
-    SealedKind, Told,
+    Redeemed, SealedKind, Told,
 };
 use hufu_oidc::{Challenge, Form};
 use hufu_store::Once;
 use hufu_wire::api::platform::CIBA_GRANT;
 use hufu_wire::api::trust::Trust;
 use hufu_wire::jose::{Alg, Jwk, Jwks, KeyUse, PublicKey};
+use hufu_wire::subject_handle::HandleUse;
 use hufu_wire::tls_client::ClientCertificate;
 use nonces::ProofNonces;
 use responses::ResponseKey;
@@ -52,6 +58,7 @@ use scan::ScanCodes;
 use serde_json::json;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
+use streams::Streams;
 use transactions::Transactions;
 use waits::Waits;
 
@@ -142,6 +149,7 @@ pub struct Front {
     transactions: Transactions,
     auth_requests: AuthRequests,
     waits: Waits,
+    streams: Streams,
     ports: Ports,
 }
 
@@ -206,6 +214,7 @@ impl Front {
             transactions: Transactions::new(transactions),
             auth_requests: AuthRequests::new(transactions),
             waits: Waits::new(waits::WAITING),
+            streams: Streams::default(),
             admission,
             transaction_kid: pinned(trust.offices.front)?.thumbprint(),
             keys,
@@ -229,8 +238,8 @@ impl Front {
         let certificate = &client.certificate;
         let registered = &certificate.registration;
         let responses = registered.response_algs().all(|alg| self.provider.response_algs.contains(&alg));
-        let logout_tokens = registered.backchannel_logout_uri.is_none() || self.responses.public().is_some();
-        if !(responses && logout_tokens) {
+        let told = registered.backchannel_logout_uri.is_some() || registered.may(HandleUse::Signals);
+        if !responses || told && self.responses.public().is_none() {
             let why = "asks for what is signed, and this front has no key of its own for it";
             return Err(NotAdmitted::new(Refusal::PlatformRequest, why));
         }
@@ -314,24 +323,41 @@ impl Front {
 
     /// The token endpoint.
     pub async fn token(&self, request: &Incoming<'_>) -> Reply {
-        self.answer(request, async |env, call| {
-            if call.form.get("grant_type") == Some(CIBA_GRANT) {
-                return self.look(env, call).await;
-            }
-            let redeemed = provider::token(env, call)?;
-            if let Err(error) = self.use_once(&redeemed.fresh, env.now).await {
-                if error == OAuthError::CodeReplayed {
-                    // Whoever was first may be the thief: what the code gave is worth nothing from now on.
-                    let until = redeemed.code.exp + ACCESS_TOKEN_SECONDS;
-                    let revoked = self.ports.once.revoke(&redeemed.code.id.tokens_key(), until, env.now).await;
-                    revoked.map_err(|_| (OAuthError::Unavailable, Challenge::None))?;
-                }
-                return Err((error, Challenge::None));
-            }
-            let reply = redeemed.reply(&self.seal(SealedKind::AccessToken, "", &redeemed.access_token)?);
-            Ok(self.with_next_nonce(reply, redeemed.by_nonce, env.now))
+        self.answer(request, async |env, call| match call.form.get("grant_type") {
+            Some(CIBA_GRANT) => self.look(env, call).await,
+            Some("refresh_token") => self.renew(env, call).await,
+            Some("client_credentials") => self.grant(env, call).await,
+            _ => self.redeem(env, call).await,
         })
         .await
+    }
+
+    async fn redeem(&self, env: &Environment<'_>, call: &Call<'_>) -> Result<Reply, (OAuthError, Challenge)> {
+        let redeemed = provider::token(env, call)?;
+        if let Err(error) = self.use_once(&redeemed.fresh, env.now).await {
+            if error == OAuthError::CodeReplayed {
+                // Whoever was first may be the thief: what the code gave is worth nothing from now on.
+                let until = match &redeemed.refresh_token {
+                    Some(token) => token.exp,
+                    None => redeemed.code.exp + ACCESS_TOKEN_SECONDS,
+                };
+                let revoked = self.ports.once.revoke(&redeemed.code.id.tokens_key(), until, env.now).await;
+                revoked.map_err(|_| (OAuthError::Unavailable, Challenge::None))?;
+            }
+            return Err((error, Challenge::None));
+        }
+        self.given(&redeemed, env.now)
+    }
+
+    /// The tokens that a grant gives.
+    fn given(&self, redeemed: &Redeemed, now: Timestamp) -> Result<Reply, (OAuthError, Challenge)> {
+        let client_id = &redeemed.code.client_id;
+        let refresh_token = redeemed.refresh_token.as_ref();
+        let refresh_token =
+            refresh_token.map(|token| self.seal(SealedKind::RefreshToken, client_id, token)).transpose()?;
+        let access_token = self.seal(SealedKind::AccessToken, "", &redeemed.access_token)?;
+        let reply = redeemed.reply(&access_token, refresh_token.as_deref());
+        Ok(self.with_next_nonce(reply, redeemed.by_nonce, now))
     }
 
     /// The userinfo endpoint.
@@ -367,9 +393,14 @@ impl Front {
         self.answer(request, async |env, call| {
             let about = provider::about_token(env, call)?;
             self.use_once(&about.fresh, env.now).await.map_err(|error| (error, Challenge::None))?;
-            let live = match &about.token {
-                Some(token) => self.is_live(token, env.now).await.map_err(|error| (error, Challenge::None))?,
-                None => false,
+            let plainly = |error| (error, Challenge::None);
+            let live = match (&about.token, &about.refresh_token) {
+                (Some(token), _) => self.is_live(token, env.now).await.map_err(plainly)?,
+                (None, Some(token)) => {
+                    let kept = self.is_live(&token.renews, env.now).await.map_err(plainly)?;
+                    kept && self.lasts(token).await.map_err(plainly)?
+                }
+                (None, None) => false,
             };
             let told = about.introspection(&self.provider.issuer, live);
             let client = &about.client;
@@ -390,13 +421,13 @@ impl Front {
         .await
     }
 
-    /// Gives an access token up, and with it all tokens of the same code (RFC 7009).
+    /// Gives an access or a refresh token up, and with it all tokens of the same code (RFC 7009).
     pub async fn revoke(&self, request: &Incoming<'_>) -> Reply {
         self.answer(request, async |env, call| {
             let about = provider::about_token(env, call)?;
             self.use_once(&about.fresh, env.now).await.map_err(|error| (error, Challenge::None))?;
-            if let Some(token) = &about.token {
-                let revoked = self.ports.once.revoke(&token.code.tokens_key(), token.exp, env.now).await;
+            if let Some((code, until)) = about.revocation(env.now) {
+                let revoked = self.ports.once.revoke(&code.tokens_key(), until, env.now).await;
                 revoked.map_err(|_| (OAuthError::Unavailable, Challenge::None))?;
             }
             Ok(provider::revoked())

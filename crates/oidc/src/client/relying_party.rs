@@ -1,13 +1,14 @@
 //! One sign-in from the platform's side: push, send the browser, read the answer, redeem the code.
 
 use super::{ClientError, Expected, verify_id_token};
-use crate::provider::{REQUEST_URI_PREFIX, answers_scope};
+use crate::provider::{OFFLINE_ACCESS, REQUEST_URI_PREFIX, SSF_MANAGE, answers_scope};
 use crate::{Form, Pairs, with_query};
 use base64ct::{Base64, Encoding};
 use hufu_kernel::{Answer, Rng, Strength, Timestamp, b64, random};
 use hufu_wire::api::sign_in::{IdToken, acr};
 use hufu_wire::dpop::{self, make_proof};
 use hufu_wire::jose::{Alg, Header, Jwks, Signer, SoftKey, sign};
+use hufu_wire::subject_handle::SubjectHandle;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -53,6 +54,8 @@ pub struct Wish {
     pub strength: Option<Strength>,
     /// `ui_locales`.
     pub ui_locales: Option<String>,
+    /// Whether a refresh token is wanted (OpenID Connect Core section 11); only who registered for it gets one.
+    pub offline: bool,
 }
 
 /// What the platform keeps in the browser's session until the answer comes.
@@ -92,6 +95,10 @@ pub struct SignedIn {
     pub id_token: String,
     /// For the userinfo endpoint.
     pub access_token: String,
+    /// For [`RelyingParty::renew`], if one was asked for and given.
+    pub refresh_token: Option<String>,
+    /// With which the platform may ask for this person later, if it registered for that.
+    pub subject_handle: Option<SubjectHandle>,
 }
 
 impl RelyingParty {
@@ -101,11 +108,15 @@ impl RelyingParty {
         let fresh = || b64(&random::<32>(rng));
         let (state, nonce, code_verifier) = (fresh(), fresh(), fresh());
         let strength = wish.strength.unwrap_or(Strength::Certificate);
+        let mut scope = answers_scope(&wish.answers);
+        if wish.offline {
+            scope = format!("{scope} {OFFLINE_ACCESS}");
+        }
         let parameters = Pairs::default()
             .with("client_id", &self.client_id)
             .with("response_type", "code")
             .with("redirect_uri", &self.redirect_uri)
-            .with("scope", &answers_scope(&wish.answers))
+            .with("scope", &scope)
             .with("state", &state)
             .with("nonce", &nonce)
             .with("code_challenge", &b64(&Sha256::digest(&code_verifier)))
@@ -211,7 +222,69 @@ impl RelyingParty {
             now,
         };
         let token = verify_id_token(&id_token, &expected)?;
-        Ok(SignedIn { token, id_token, access_token: text("access_token")? })
+        // The nodes vouch for both halves: one that was exchanged on its way is nobody's.
+        let subject_handle: Option<SubjectHandle> =
+            answer["hufu_subject_handle"].as_str().and_then(|handle| handle.parse().ok());
+        if subject_handle.as_ref().map(SubjectHandle::hash) != token.hufu.handle {
+            return Err(ClientError::Malformed("hufu_subject_handle"));
+        }
+        let refresh_token = answer["refresh_token"].as_str().map(str::to_owned);
+        Ok(SignedIn { token, id_token, access_token: text("access_token")?, refresh_token, subject_handle })
+    }
+
+    /// A request for a new access token (RFC 6749 section 6).
+    ///
+    /// # Errors
+    /// [`ClientError::Signing`].
+    pub fn renew(&self, refresh_token: &str, now: Timestamp, rng: &dyn Rng) -> Result<HttpRequest, ClientError> {
+        let parameters = Pairs::default()
+            .with("client_id", &self.client_id)
+            .with("grant_type", "refresh_token")
+            .with("refresh_token", refresh_token);
+        self.authenticated("/token", parameters.encode(), now, rng)
+    }
+
+    /// A request for a token with which the platform manages its stream of shared signals (RFC 6749 section 4.4).
+    ///
+    /// # Errors
+    /// [`ClientError::Signing`].
+    pub fn manage(&self, now: Timestamp, rng: &dyn Rng) -> Result<HttpRequest, ClientError> {
+        let parameters = Pairs::default()
+            .with("client_id", &self.client_id)
+            .with("grant_type", "client_credentials")
+            .with("scope", SSF_MANAGE);
+        self.authenticated("/token", parameters.encode(), now, rng)
+    }
+
+    /// The access token, from the answer to [`RelyingParty::renew`] or [`RelyingParty::manage`].
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`], [`ClientError::Malformed`].
+    pub fn granted(&self, status: u16, body: &str) -> Result<String, ClientError> {
+        let answer = answer(status, 200, body)?;
+        answer["access_token"].as_str().map(str::to_owned).ok_or(ClientError::Malformed("access_token"))
+    }
+
+    /// A request with JSON to a resource of the service, or with an empty body without any: `path` with its query.
+    ///
+    /// # Errors
+    /// [`ClientError::Signing`].
+    pub fn resource(
+        &self,
+        (method, path): (&'static str, &str),
+        access_token: &str,
+        body: Option<&Value>,
+        (now, rng): (Timestamp, &dyn Rng),
+    ) -> Result<HttpRequest, ClientError> {
+        let url = self.direct(path);
+        let proved = url.split('?').next().unwrap_or_default();
+        let mut headers = match self.proof((method, proved), (Some(access_token), None), now, rng)? {
+            Some(proof) => vec![("authorization", format!("DPoP {access_token}")), ("dpop", proof)],
+            None => vec![("authorization", format!("Bearer {access_token}"))],
+        };
+        headers.extend(body.map(|_| ("content-type", "application/json".to_owned())));
+        let body = body.map(Value::to_string).unwrap_or_default();
+        Ok(HttpRequest { method, url, headers, body })
     }
 
     /// A userinfo request.

@@ -254,7 +254,7 @@ fn proof_key(env: &Environment<'_>, call: &Call<'_>, asking: &mut Asking) -> Res
 #[derive(Clone, PartialEq, Debug)]
 pub struct Look {
     /// The platform.
-    pub client_id: String,
+    pub client: Arc<Client>,
     /// Which request.
     pub auth_req_id: String,
     /// What must be used once.
@@ -275,21 +275,21 @@ pub fn look(env: &Environment<'_>, call: &Call<'_>) -> Result<Look, (OAuthError,
 
 fn looked(env: &Environment<'_>, call: &Call<'_>) -> Result<Look, OAuthError> {
     let caller = authenticate(env, call)?;
-    let certificate = &caller.client.certificate;
-    if certificate.registration.backchannel_token_delivery_mode.is_none() {
+    let client = Arc::clone(&caller.client);
+    if client.certificate.registration.backchannel_token_delivery_mode.is_none() {
         return Err(OAuthError::BackchannelClient);
     }
-    let client_id = certificate.client_id.clone();
     let Shown { fresh, by_nonce, jkt, x5t } = token::shown(env, call, caller)?;
     let auth_req_id = call.form.get("auth_req_id").ok_or(OAuthError::AuthRequestMissing)?.to_owned();
-    Ok(Look { client_id, auth_req_id, fresh, by_nonce, jkt, x5t })
+    Ok(Look { client, auth_req_id, fresh, by_nonce, jkt, x5t })
 }
 
 impl Look {
     /// Whether what was granted is for whoever looks: the key of the request's beginning.
     #[must_use]
     pub fn fits(&self, code: &Code) -> bool {
-        code.client_id == self.client_id && (code.dpop_jkt.is_empty() || self.jkt.as_ref() == Some(&code.dpop_jkt))
+        code.client_id == self.client.certificate.client_id
+            && (code.dpop_jkt.is_empty() || self.jkt.as_ref() == Some(&code.dpop_jkt))
     }
 
     /// The tokens of what was granted, bound as the platform showed.
@@ -300,7 +300,8 @@ impl Look {
         if !self.fits(&code) {
             return Err(OAuthError::CodeKey);
         }
-        token::redeemed(code, Shown { fresh: Vec::new(), by_nonce: self.by_nonce, jkt: self.jkt, x5t: self.x5t }, now)
+        let shown = Shown { fresh: Vec::new(), by_nonce: self.by_nonce, jkt: self.jkt, x5t: self.x5t };
+        token::redeemed(code, &self.client, shown, now)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The server's configuration and how it is published (OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2).
 
-use super::ResponseMode;
+use super::{OFFLINE_ACCESS, ResponseMode, SSF_MANAGE};
 use hufu_kernel::{Answer, Lang, Root, Strength};
 use hufu_wire::api::platform::{CIBA_GRANT, DeliveryMode};
 use hufu_wire::api::sign_in::acr;
@@ -74,8 +74,8 @@ impl Provider {
             modes.push("jwt");
         }
         let proofs: Vec<_> = ASSERTION_ALGS.iter().map(|alg| alg.name()).collect();
-        let scopes =
-            ["openid"].into_iter().map(str::to_owned).chain(Answer::ALL.iter().map(|a| format!("hufu:{}", a.as_str())));
+        let scopes = ["openid", OFFLINE_ACCESS, SSF_MANAGE].into_iter().map(str::to_owned);
+        let scopes = scopes.chain(Answer::ALL.iter().map(|a| format!("hufu:{}", a.as_str())));
         let basic = self.root == Root::Sandbox;
         let mut methods = vec!["private_key_jwt"];
         methods.extend(self.mtls.iter().map(|_| "tls_client_auth"));
@@ -107,7 +107,7 @@ impl Provider {
             "scopes_supported": scopes.collect::<Vec<_>>(),
             "response_types_supported": ["code"],
             "response_modes_supported": modes,
-            "grant_types_supported": ["authorization_code", CIBA_GRANT],
+            "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials", CIBA_GRANT],
             "subject_types_supported": ["pairwise"],
             "id_token_signing_alg_values_supported": algs,
             "token_endpoint_auth_methods_supported": methods,

@@ -1,9 +1,11 @@
 //! What an access token is worth (RFC 7662; signed: RFC 9701), and giving it up (RFC 7009). A platform learns of its own tokens only.
 
 use super::client_auth::{authenticate, challenge};
-use super::{AccessToken, Call, Client, Environment, Fresh, SealedKind};
+use super::{AccessToken, Call, Client, CodeId, Environment, Fresh, RefreshToken, SealedKind, refresh};
 use crate::{Challenge, OAuthError, Reply};
+use hufu_kernel::Timestamp;
 use hufu_wire::api::sign_in::acr;
+use hufu_wire::subject_handle::{HANDLE_SECONDS, HandleUse};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -15,6 +17,8 @@ pub struct AboutToken {
     /// The token, if it is one of this client's that has not ended. It is worth nothing if the tokens of its code were revoked
     /// ([`super::CodeId::tokens_key`]).
     pub token: Option<AccessToken>,
+    /// The refresh token, if it is one; likewise.
+    pub refresh_token: Option<RefreshToken>,
     /// What must be used once.
     pub fresh: Vec<Fresh>,
 }
@@ -33,13 +37,27 @@ fn checked(env: &Environment<'_>, call: &Call<'_>) -> Result<AboutToken, OAuthEr
     let opened = env.sealed.open(SealedKind::AccessToken, "", sealed);
     let token = opened.and_then(|opened| serde_json::from_slice::<AccessToken>(&opened).ok());
     let own = |token: &AccessToken| token.client_id == caller.client.certificate.client_id && env.now < token.exp;
-    Ok(AboutToken { token: token.filter(own), client: caller.client, fresh: caller.fresh })
+    let refresh_token = refresh::read(env, &caller.client.certificate.client_id, sealed);
+    let refresh_token = refresh_token.filter(|token| env.now < token.exp);
+    Ok(AboutToken { token: token.filter(own), refresh_token, client: caller.client, fresh: caller.fresh })
 }
 
 impl AboutToken {
+    /// The code that the token descends from, and until when a revocation of its tokens must be remembered: as long as any of them might
+    /// live, of whichever kind the one in question is.
+    #[must_use]
+    pub fn revocation(&self, now: Timestamp) -> Option<(CodeId, Timestamp)> {
+        let token = self.token.as_ref().or(self.refresh_token.as_ref().map(|token| &token.renews))?;
+        let renewed = self.refresh_token.is_some() || self.client.certificate.registration.may(HandleUse::Refresh);
+        Some((token.code, if renewed { now + HANDLE_SECONDS } else { token.exp }))
+    }
+
     /// The answer (RFC 7662 section 2.2), `live` unless the token was revoked. Of a token that is worth nothing nothing is told.
     #[must_use]
     pub fn introspection(&self, issuer: &str, live: bool) -> Value {
+        if let Some(token) = self.refresh_token.as_ref().filter(|_| live) {
+            return renewable(token, issuer);
+        }
         let Some(token) = self.token.as_ref().filter(|_| live) else { return json!({ "active": false }) };
         let mut told = json!({
             "active": true,
@@ -54,13 +72,33 @@ impl AboutToken {
         });
         if !token.jkt.is_empty() {
             told["token_type"] = "DPoP".into();
-            told["cnf"]["jkt"] = token.jkt.as_str().into();
         }
-        if !token.x5t.is_empty() {
-            // RFC 8705 section 3.2.
-            told["cnf"]["x5t#S256"] = token.x5t.as_str().into();
-        }
+        confirm(&mut told, token);
         told
+    }
+}
+
+/// What is told of a refresh token: no `token_type`, which access tokens have.
+fn renewable(token: &RefreshToken, issuer: &str) -> Value {
+    let mut told = json!({
+        "active": true,
+        "iss": issuer,
+        "client_id": token.renews.client_id,
+        "sub": token.renews.sub,
+        "scope": token.scope,
+        "exp": token.exp,
+    });
+    confirm(&mut told, &token.renews);
+    told
+}
+
+/// The keys that a token is bound to (RFC 9449 section 6.2, RFC 8705 section 3.2).
+fn confirm(told: &mut Value, token: &AccessToken) {
+    if !token.jkt.is_empty() {
+        told["cnf"]["jkt"] = token.jkt.as_str().into();
+    }
+    if !token.x5t.is_empty() {
+        told["cnf"]["x5t#S256"] = token.x5t.as_str().into();
     }
 }
 

@@ -8,8 +8,10 @@ mod discovery;
 mod hint;
 mod introspect;
 mod logout;
+mod management;
 mod par;
 mod proof;
+mod refresh;
 mod registration;
 mod request;
 mod request_object;
@@ -27,7 +29,9 @@ pub(crate) use client_auth::ASSERTION_TYPE;
 pub use discovery::Provider;
 pub use introspect::{AboutToken, about_token, revoked};
 pub use logout::{LOGOUT_TOKEN_SECONDS, LogoutNotice, SignedOut, logout};
+pub use management::{Granted, ManagementToken, Manager, SSF_MANAGE, client_credentials, manager};
 pub use par::{Pushed, par};
+pub use refresh::{OFFLINE_ACCESS, RefreshToken, Renewed, refresh};
 pub use registration::{Client, ClientError, Clients, RESPONSE_ALG};
 pub use request::{AuthorizationRequest, answers_scope};
 pub use response::{RESPONSE_SECONDS, Response, ResponseMode};
@@ -95,6 +99,10 @@ pub enum SealedKind {
     Response,
     /// An access token; not bound to a `client_id`, which userinfo does not know beforehand.
     AccessToken,
+    /// A refresh token.
+    RefreshToken,
+    /// A token with which a platform manages what is its own; not bound to a `client_id`, as the access token.
+    ManagementToken,
 }
 
 impl SealedKind {
@@ -106,6 +114,8 @@ impl SealedKind {
             Self::Code => "hufu-v1-code",
             Self::Response => "hufu-v1-response",
             Self::AccessToken => "hufu-v1-access-token",
+            Self::RefreshToken => "hufu-v1-refresh-token",
+            Self::ManagementToken => "hufu-v1-management-token",
         }
     }
 }
@@ -174,6 +184,9 @@ pub fn tables() -> Vec<(&'static str, &'static str, &'static str)> {
         named("authorize", authorize::CHECKS),
         named("token", token::CHECKS),
         named("backchannel", backchannel::CHECKS),
+        named("refresh", refresh::CHECKS),
+        named("client credentials", management::GRANT),
+        named("management", management::CHECKS),
         named("userinfo", userinfo::CHECKS),
         named("logout", logout::CHECKS),
         request_object::named().collect(),

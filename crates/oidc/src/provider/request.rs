@@ -1,10 +1,11 @@
 //! What a platform asks for: one table for pushed and for plain requests (RFC 6749 section 4.1.1, OpenID Connect Core
 //! section 3.1.2.1, RFC 7636, FAPI 2.0 section 5.3.2.2).
 
-use super::{Call, Client, Environment, ResponseMode, Step, hint, request_object, run};
+use super::{Call, Client, Environment, OFFLINE_ACCESS, ResponseMode, Step, hint, request_object, run};
 use crate::OAuthError;
 use hufu_kernel::{Answer, Lang, Strength, unb64};
 use hufu_wire::api::sign_in::acr;
+use hufu_wire::subject_handle::HandleUse;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -69,6 +70,9 @@ pub struct AuthorizationRequest {
     /// The first of `ui_locales` that we speak.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub lang: Option<Lang>,
+    /// `offline_access` was asked for by a platform that may have it (OpenID Connect Core section 11).
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub offline: bool,
 }
 
 impl AuthorizationRequest {
@@ -200,6 +204,9 @@ fn scope(_: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthErr
         let answer = answer.parse().map_err(|()| OAuthError::ScopeUnknown)?;
         asked.scopes.push(answer);
     }
+    // Who may not have it is not refused: the person is simply asked again (OpenID Connect Core section 11).
+    asked.request.offline =
+        words.contains(&OFFLINE_ACCESS) && asked.client.certificate.registration.may(HandleUse::Refresh);
     asked.scopes.sort_unstable();
     asked.scopes.dedup();
     Ok(())
@@ -224,6 +231,9 @@ fn entitled(_: &Env<'_>, _: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthErr
         return Err(OAuthError::OverAsking);
     };
     asked.request.scope = answers_scope(&asked.request.answers);
+    if asked.request.offline {
+        asked.request.scope = format!("{} {OFFLINE_ACCESS}", asked.request.scope);
+    }
     Ok(())
 }
 

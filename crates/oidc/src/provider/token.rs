@@ -3,7 +3,7 @@
 use super::client_auth::{Authenticated, authenticate, challenge};
 use super::{
     ACCESS_TOKEN_SECONDS, AccessToken, AuthorizationRequest, CODE_SECONDS, Call, Client, CodeId, Environment, Fresh,
-    SealedKind, Step, proof, run,
+    RefreshToken, SealedKind, Step, proof, run,
 };
 use crate::{Challenge, OAuthError, Reply};
 use hufu_kernel::{Timestamp, b64};
@@ -50,6 +50,9 @@ pub struct Code {
     /// What the platform gets to ask for this person later, if it registered for that.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub handle: Option<SubjectHandle>,
+    /// A refresh token was asked for, and may be had.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub offline: bool,
 }
 
 impl Code {
@@ -66,6 +69,7 @@ impl Code {
             id_token: id_token.to_owned(),
             exp: now + CODE_SECONDS,
             handle: None,
+            offline: request.offline,
         }
     }
 }
@@ -77,6 +81,8 @@ pub struct Redeemed {
     pub code: Code,
     /// To be sealed into the access token.
     pub access_token: AccessToken,
+    /// To be sealed into the refresh token, if there is one.
+    pub refresh_token: Option<RefreshToken>,
     /// What must be used once; the code is the last.
     pub fresh: Vec<Fresh>,
     /// Whether the proof carried a nonce: the next one needs a nonce too.
@@ -84,9 +90,9 @@ pub struct Redeemed {
 }
 
 impl Redeemed {
-    /// The answer, once the access token is sealed into `sealed`.
+    /// The answer, once the access token is sealed into `sealed`, and the refresh token likewise.
     #[must_use]
-    pub fn reply(&self, sealed: &str) -> Reply {
+    pub fn reply(&self, sealed: &str, refresh_token: Option<&str>) -> Reply {
         let kind = if self.access_token.jkt.is_empty() { "Bearer" } else { "DPoP" };
         let mut body: Value = json!({
             "access_token": sealed,
@@ -95,6 +101,9 @@ impl Redeemed {
             "id_token": self.code.id_token,
             "scope": self.code.scope,
         });
+        if let Some(refresh_token) = refresh_token {
+            body["refresh_token"] = refresh_token.into();
+        }
         if let Some(handle) = &self.code.handle {
             body["hufu_subject_handle"] = handle.to_string().into();
         }
@@ -139,11 +148,12 @@ pub(super) fn shown(env: &Environment<'_>, call: &Call<'_>, caller: Authenticate
 }
 
 /// What a code gives to who showed that.
-pub(super) fn redeemed(code: Code, shown: Shown, now: Timestamp) -> Result<Redeemed, OAuthError> {
+pub(super) fn redeemed(code: Code, client: &Client, shown: Shown, now: Timestamp) -> Result<Redeemed, OAuthError> {
     let Shown { mut fresh, by_nonce, jkt, x5t } = shown;
     fresh.push(Fresh { key: code.id.code_key(), expires: code.exp, otherwise: OAuthError::CodeReplayed });
     let access_token = access_token(&code, (jkt, x5t), now)?;
-    Ok(Redeemed { code, access_token, fresh, by_nonce })
+    let refresh_token = RefreshToken::of(&code, &access_token, client);
+    Ok(Redeemed { code, access_token, refresh_token, fresh, by_nonce })
 }
 
 /// Checks a token request.
@@ -159,11 +169,11 @@ fn checked(env: &Environment<'_>, call: &Call<'_>) -> Result<Redeemed, OAuthErro
     let (client, fresh) = (caller.client, caller.fresh);
     let mut redeeming = Redeeming { client, fresh, x5t: String::new(), proof: None, code: None };
     run(CHECKS, env, call, &mut redeeming)?;
-    let Redeeming { mut fresh, x5t, proof, code, .. } = redeeming;
+    let Redeeming { client, mut fresh, x5t, proof, code } = redeeming;
     let code = code.ok_or(OAuthError::CodeUnknown)?;
     fresh.extend(proof.as_ref().map(proof::fresh));
     let by_nonce = proof.as_ref().is_some_and(|proof| proof.nonce.is_some());
-    redeemed(code, Shown { fresh, by_nonce, jkt: proof.map(|proof| proof.jkt), x5t }, env.now)
+    redeemed(code, &client, Shown { fresh, by_nonce, jkt: proof.map(|proof| proof.jkt), x5t }, env.now)
 }
 
 fn access_token(code: &Code, (jkt, x5t): (Option<String>, String), now: Timestamp) -> Result<AccessToken, OAuthError> {

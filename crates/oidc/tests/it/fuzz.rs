@@ -3,9 +3,12 @@
 use crate::provider_fixture::*;
 use hufu_oidc::client::verify_id_token;
 use hufu_oidc::provider::{
-    Call, Client, SignedOut, WaitingCode, authorize, backchannel, logout, look, par, token, userinfo,
+    Call, Client, SignedOut, WaitingCode, authorize, backchannel, client_credentials, logout, look, manager, par,
+    refresh, token, userinfo,
 };
+use hufu_oidc::signals::{self, Delivery, Poll, StreamConfig};
 use hufu_oidc::{Form, client};
+use hufu_wire::api::platform::Registration;
 use hufu_wire::jose::{Alg, Header, Jwks, sign};
 
 #[test]
@@ -28,6 +31,9 @@ fn no_request_makes_an_endpoint_fall_over_or_succeed() {
                 assert!(backchannel(&world.env(), &call).is_err());
                 assert!(look(&world.env(), &call).is_err());
                 assert!(userinfo(&world.env(), &call).is_err());
+                assert!(refresh(&world.env(), &call).is_err());
+                assert!(client_credentials(&world.env(), &call).is_err());
+                assert!(manager(&world.env(), &call, "/ssf/stream").is_err());
             }
             if let Err(rejection) = authorize(&world.env(), &form) {
                 let to = rejection.redirect.map(|response| response.redirect_uri);
@@ -44,6 +50,30 @@ fn no_request_makes_an_endpoint_fall_over_or_succeed() {
             if let Ok(pushed) = par(&world.env(), &call) {
                 assert_eq!(pushed.request.redirect_uri, "https://shop.example/cb");
             }
+        }
+    });
+}
+
+#[test]
+fn no_body_makes_a_stream_lead_anywhere_but_to_the_registered_address() {
+    const HOME: &str = "https://shop.example/events";
+    let registration = Registration { ssf_push_uri: Some(HOME.into()), ..Registration::default() };
+    let push = |url: &str| serde_json::json!({ "delivery": { "method": "urn:ietf:rfc:8935", "endpoint_url": url } });
+    bolero::check!().for_each(|bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes);
+        for body in [
+            bytes.to_vec(),
+            push(&text).to_string().into_bytes(),
+            push(&format!("{HOME}{text}")).to_string().into_bytes(),
+        ] {
+            if let Ok(StreamConfig { delivery: Delivery::Push { endpoint_url, .. }, .. }) =
+                StreamConfig::create(&body, &registration)
+            {
+                assert_eq!(endpoint_url, HOME);
+            }
+            let _ = (signals::stream_of(&body), signals::read_status(&body), signals::read_state(&body));
+            assert!(signals::read_subject(&body).is_err());
+            assert!(Poll::read(&body).is_ok_and(|poll| poll.most <= 100) || Poll::read(&body).is_err());
         }
     });
 }

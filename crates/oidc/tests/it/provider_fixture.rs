@@ -1,16 +1,17 @@
 //! One provider, two clients, and sealing that seals nothing: here only the tables are tested.
 
-use hufu_kernel::{Answer, Octets, Root, SeededRng, Timestamp, b64, unb64};
+use hufu_kernel::{Answer, Octets, Pair, Root, SeededRng, Timestamp, b64, unb64};
 use hufu_oidc::client::{ClientAuth, Pending, RelyingParty, Wish};
 use hufu_oidc::provider::{
     AccessToken, AuthorizationRequest, Call, Client, Clients, Code, CodeId, Environment, Nonces, OpenRequest, Opener,
-    Provider, REQUEST_URI_PREFIX, SealedKind, WaitingCode,
+    Provider, REQUEST_URI_PREFIX, RefreshToken, SealedKind, WaitingCode,
 };
 use hufu_oidc::{Form, OAuthError, Pairs};
 use hufu_wire::api::platform::{Bilingual, DeliveryMode, PlatformCertificate, Profile, Purpose, Registration};
 use hufu_wire::api::sign_in::{Answers, VerificationResult};
 use hufu_wire::dpop::{Expected, make_proof};
 use hufu_wire::jose::{Alg, Header, Jwks, SoftKey, sign};
+use hufu_wire::subject_handle::{HALF, HandleUse, SubjectHandle};
 use hufu_wire::tls_client::ClientCertificate;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -134,6 +135,15 @@ impl World {
         world
     }
 
+    /// The shop registered that it may renew tokens and be told of changes.
+    pub fn later() -> Self {
+        let mut world = Self::new();
+        let mut shop = Client::clone(&world.clients[0]);
+        shop.certificate.registration.subject_handle = vec![HandleUse::Refresh, HandleUse::Signals];
+        world.clients[0] = Arc::new(shop);
+        world
+    }
+
     /// A signed request of the back channel with changed claims, and the client's authentication.
     pub fn backchannel_body(&self, change: impl FnOnce(&mut Value)) -> String {
         let mut claims = json!({
@@ -142,6 +152,12 @@ impl World {
         });
         change(&mut claims);
         self.signed_push(&sign(self.assertions(), Header::new(Alg::ES256), &claims).unwrap())
+    }
+
+    /// What is sealed into a refresh token of the shop's.
+    pub fn refresh_token(&self, jkt: &str) -> RefreshToken {
+        let handle = SubjectHandle { pair: Pair::ALL[0], halves: [Octets([7; HALF]); 2] };
+        RefreshToken { renews: self.access_token(jkt), scope: "openid hufu:real".into(), handle, exp: NOW + 1 }
     }
 
     /// The shop has its tokens bound to its TLS certificate.

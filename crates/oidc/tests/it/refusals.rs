@@ -2,8 +2,11 @@
 
 use crate::provider_fixture::*;
 use hufu_kernel::{b64, random};
-use hufu_oidc::provider::{SealedKind, about_token, authorize, backchannel, logout, look, par, token, userinfo};
-use hufu_oidc::{Form, OAuthError, Pairs};
+use hufu_oidc::provider::{
+    Call, Environment, ManagementToken, Manager, SealedKind, about_token, authorize, backchannel, client_credentials,
+    logout, look, manager, par, refresh, token, userinfo,
+};
+use hufu_oidc::{Challenge, Form, OAuthError, Pairs};
 use hufu_wire::jose::{Alg, Header, SoftKey, sign};
 use hufu_wire::tls_client::ClientCertificate;
 use serde_json::{Value, json};
@@ -303,6 +306,99 @@ fn token_mistakes(world: &World, seen: &mut Seen) {
     seen.expect(refused(token, world, (&[], &[&others]), &good()), E::CodeKey, "another key");
 }
 
+fn refresh_mistakes(seen: &mut Seen) {
+    use OAuthError as E;
+    let world = World::later();
+    let own = world.shop.dpop.as_ref().unwrap();
+    let token = world.refresh_token(&own.public().thumbprint());
+    let sealed = |token| seal(SealedKind::RefreshToken, "shop", token);
+    let good = || world.shop.renew(&sealed(&token), NOW, &world.rng).unwrap().body;
+    let proof = || world.proof(own, "POST", "/token", None);
+    assert_eq!(refused(refresh, &world, (&[], &[&proof()]), &good()), None);
+    assert_eq!(refused(refresh, &world, (&[], &[&proof()]), &with(&good(), "scope", Some("openid"))), None, "narrower");
+    let (mut ended, mut unbound) = (token.clone(), token.clone());
+    ended.exp = NOW;
+    unbound.renews.jkt = String::new();
+    for (name, value, wanted) in [
+        ("grant_type", Some("password"), E::GrantType),
+        ("refresh_token", None, E::RefreshMissing),
+        ("refresh_token", Some("AAAA"), E::RefreshUnknown),
+        ("refresh_token", Some(&*seal(SealedKind::RefreshToken, "judge", &token)), E::RefreshUnknown),
+        ("refresh_token", Some(&*seal(SealedKind::Code, "shop", &token)), E::RefreshUnknown),
+        ("refresh_token", Some(&*sealed(&ended)), E::RefreshExpired),
+        ("refresh_token", Some(&*sealed(&unbound)), E::RefreshKey),
+        ("scope", Some("openid hufu:alive"), E::RefreshScope),
+    ] {
+        seen.expect(refused(refresh, &world, (&[], &[&proof()]), &with(&good(), name, value)), wanted, name);
+    }
+    let other = SoftKey::generate(Alg::ES256, &world.rng).unwrap();
+    let others = world.proof(&other, "POST", "/token", None);
+    seen.expect(refused(refresh, &world, (&[], &[&others]), &good()), E::RefreshKey, "another key");
+    seen.expect(refused(refresh, &world, (&[], &[]), &good()), E::ProofMissing, "no proof");
+    // Bound to a certificate: with it, without it, with another in the same name.
+    let (certificate, second) = (tls_certificate(HOST), tls_certificate(HOST));
+    let mut bound = world.refresh_token("");
+    certificate.thumbprint().clone_into(&mut bound.renews.x5t);
+    let body = with(&good(), "refresh_token", Some(&sealed(&bound)));
+    let said = |certificate| refused_with(certificate, refresh, &world, (&[], &[]), &body);
+    assert_eq!(said(Some(&certificate)), None);
+    seen.expect(said(None), E::RefreshKey, "no certificate");
+    seen.expect(said(Some(&second)), E::RefreshKey, "another certificate");
+    let plain = World::new();
+    let body = plain.shop.renew(&sealed(&token), NOW, &plain.rng).unwrap().body;
+    seen.expect(refused(refresh, &plain, (&[], &[&proof()]), &body), E::LaterUse, "a use that is not registered");
+}
+
+fn stream_manager(env: &Environment<'_>, call: &Call<'_>) -> Result<Manager, (OAuthError, Challenge)> {
+    manager(env, call, "/ssf/stream")
+}
+
+fn management_mistakes(seen: &mut Seen) {
+    use OAuthError as E;
+    let world = World::later();
+    let own = world.shop.dpop.as_ref().unwrap();
+    let good = || world.shop.manage(NOW, &world.rng).unwrap().body;
+    let proof = || world.proof(own, "POST", "/token", None);
+    let said = |proofs: &[&str], body: &str| refused(client_credentials, &world, (&[], proofs), body);
+    assert_eq!(said(&[&proof()], &good()), None);
+    seen.expect(said(&[&proof()], &with(&good(), "grant_type", None)), E::GrantType, "no grant");
+    seen.expect(said(&[&proof()], &with(&good(), "scope", Some("openid"))), E::ManagementScope, "another scope");
+    seen.expect(said(&[], &good()), E::ProofMissing, "no proof");
+    let plain = World::new();
+    let body = plain.shop.manage(NOW, &plain.rng).unwrap().body;
+    let proof = plain.proof(plain.shop.dpop.as_ref().unwrap(), "POST", "/token", None);
+    let nothing = refused(client_credentials, &plain, (&[], &[&proof]), &body);
+    seen.expect(nothing, E::LaterUse, "nothing to manage");
+
+    let token = |jkt: &str, exp| {
+        let token = ManagementToken { client_id: "shop".into(), jkt: jkt.into(), x5t: String::new(), exp };
+        seal(SealedKind::ManagementToken, "", &token)
+    };
+    let bound = token(&own.public().thumbprint(), NOW + 1);
+    let proof = |token: &str| world.proof(own, "POST", "/ssf/stream", Some(token));
+    let said = |headers: &[&str], proofs: &[&str]| refused(stream_manager, &world, (headers, proofs), "");
+    assert_eq!(said(&[&format!("DPoP {bound}")], &[&proof(&bound)]), None);
+    let access = seal(SealedKind::AccessToken, "", &world.access_token(&own.public().thumbprint()));
+    let (old, bearer) = (token(&own.public().thumbprint(), NOW), token("", NOW + 1));
+    for (why, header, proof, wanted) in [
+        ("a person's access token", format!("DPoP {access}"), proof(&access), E::TokenInvalid),
+        ("too old", format!("DPoP {old}"), proof(&old), E::TokenInvalid),
+        ("as a bearer token", format!("Bearer {bound}"), proof(&bound), E::TokenBinding),
+        ("bound to nothing", format!("Bearer {bearer}"), proof(&bearer), E::TokenBinding),
+        ("another token's proof", format!("DPoP {bound}"), proof(&access), E::ProofInvalid),
+    ] {
+        seen.expect(said(&[&header], &[&proof]), wanted, why);
+    }
+    seen.expect(said(&[], &[]), E::TokenMissing, "no token");
+    seen.expect(said(&[&format!("DPoP {bound}")], &[]), E::ProofMissing, "no proof");
+    let told = refused(stream_manager, &plain, (&[&format!("DPoP {bound}")], &[]), "");
+    seen.expect(told, E::TokenInvalid, "a platform that may not any more");
+    // And the other way round: it opens nobody's userinfo.
+    let userinfo_proof = world.proof(own, "POST", "/userinfo", Some(&bound));
+    let told = refused(userinfo, &world, (&[&format!("DPoP {bound}")], &[&userinfo_proof]), "");
+    seen.expect(told, E::TokenInvalid, "a management token");
+}
+
 fn userinfo_mistakes(world: &World, seen: &mut Seen) {
     use OAuthError as E;
     let own = world.shop.dpop.as_ref().unwrap();
@@ -464,6 +560,8 @@ fn every_refusal_is_reached_by_the_mistake_it_names() {
     client_mistakes(&world, &mut seen);
     authorize_mistakes(&world, &mut seen);
     token_mistakes(&world, &mut seen);
+    refresh_mistakes(&mut seen);
+    management_mistakes(&mut seen);
     userinfo_mistakes(&world, &mut seen);
     object_mistakes(&world, &mut seen);
     nonce_mistakes(&mut seen);
@@ -486,6 +584,15 @@ fn every_refusal_is_reached_by_the_mistake_it_names() {
         OAuthError::AuthRequestDenied,
         OAuthError::Denied,
         OAuthError::OtherPerson,
+        OAuthError::RefreshEnded,
+        OAuthError::NodesAway,
+        OAuthError::StreamMalformed,
+        OAuthError::StreamDelivery,
+        OAuthError::StreamExists,
+        OAuthError::StreamUnknown,
+        OAuthError::StreamSubject,
+        OAuthError::StreamFull,
+        OAuthError::StreamVerify,
         OAuthError::Unavailable,
         OAuthError::Internal,
     ];

@@ -93,7 +93,7 @@ impl Service {
         id_token: String,
         verify: bool,
     ) -> Result<(), Failure> {
-        // The bench's platforms have no use for subject handles.
+        // Platforms that get a subject handle take no part: nodes and front do more for them.
         let result = CompleteSignIn { tx: at.transaction.tx, id_token, s: at.agreement.consent.s, handle: None };
         let message = Message { path: "/complete", content_type: JSON, cookie: Some(&at.cookie), dpop: None };
         let answer = front.post(message, serde_json::to_vec(&result).map_err(text)?).await?;

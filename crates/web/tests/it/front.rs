@@ -296,3 +296,30 @@ async fn an_answer_comes_by_get_from_a_persona_agent_alone() {
         }
     }
 }
+
+/// What is decided is tested with the office; here: the routes, the body's type, and that nobody without a token gets further.
+#[tokio::test]
+async fn a_platforms_stream_is_asked_about_in_json_with_a_token() {
+    let world = World::new();
+    let app = app(&world);
+    let metadata = send(&app, request(Method::GET, "/.well-known/ssf-configuration", &[], "")).await;
+    assert_eq!(metadata.status(), StatusCode::OK);
+    let metadata: Value = serde_json::from_str(&text(metadata).await).unwrap();
+    let endpoints = ["configuration", "status", "add_subject", "remove_subject", "verification"];
+    let mut paths: Vec<String> = endpoints
+        .iter()
+        .map(|name| metadata[format!("{name}_endpoint")].as_str().unwrap().strip_prefix(ISSUER).unwrap().to_owned())
+        .collect();
+    paths.push("/ssf/events".into());
+    for path in paths {
+        let asked = send(&app, request(Method::POST, &path, &[("content-type", "application/json")], "{}")).await;
+        assert_eq!(asked.status(), StatusCode::UNAUTHORIZED, "{path}");
+        assert!(header_of(&asked, "www-authenticate").starts_with("DPoP"), "{path}");
+        let form = send(&app, request(Method::POST, &path, &[("content-type", FORM)], "a=b")).await;
+        assert_eq!(form.status(), StatusCode::BAD_REQUEST, "{path}");
+    }
+    for method in [Method::GET, Method::PATCH, Method::PUT, Method::DELETE] {
+        let asked = send(&app, request(method.clone(), "/ssf/stream", &[], "")).await;
+        assert_eq!(asked.status(), StatusCode::UNAUTHORIZED, "{method}");
+    }
+}

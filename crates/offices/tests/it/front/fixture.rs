@@ -6,7 +6,7 @@ use hufu_kernel::{
 };
 use hufu_offices::front::{Config, Front, Incoming, Ports, RESPONSE_KEY, Reply, Sealer, TRANSACTION_KEY};
 use hufu_offices::keys::{SoftwareKey, SoftwareKeys};
-use hufu_offices::ports::{BackChannel, SubjectHandles};
+use hufu_offices::ports::{BackChannel, Delivered, SubjectHandles};
 use hufu_oidc::client::{ClientAuth, HttpRequest, Pending, RelyingParty, SignedIn, Wish};
 use hufu_pairwise::{Context, Intl, request_direct};
 use hufu_store::MemoryOnce;
@@ -468,9 +468,24 @@ impl SubjectHandles for PlayedNode {
 
 /// What would be posted to platforms' servers: addresses and logout tokens.
 #[derive(Default)]
-pub struct Posted(pub Mutex<Vec<(String, String)>>);
+pub struct Posted(pub Mutex<Vec<(String, String)>>, pub Events);
 
+/// Event tokens that were pushed, and what receivers say to them; at first they take them.
+#[derive(Default)]
+pub struct Events {
+    /// Address, `Authorization`, token.
+    pub pushed: Mutex<Vec<(String, Option<String>, String)>>,
+    pub answer: Mutex<Option<Delivered>>,
+}
+
+#[async_trait]
 impl BackChannel for Posted {
+    async fn post_event(&self, uri: &str, authorization: Option<&str>, set: &str) -> Delivered {
+        let pushed = (uri.to_owned(), authorization.map(str::to_owned), set.to_owned());
+        self.1.pushed.lock().unwrap().push(pushed);
+        self.1.answer.lock().unwrap().unwrap_or(Delivered::Taken)
+    }
+
     fn post_logout(&self, uri: &str, logout_token: String) {
         self.0.lock().unwrap().push((uri.to_owned(), logout_token));
     }

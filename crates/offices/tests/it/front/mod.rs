@@ -10,6 +10,8 @@ mod flow;
 mod handles;
 mod mutual_tls;
 mod persona_sessions;
+mod refresh;
 mod request_attacks;
 mod responses;
+mod signals;
 mod wallet_attacks;

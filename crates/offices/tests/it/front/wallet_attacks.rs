@@ -90,7 +90,8 @@ async fn a_result_for_one_transaction_does_not_complete_another() {
     // Even with the nonce made equal: ctx binds tx, PKCE and the DPoP key.
     let (mut token, s) = world.claims(&one.transaction, &one.transaction.answers);
     token.nonce.clone_from(&two.transaction.nonce);
-    let answer = CompleteSignIn { tx: two.transaction.tx, id_token: world.signed_by(&world.group, &token), s };
+    let answer =
+        CompleteSignIn { tx: two.transaction.tx, id_token: world.signed_by(&world.group, &token), s, handle: None };
     assert_eq!(world.front.complete(&answer, &[&two.begun.cookie]).await, Err(Refusal::TokenRejected));
 }
 
@@ -125,7 +126,7 @@ async fn only_the_pinned_key_of_the_certificates_algorithm_signs_results() {
         }),
     ];
     for (why, id_token) in forgeries {
-        let answer = CompleteSignIn { tx: at.transaction.tx, id_token, s };
+        let answer = CompleteSignIn { tx: at.transaction.tx, id_token, s, handle: None };
         let done = world.front.complete(&answer, &[&at.begun.cookie]).await;
         assert_eq!(done, Err(Refusal::TokenRejected), "{why}");
     }
@@ -145,7 +146,8 @@ async fn a_member_smuggled_into_the_token_is_refused() {
     let mut nested = serde_json::to_value(&token).unwrap();
     nested["hufu"]["handle"] = json!("x");
     for claims in [claims, nested] {
-        let answer = CompleteSignIn { tx: at.transaction.tx, id_token: world.signed_by(&world.group, &claims), s };
+        let answer =
+            CompleteSignIn { tx: at.transaction.tx, id_token: world.signed_by(&world.group, &claims), s, handle: None };
         assert_eq!(world.front.complete(&answer, &[&at.begun.cookie]).await, Err(Refusal::TokenRejected));
     }
 }
@@ -206,6 +208,6 @@ async fn the_front_cannot_widen_answers() {
     };
     let node = hufu_domain::consent::check(&certificate, world.trust.root, &consent, world.now());
     assert_eq!(node, Err(Refusal::OverAsking));
-    let own = CompleteSignIn { tx: lie.tx, id_token: world.signed_by(&world.front_key, &token), s };
+    let own = CompleteSignIn { tx: lie.tx, id_token: world.signed_by(&world.front_key, &token), s, handle: None };
     assert_eq!(world.front.complete(&own, &[&at.begun.cookie]).await, Err(Refusal::TokenRejected));
 }

@@ -1,0 +1,204 @@
+//! Refresh tokens: bound, never rotated, and worth nothing once the person's sessions ended by both nodes' word.
+
+use super::fixture::*;
+use hufu_kernel::Refusal;
+use hufu_oidc::OAuthError;
+use hufu_oidc::client::{HttpRequest, RelyingParty, SignedIn, Wish};
+use hufu_wire::api::platform::Registration;
+use hufu_wire::jose::Alg;
+use hufu_wire::subject_handle::{HANDLE_SECONDS, HandleUse};
+use serde_json::Value;
+
+fn offline() -> Wish {
+    Wish { offline: true, ..Wish::default() }
+}
+
+fn shop(world: &World) -> RelyingParty {
+    let subject_handle = vec![HandleUse::Refresh];
+    world.fapi_with("shop", Alg::EdDSA, Registration { subject_handle, ..Registration::default() })
+}
+
+async fn signed_in(world: &World, rp: &RelyingParty, wish: &Wish) -> SignedIn {
+    let at = world.at_wallet(rp, wish).await;
+    let next = world.front.complete(&world.answer_with_handle(&at.transaction), &[&at.begun.cookie]).await.unwrap();
+    let code = rp.callback(&at.pending, query(&next.redirect_to)).unwrap();
+    let reply = world.send(&world.token_request(rp, &at.pending, &code)).await;
+    rp.redeemed(&at.pending, reply.status, &reply.body, world.now()).unwrap()
+}
+
+fn renewal(world: &World, rp: &RelyingParty, token: &str) -> HttpRequest {
+    rp.renew(token, world.now(), &*world.rng).unwrap()
+}
+
+async fn refused(world: &World, request: &HttpRequest) -> String {
+    let reply = world.send(request).await;
+    let body: Value = serde_json::from_str(&reply.body).unwrap();
+    body["error_description"].as_str().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn a_refresh_token_gives_access_again_and_again_and_no_id_token() {
+    let world = World::new();
+    let shop = shop(&world);
+    let known = signed_in(&world, &shop, &offline()).await;
+    let token = known.refresh_token.unwrap();
+    assert_eq!(known.subject_handle, Some(handle_of(1)));
+    for day in 1..4 {
+        world.clock.advance(day * 86_400);
+        let reply = world.send(&renewal(&world, &shop, &token)).await;
+        let body: Value = serde_json::from_str(&reply.body).unwrap();
+        assert_eq!((reply.status, &body["token_type"], &body["expires_in"]), (200, &"DPoP".into(), &300.into()));
+        assert!(body.get("id_token").is_none() && body.get("refresh_token").is_none(), "{body}");
+        assert!(body["scope"].as_str().unwrap().ends_with(" offline_access"), "{body}");
+        let told = world.userinfo(&shop, body["access_token"].as_str().unwrap()).await;
+        assert!(told.body.contains(&known.token.sub), "{}", told.body);
+    }
+    // Both nodes of the handle were asked each time, each for its own half; the third never.
+    let halves = handle_of(1).halves;
+    for (node, half) in [(0, Some(halves[0])), (1, None), (2, Some(halves[1]))] {
+        let asked = world.nodes[node].asked.lock().unwrap();
+        assert_eq!(asked.len(), if half.is_some() { 3 } else { 0 });
+        for ask in asked.iter() {
+            assert_eq!((&*ask.client_id, ask.wanted, ask.halves.first().copied()), ("shop", HandleUse::Refresh, half));
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_did_not_ask_or_did_not_register_gets_none() {
+    let world = World::new();
+    assert_eq!(signed_in(&world, &shop(&world), &Wish::default()).await.refresh_token, None);
+    let subject_handle = vec![HandleUse::Signals];
+    let other = world.fapi_with("other", Alg::EdDSA, Registration { subject_handle, ..Registration::default() });
+    let known = signed_in(&world, &other, &offline()).await;
+    assert_eq!(known.refresh_token, None, "offline_access is ignored (OpenID Connect Core section 11)");
+    let plain = world.fapi("plain");
+    assert_eq!(world.sign_in(&plain, &offline()).await.refresh_token, None);
+}
+
+#[tokio::test]
+async fn it_ends_when_either_node_says_that_sessions_ended_and_waits_while_one_is_away() {
+    let world = World::new();
+    let shop = shop(&world);
+    let token = signed_in(&world, &shop, &offline()).await.refresh_token.unwrap();
+    let ended = OAuthError::RefreshEnded.description();
+    for node in [0, 2] {
+        let node = &world.nodes[node];
+        node.say(|standing| standing.same_epoch = false);
+        assert_eq!(refused(&world, &renewal(&world, &shop, &token)).await, ended, "signed out everywhere");
+        node.say(|standing| standing.active = false);
+        assert_eq!(refused(&world, &renewal(&world, &shop, &token)).await, ended, "locked");
+        *node.says.lock().unwrap() = Ok(None);
+        assert_eq!(refused(&world, &renewal(&world, &shop, &token)).await, ended, "left");
+        *node.says.lock().unwrap() = Err(Refusal::NodesUnavailable);
+        let away = world.send(&renewal(&world, &shop, &token)).await;
+        assert_eq!(error_of(&away), "503 temporarily_unavailable");
+        assert!(away.header("retry-after").is_some());
+        node.say(|_| {});
+        assert_eq!(world.send(&renewal(&world, &shop, &token)).await.status, 200, "the control");
+    }
+}
+
+#[tokio::test]
+async fn a_stolen_one_is_worth_nothing_without_the_keys_of_its_platform() {
+    let world = World::new();
+    let mut shop = shop(&world);
+    let token = signed_in(&world, &shop, &offline()).await.refresh_token.unwrap();
+    // Another platform that may refresh.
+    let subject_handle = vec![HandleUse::Refresh];
+    let other = world.fapi_with("other", Alg::EdDSA, Registration { subject_handle, ..Registration::default() });
+    assert_eq!(refused(&world, &renewal(&world, &other, &token)).await, OAuthError::RefreshUnknown.description());
+    // The platform's own client key, and another DPoP key; no proof at all; a proof shown twice.
+    let own = shop.dpop.replace(key(Alg::ES256, &*world.rng));
+    assert_eq!(refused(&world, &renewal(&world, &shop, &token)).await, OAuthError::RefreshKey.description());
+    shop.dpop = None;
+    assert_eq!(refused(&world, &renewal(&world, &shop, &token)).await, OAuthError::ProofMissing.description());
+    shop.dpop = own;
+    let request = renewal(&world, &shop, &token);
+    assert_eq!(world.send(&request).await.status, 200);
+    assert!(world.send(&request).await.status >= 400, "the same assertion and proof");
+    // Changed, an access token in its place, a wider scope.
+    let mut changed = token.clone();
+    changed.replace_range(30..31, if &token[30..31] == "A" { "B" } else { "A" });
+    assert_eq!(refused(&world, &renewal(&world, &shop, &changed)).await, OAuthError::RefreshUnknown.description());
+    let access_token = signed_in(&world, &shop, &offline()).await.access_token;
+    assert_eq!(refused(&world, &renewal(&world, &shop, &access_token)).await, OAuthError::RefreshUnknown.description());
+    let mut wider = renewal(&world, &shop, &token);
+    wider.body = with_parameter(&wider.body, "scope", Some("openid hufu:age_over_18"));
+    assert_eq!(refused(&world, &wider).await, OAuthError::RefreshScope.description());
+    assert_eq!(world.userinfo(&shop, &token).await.status, 401, "it is no access token");
+}
+
+#[tokio::test]
+async fn it_ends_with_the_handle_with_a_revocation_and_with_a_replayed_code() {
+    let world = World::new();
+    let shop = shop(&world);
+    let revoke = async |token: &str| {
+        let mut request = renewal(&world, &shop, token);
+        request.url = request.url.replace("/token", "/revoke");
+        request.headers.retain(|(name, _)| *name != "dpop");
+        request.body = with_parameter(&request.body, "token", Some(token));
+        assert_eq!(world.send(&request).await.status, 200);
+    };
+    let known = signed_in(&world, &shop, &offline()).await;
+    let token = known.refresh_token.unwrap();
+    revoke(&token).await;
+    assert_eq!(refused(&world, &renewal(&world, &shop, &token)).await, OAuthError::RefreshUnknown.description());
+    assert_eq!(world.userinfo(&shop, &known.access_token).await.status, 401, "all tokens of the code");
+    // By its access token, and long after that one ended.
+    let known = signed_in(&world, &shop, &offline()).await;
+    let token = known.refresh_token.unwrap();
+    revoke(&known.access_token).await;
+    world.clock.advance(86_400);
+    assert_eq!(refused(&world, &renewal(&world, &shop, &token)).await, OAuthError::RefreshUnknown.description());
+    // By whoever shows the code again.
+    let at = world.at_wallet(&shop, &offline()).await;
+    let next = world.front.complete(&world.answer_with_handle(&at.transaction), &[&at.begun.cookie]).await.unwrap();
+    let code = shop.callback(&at.pending, query(&next.redirect_to)).unwrap();
+    let reply = world.send(&world.token_request(&shop, &at.pending, &code)).await;
+    let token = shop.redeemed(&at.pending, reply.status, &reply.body, world.now()).unwrap().refresh_token.unwrap();
+    assert_eq!(world.send(&renewal(&world, &shop, &token)).await.status, 200, "the control");
+    assert!(world.send(&world.token_request(&shop, &at.pending, &code)).await.status >= 400);
+    assert_eq!(refused(&world, &renewal(&world, &shop, &token)).await, OAuthError::RefreshUnknown.description());
+    // After a month, whatever nodes say.
+    let token = signed_in(&world, &shop, &offline()).await.refresh_token.unwrap();
+    world.clock.advance(HANDLE_SECONDS - 10);
+    assert_eq!(world.send(&renewal(&world, &shop, &token)).await.status, 200);
+    world.clock.advance(10);
+    assert_eq!(refused(&world, &renewal(&world, &shop, &token)).await, OAuthError::RefreshExpired.description());
+}
+
+#[tokio::test]
+async fn introspection_tells_the_owner_what_a_refresh_token_is_worth() {
+    let world = World::new();
+    let shop = shop(&world);
+    let token = signed_in(&world, &shop, &offline()).await.refresh_token.unwrap();
+    let ask = async || {
+        let mut request = renewal(&world, &shop, &token);
+        request.url = request.url.replace("/token", "/introspect");
+        request.headers.retain(|(name, _)| *name != "dpop");
+        request.body = with_parameter(&request.body, "token", Some(&token));
+        let reply = world.send(&request).await;
+        (reply.status, serde_json::from_str::<Value>(&reply.body).unwrap())
+    };
+    let (_, told) = ask().await;
+    assert_eq!((&told["active"], &told["client_id"]), (&true.into(), &"shop".into()));
+    assert!(told["cnf"]["jkt"].is_string() && told.get("token_type").is_none(), "{told}");
+    world.nodes[2].say(|standing| standing.same_epoch = false);
+    assert_eq!(ask().await.1, serde_json::json!({ "active": false }));
+    *world.nodes[2].says.lock().unwrap() = Err(Refusal::NodesUnavailable);
+    assert_eq!(ask().await.0, 503);
+}
+
+#[tokio::test]
+async fn a_use_that_the_registry_took_away_renews_nothing() {
+    let world = World::new();
+    let shop = shop(&world);
+    let token = signed_in(&world, &shop, &offline()).await.refresh_token.unwrap();
+    let mut certificate = certificate("shop", hufu_kernel::Root::Sandbox);
+    if let hufu_oidc::client::ClientAuth::PrivateKeyJwt(key) = &shop.auth {
+        certificate.jwks.keys.push(key.public().clone());
+    }
+    world.admit(&certificate).unwrap();
+    assert_eq!(refused(&world, &renewal(&world, &shop, &token)).await, OAuthError::LaterUse.description());
+}
