@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn only_registered_error_codes_are_used() {
-        const REGISTERED: [&str; 24] = [
+        const REGISTERED: [&str; 25] = [
             "invalid_request",
             "invalid_client",
             "invalid_grant",

@@ -84,7 +84,11 @@ impl Front {
     }
 
     /// The token endpoint for this grant.
-    pub(super) async fn look(&self, env: &Environment<'_>, call: &Call<'_>) -> Result<Reply, (OAuthError, Challenge)> {
+    pub(super) async fn answered_yet(
+        &self,
+        env: &Environment<'_>,
+        call: &Call<'_>,
+    ) -> Result<Reply, (OAuthError, Challenge)> {
         let looked = provider::look(env, call)?;
         let plain = |error: OAuthError| (error, Challenge::None);
         self.use_once(&looked.fresh, env.now).await.map_err(plain)?;

@@ -324,7 +324,7 @@ impl Front {
     /// The token endpoint.
     pub async fn token(&self, request: &Incoming<'_>) -> Reply {
         self.answer(request, async |env, call| match call.form.get("grant_type") {
-            Some(CIBA_GRANT) => self.look(env, call).await,
+            Some(CIBA_GRANT) => self.answered_yet(env, call).await,
             Some("refresh_token") => self.renew(env, call).await,
             Some("client_credentials") => self.grant(env, call).await,
             _ => self.redeem(env, call).await,

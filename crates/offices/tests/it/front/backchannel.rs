@@ -267,7 +267,7 @@ async fn a_platform_that_looks_too_fast_is_slowed_down() {
 #[tokio::test]
 async fn an_answer_is_for_who_asked_and_its_key_alone() {
     let world = World::new();
-    let (centre, mut other) = (centre(&world), centre_with(&world, "other", DeliveryMode::Poll));
+    let (centre, other) = (centre(&world), centre_with(&world, "other", DeliveryMode::Poll));
     let waiting = world.front.wait().unwrap();
     let id = centre.asked(&world, &waiting.code).await;
     assert_eq!(error_of(&other.look(&world, &id).await), "400 invalid_grant", "before the answer");
@@ -278,9 +278,8 @@ async fn an_answer_is_for_who_asked_and_its_key_alone() {
         assert!(["400 invalid_grant", "400 invalid_request"].contains(&error_of(&reply).as_str()), "{unknown}");
     }
     // The platform's own client key with another DPoP key.
-    std::mem::swap(&mut other.rp.dpop, &mut Some(key(Alg::ES256, &*world.rng)));
-    let thief = Centre { rp: other.rp, key: copy(&centre.key) };
-    let thief = Centre { rp: RelyingParty { client_id: "centre".into(), ..thief.rp }, key: thief.key };
+    let rp = RelyingParty { client_id: "centre".into(), dpop: Some(key(Alg::ES256, &*world.rng)), ..other.rp };
+    let thief = Centre { rp, key: copy(&centre.key) };
     assert_eq!(error_of(&thief.look(&world, &id).await), "400 invalid_grant");
     assert_eq!(centre.look(&world, &id).await.status, 200, "nothing was used up by others");
 }

@@ -553,6 +553,7 @@ impl Network {
             "/v1/pass/begin" => reply(node.begin_pass(&read(body)).await),
             "/v1/holder" => reply(node.open_holder(&read(body)).await),
             "/v1/row" => reply(node.read_row(&read(body)).await),
+            "/v1/requests" => reply(node.read_requests(&read(body)).await),
             _ => Err(format!("no route {path}")),
         }
     }
