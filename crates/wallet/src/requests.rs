@@ -47,9 +47,11 @@ impl<T: Transport, D: Device> Wallet<T, D> {
             return Err(last);
         }
         let mut known: Vec<PersonRequest> = Vec::new();
-        for (at, said) in told.iter().enumerate() {
-            let twice = |one: &&PersonRequest| told[at + 1..].iter().any(|other| other.requests.contains(one));
-            known.extend(said.requests.iter().filter(twice).cloned());
+        for one in told.iter().flat_map(|said| &said.requests) {
+            let times = told.iter().filter(|other| other.requests.contains(one)).count();
+            if times >= 2 && !known.contains(one) {
+                known.push(one.clone());
+            }
         }
         Ok(known)
     }

@@ -31,8 +31,9 @@ export class Requests {
       const proof = await this.#holder.proof("requests");
       const told = twoOf(await Promise.allSettled(NODES.map((node) => this.#core.api.post(node, "/v1/requests", { proof }, personRequests))));
       const texts = told.map(({ requests }) => requests.map((one) => JSON.stringify([one.tx, one.secret, one.exp])));
-      const twice = (text: string, at: number) => texts.slice(at + 1).some((others) => others.includes(text));
-      return told.flatMap(({ requests }, at) => requests.filter((_, one) => twice(texts[at]![one]!, at)));
+      const twice = (text: string) => texts.filter((all) => all.includes(text)).length >= 2;
+      const known = new Map(told.flatMap(({ requests }, at) => requests.map((one, index) => [texts[at]![index]!, one] as const)));
+      return [...known].flatMap(([text, one]) => (twice(text) ? [one] : []));
     });
   }
 
