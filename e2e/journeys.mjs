@@ -4,6 +4,7 @@ import { Device } from "./browser.mjs";
 import { elsewhere } from "./elsewhere.mjs";
 import { adults, code } from "./people.mjs";
 import { Platform } from "./platform.mjs";
+import { requests } from "./requests.mjs";
 
 export const PASSWORD = "30719284";
 
@@ -503,6 +504,7 @@ export async function journeys(browser, ready, way, report, position) {
     const steps = { phone: device, library, ask: (screen) => ask(screen, library, ADULT), consented };
     report.equal(await elsewhere(browser, ready, way, report, steps), sub, "signing in with another device is the same person to a platform");
   });
+  await report.journey(name("asked without a browser"), () => requests(browser, ready, way, report, { caller: device, consented }));
   await report.journey(name("card"), () => card(device, browser, ready, number, person));
   await report.journey(name("refuse"), () => refusal(device, library));
   await report.journey(name("refuse without a certificate"), () => withoutCertificate(browser, ready, way, report, library));
