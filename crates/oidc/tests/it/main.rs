@@ -1,6 +1,7 @@
 //! The engine alone: every refusal by name, the platform's checks, and bytes of strangers.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod backchannel;
 mod fuzz;
 mod id_tokens;
 mod provider_fixture;

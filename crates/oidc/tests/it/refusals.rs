@@ -3,8 +3,8 @@
 use crate::provider_fixture::*;
 use hufu_kernel::{b64, random};
 use hufu_oidc::provider::{
-    Call, Environment, ManagementToken, Manager, SealedKind, about_token, authorize, backchannel, client_credentials,
-    logout, look, manager, par, refresh, token, userinfo,
+    Call, Environment, ManagementToken, Manager, SealedKind, about_token, authorize, client_credentials, logout,
+    manager, par, refresh, token, userinfo,
 };
 use hufu_oidc::{Challenge, Form, OAuthError, Pairs};
 use hufu_wire::jose::{Alg, Header, SoftKey, sign};
@@ -13,21 +13,21 @@ use serde_json::{Value, json};
 use std::collections::HashSet;
 
 /// The body with one parameter replaced, or removed.
-fn with(body: &str, name: &str, value: Option<&str>) -> String {
+pub fn with(body: &str, name: &str, value: Option<&str>) -> String {
     let kept = body.split('&').filter(|pair| pair.split('=').next() != Some(name)).map(str::to_owned);
     kept.chain(value.map(|value| Pairs::default().with(name, value).encode())).collect::<Vec<_>>().join("&")
 }
 
-struct Seen(HashSet<OAuthError>);
+pub struct Seen(HashSet<OAuthError>);
 
 impl Seen {
-    fn expect(&mut self, got: Option<OAuthError>, wanted: OAuthError, why: &str) {
+    pub fn expect(&mut self, got: Option<OAuthError>, wanted: OAuthError, why: &str) {
         assert_eq!(got, Some(wanted), "{why}");
         self.0.insert(wanted);
     }
 }
 
-fn push_body(world: &World) -> String {
+pub fn push_body(world: &World) -> String {
     world.shop.push(&world.pending(), NOW, &world.rng).unwrap().body
 }
 
@@ -499,59 +499,6 @@ fn certificate_mistakes(world: &World, seen: &mut Seen) {
     seen.expect(redeemed(None), E::CertificateMissing, "no certificate to bind to");
 }
 
-fn backchannel_mistakes(seen: &mut Seen) {
-    use OAuthError as E;
-    let world = World::calling();
-    let good = || world.backchannel_body(|_| {});
-    let said = |body: &str| refused(backchannel, &world, (&[], &[]), body);
-    assert_eq!(said(&good()), None);
-    seen.expect(
-        refused(backchannel, &World::new(), (&[], &[]), &push_body(&World::new())),
-        E::BackchannelClient,
-        "who",
-    );
-    seen.expect(said(&push_body(&world)), E::BackchannelUnsigned, "unsigned");
-    let changes: [(&str, Value, E); 16] = [
-        ("jti", Value::Null, E::BackchannelObject),
-        ("jti", json!(""), E::BackchannelObject),
-        ("exp", json!(NOW), E::RequestObjectTime),
-        ("aud", json!("https://other.example"), E::RequestObjectAudience),
-        ("scope", json!("profile"), E::ScopeOpenid),
-        ("scope", json!("openid hufu:age_over_18"), E::OverAsking),
-        ("hufu_purpose", json!("q"), E::Purpose),
-        ("login_hint", Value::Null, E::HintMissing),
-        ("id_token_hint", json!("x"), E::HintMissing),
-        ("login_hint", json!("0000000001"), E::HintUnknown),
-        ("login_hint", json!("somebody@example.com"), E::HintUnknown),
-        ("binding_message", json!("x".repeat(65)), E::BindingMessage),
-        ("binding_message", json!("a\u{202e}b"), E::BindingMessage),
-        ("requested_expiry", json!("0"), E::RequestedExpiry),
-        ("client_notification_token", Value::Null, E::NotificationToken),
-        ("client_notification_token", json!("a b"), E::NotificationToken),
-    ];
-    for (name, value, wanted) in changes {
-        let why = format!("{name} {value}");
-        let body = world.backchannel_body(|claims| match value {
-            Value::Null => drop(claims.as_object_mut().unwrap().remove(name)),
-            value => claims[name] = value,
-        });
-        seen.expect(said(&body), wanted, &why);
-    }
-    // Looking for the answer.
-    let own = world.shop.dpop.as_ref().unwrap();
-    let grant = "urn:openid:params:grant-type:ciba";
-    let body = with(&push_body(&world), "grant_type", Some(grant));
-    let proof = || world.proof(own, "POST", "/token", None);
-    seen.expect(refused(look, &world, (&[], &[&proof()]), &body), E::AuthRequestMissing, "which");
-    let body = with(&body, "auth_req_id", Some("x"));
-    assert_eq!(refused(look, &world, (&[], &[&proof()]), &body), None);
-    seen.expect(refused(look, &world, (&[], &[]), &body), E::ProofMissing, "no proof");
-    let other = World::new();
-    let proof = other.proof(other.shop.dpop.as_ref().unwrap(), "POST", "/token", None);
-    let body = with(&push_body(&other), "auth_req_id", Some("x"));
-    seen.expect(refused(look, &other, (&[], &[&proof]), &body), E::BackchannelClient, "who did not register");
-}
-
 #[test]
 fn every_refusal_is_reached_by_the_mistake_it_names() {
     let world = World::new();
@@ -567,7 +514,7 @@ fn every_refusal_is_reached_by_the_mistake_it_names() {
     nonce_mistakes(&mut seen);
     logout_mistakes(&world, &mut seen);
     certificate_mistakes(&world, &mut seen);
-    backchannel_mistakes(&mut seen);
+    crate::backchannel::mistakes(&mut seen);
     let bare = with(&with(&push_body(&world), "scope", None), "token", None);
     seen.expect(refused(about_token, &world, (&[], &[]), &bare), OAuthError::TokenParameter, "no token");
     // Those that need a memory or a person are the front's to give; its tests reach them.
