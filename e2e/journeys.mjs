@@ -1,8 +1,10 @@
 // What a person does, from the first page to the last, in every way of reading.
 
 import { Device } from "./browser.mjs";
+import { elsewhere } from "./elsewhere.mjs";
 import { adults, code } from "./people.mjs";
 import { Platform } from "./platform.mjs";
+import { requests } from "./requests.mjs";
 
 export const PASSWORD = "30719284";
 
@@ -498,6 +500,11 @@ export async function journeys(browser, ready, way, report, position) {
   if (!number) return device.close();
   // Before the card is opened: the consent page has its values without it.
   await report.journey(name("sign in"), async () => void (sub = await signIn(device, library, bank)));
+  await report.journey(name("another device"), async () => {
+    const steps = { phone: device, library, ask: (screen) => ask(screen, library, ADULT), consented };
+    report.equal(await elsewhere(browser, ready, way, report, steps), sub, "signing in with another device is the same person to a platform");
+  });
+  await report.journey(name("asked without a browser"), () => requests(browser, ready, way, report, { caller: device, consented }));
   await report.journey(name("card"), () => card(device, browser, ready, number, person));
   await report.journey(name("refuse"), () => refusal(device, library));
   await report.journey(name("refuse without a certificate"), () => withoutCertificate(browser, ready, way, report, library));

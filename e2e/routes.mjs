@@ -70,6 +70,10 @@ export async function outside(browser, ready, report) {
       }
       await page.goto(ready.platforms[0].url);
       await page.locator("form[action='/sign-in'] button").first().click();
+      await page.locator("#elsewhere").click();
+      await page.frameLocator("iframe.scan").locator("svg").waitFor();
+      await inTheSandbox("front another device");
+      await page.goBack();
       await page.locator("a[href^='/sandbox/sign-in']").click();
       await page.waitForSelector("select#persona");
       await inTheSandbox("persona agent");
@@ -138,6 +142,13 @@ export async function withoutScripts(browser, ready, report) {
       await page.goto(url);
       await page.locator("form[action='/sign-in'] button").first().click();
       report.equal(new URL(page.url()).pathname, "/sign-in", "a platform sends the browser to the wallet");
+      await page.locator("#elsewhere").click();
+      await page.frameLocator("iframe.scan").locator("svg").waitFor();
+      report.passed += 1;
+      await page.locator("#back").click();
+      report.check(page.url().startsWith(url), "who sees a code for another device can go back to the platform");
+      await page.goto(url);
+      await page.locator("form[action='/sign-in'] button").first().click();
       await page.locator("a[href^='/sandbox/sign-in']").click();
       await page.locator("button[value='agree']").click();
       await page.locator("form[action$='/complete'] button").click();

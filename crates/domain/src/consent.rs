@@ -2,7 +2,7 @@
 
 use hufu_kernel::{AgeBand, Answer, Refusal, Root, Timestamp};
 use hufu_wire::api::enrolment::Flags;
-use hufu_wire::api::platform::{PlatformCertificate, Profile};
+use hufu_wire::api::platform::{CIBA_GRANT, PlatformCertificate, Profile};
 use hufu_wire::api::sign_in::{Answers, Consent};
 
 /// Checks a consent against the registry's certificate: a front that widens, redirects or swaps is refused by every node.
@@ -16,7 +16,10 @@ pub fn check(certificate: &PlatformCertificate, root: Root, consent: &Consent, n
     if certificate.client_id != consent.client_id || now < certificate.iat - 60 || now >= certificate.exp {
         return Err(Refusal::PlatformUnknown);
     }
-    if !certificate.redirect_uris.contains(&consent.redirect_uri) {
+    // What is asked without a browser goes to no address; the grant's name stands there, for who registered for it.
+    let backchannel = certificate.registration.backchannel_token_delivery_mode.is_some();
+    let unaddressed = backchannel && consent.redirect_uri == CIBA_GRANT && consent.nonce.is_empty();
+    if !unaddressed && !certificate.redirect_uris.contains(&consent.redirect_uri) {
         return Err(Refusal::PlatformRequest);
     }
     let purpose = certificate.purpose(Some(&consent.purpose)).ok_or(Refusal::PlatformRequest)?;

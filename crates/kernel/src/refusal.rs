@@ -270,6 +270,10 @@ refusals! {
         zh "请在发起登录的同一浏览器中完成登录。"
         en "Finish signing in with the browser you started in."
         dev "The transaction cookie is missing or belongs to another transaction: the answer must come from the browser that began.";
+    ScanStale "scan_stale" Person 410
+        zh "这个二维码已过时。请重新扫描屏幕上现在显示的二维码，并立即打开。"
+        en "That code is too old. Scan the one that is on the screen now, and open it at once."
+        dev "A code for another device is worth something for three seconds (decision 0028); the one that was opened is older, or of the future.";
     ForeignOrigin "foreign_origin" Caller 403
         zh "请求来自其他网站，已拒绝。请回到平台重新开始。"
         en "The request came from another website and was refused. Go back to the platform and start again."

@@ -9,7 +9,7 @@ use hufu_wire::api::enrolment::{
     Activate, Confirm, Confirmation, EvaluateTag, HolderReply, KeepContact, Reserve, SealedHolder, SendCode,
     StoreContact, StoreWrap, TagState,
 };
-use hufu_wire::api::handles::{AskStandings, Standings};
+use hufu_wire::api::handles::{AskPerson, AskStandings, Standings};
 use hufu_wire::api::holder::Forget;
 use hufu_wire::api::peer::{
     AcceptanceReply, AskAcceptance, AskEntries, AskMoved, AskPromise, AskRows, AskStatements, AskSums, Entries, Level,
@@ -39,6 +39,9 @@ pub trait BackChannel: Send + Sync {
     /// Posts a logout token to a registered address (OpenID Connect Back-Channel Logout 1.0 section 2.5). Returns at once; what cannot be
     /// delivered is lost.
     fn post_logout(&self, uri: &str, logout_token: String);
+    /// Tells a platform that it may look for what became of its request, with the token it gave for that (OpenID Connect CIBA Core 1.0
+    /// section 10.2). As above.
+    fn post_ping(&self, uri: &str, token: String, auth_req_id: String);
 }
 
 /// A tagger, as the registrar sees it.
@@ -104,6 +107,9 @@ pub trait NodePeer: Send + Sync {
 pub trait SubjectHandles: Send + Sync {
     /// Where each of them stands. Opened in memory; nothing of the question is stored.
     async fn standings(&self, ask: &AskStandings) -> Result<Standings, Refusal>;
+    /// Asks the person of a half for a sign-in without a browser (decision 0029). `false`: the half does not open for this platform and
+    /// this use, or its person cannot be asked.
+    async fn ask_person(&self, ask: &AskPerson) -> Result<bool, Refusal>;
 }
 
 /// Post, as the registrar and the nodes see it.

@@ -213,6 +213,7 @@ impl Post {
             Notice::DeviceRemoved => send("device-removed", &[]).await?,
             Notice::Locked => send("locked", &[]).await?,
             Notice::Unlocked => send("unlocked", &[]).await?,
+            Notice::RequestWaiting => send("sign-in-waiting", &[]).await?,
         }
         // After it was sent: a person told twice is better than one told never.
         let mut batch = Batch::new();

@@ -112,7 +112,7 @@ errors! {
     ProofReplayed "invalid_dpop_proof" 400 Redirect "This DPoP proof was used before; make a new one for every request.";
 
     // -- the token endpoint (RFC 6749 section 5.2)
-    GrantType "unsupported_grant_type" 400 Page "grant_type must be authorization_code, refresh_token or client_credentials.";
+    GrantType "unsupported_grant_type" 400 Page "grant_type must be authorization_code, refresh_token, client_credentials or urn:openid:params:grant-type:ciba.";
     CodeMissing "invalid_request" 400 Page "code is required.";
     CodeUnknown "invalid_grant" 400 Page "The code was not made here for this client, or was changed.";
     CodeExpired "invalid_grant" 400 Page "The code has expired: it lives 60 seconds.";
@@ -130,6 +130,23 @@ errors! {
     LaterUse "unauthorized_client" 400 Page "The platform's certificate does not register this use of subject handles (subject_handle).";
     ManagementScope "invalid_scope" 400 Page "client_credentials gives the scope ssf.manage and no other.";
     NodesAway "temporarily_unavailable" 503 Page "One of the two nodes that can answer for this person does not: repeat the request in a few seconds.";
+
+    // -- the back channel (OpenID Connect CIBA Core 1.0 sections 11, 13)
+    BackchannelClient "unauthorized_client" 400 Page "This client registered no backchannel_token_delivery_mode (CIBA Core section 4).";
+    BackchannelUnsigned "invalid_request" 400 Page "This client registered backchannel_authentication_request_signing_alg: send request, a JWT of its own (CIBA Core section 7.1.1).";
+    BackchannelObject "invalid_request_object" 400 Page "The signed request is of another algorithm than registered, or has no jti of 1 to 256 characters (CIBA Core section 7.1.1).";
+    BackchannelReplayed "invalid_request_object" 400 Page "This signed request was used before; make a new one for every request.";
+    HintMissing "invalid_request" 400 Page "login_hint is required and is the one hint that is taken: no login_hint_token, no id_token_hint (CIBA Core section 7.1).";
+    HintUnknown "unknown_user_id" 400 Page "login_hint is neither a code that a wallet shows now nor a subject handle of this client for this use; or too many codes were wrong. No number, name or sub is looked up.";
+    BindingMessage "invalid_binding_message" 400 Page "binding_message is longer than 64 characters, begins or ends with a space, or has characters that cannot be seen.";
+    RequestedExpiry "invalid_request" 400 Page "requested_expiry must be a positive number of seconds.";
+    NotificationToken "invalid_request" 400 Page "client_notification_token is required for delivery mode ping: up to 1024 characters of RFC 6750 section 2.1.";
+    AuthRequestMissing "invalid_request" 400 Page "auth_req_id is required.";
+    AuthRequestUnknown "invalid_grant" 400 Page "The auth_req_id was not given to this client, was answered already, or the service restarted.";
+    AuthRequestPending "authorization_pending" 400 Page "The person has not answered yet: look again after the interval.";
+    AuthRequestFast "slow_down" 400 Page "Two looks within the interval; it is 5 seconds longer from now on (CIBA Core section 11).";
+    AuthRequestExpired "expired_token" 400 Page "The person did not answer in time: ask again.";
+    AuthRequestDenied "access_denied" 400 Page "The person did not agree.";
 
     // -- the userinfo endpoint (RFC 6750 section 3.1, RFC 9449 section 7.1, RFC 8705 section 3)
     TokenMissing "invalid_request" 401 Page "No access token.";
@@ -239,7 +256,7 @@ mod tests {
 
     #[test]
     fn only_registered_error_codes_are_used() {
-        const REGISTERED: [&str; 21] = [
+        const REGISTERED: [&str; 26] = [
             "invalid_request",
             "invalid_client",
             "invalid_grant",
@@ -261,6 +278,11 @@ mod tests {
             "invalid_request_object",
             "invalid_authorization_details",
             "unmet_authentication_requirements",
+            "unknown_user_id",
+            "invalid_binding_message",
+            "authorization_pending",
+            "slow_down",
+            "expired_token",
         ];
         for error in OAuthError::ALL {
             assert!(REGISTERED.contains(&error.code()), "{}", error.code());

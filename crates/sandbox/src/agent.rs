@@ -1,6 +1,8 @@
 //! The persona agent: a wallet in software for the sandbox's personas, behind plain forms without JavaScript. It signs with
 //! software device keys through the very same checks of the very same nodes; there is no second path (design 3).
 
+mod requests;
+
 use crate::bounded::Bounded;
 use crate::html::{STYLE_PATH, escape, language, page, say, style};
 use crate::persona_sessions::{PersonaSessions, Session};
@@ -12,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use hufu_kernel::{Lang, Octets, Refusal, Timestamp, b64, unb64};
-use hufu_wallet::{Asked, SoftwareDevice, State as WalletState, WalletError};
+use hufu_wallet::{Asked, SignedIn, SoftwareDevice, State as WalletState, WalletError};
 use hufu_wire::subject_handle::HandleUse;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -89,6 +91,7 @@ impl Agent {
         Router::new()
             .route("/sandbox/sign-in", get(show).post(answer))
             .route("/sandbox/sign-out", get(sign_out))
+            .route(requests::PATH, get(requests::show).post(requests::answer))
             .route("/sandbox/personas.json", get(list))
             .route(STYLE_PATH, get(style))
             .with_state(self.clone())
@@ -107,6 +110,27 @@ impl Agent {
 
     /// Signs in as a persona; enrols it on first use.
     async fn sign(&self, asked: &Asked, persona: &str, password: Option<&str>) -> Result<Hidden, Trouble> {
+        let signed = self.signed(asked, persona, password).await?;
+        let handle = signed.handle.map(|handle| handle.to_string()).unwrap_or_default();
+        let proved = signed.payload.auth_time;
+        Ok(Hidden { id_token: signed.id_token, s: b64(signed.s.as_slice()), handle, proved })
+    }
+
+    /// The same for a persona who waits: the agent itself hands it to the front.
+    async fn answer_waiting(
+        &self,
+        asked: &Asked,
+        persona: &str,
+        password: Option<&str>,
+        secret: &Octets<32>,
+    ) -> Result<(), Trouble> {
+        let signed = self.signed(asked, persona, password).await?;
+        let reader = self.0.world.robot().map_err(Trouble::Other)?;
+        reader.complete_waiting(asked, &signed, secret).await?;
+        Ok(())
+    }
+
+    async fn signed(&self, asked: &Asked, persona: &str, password: Option<&str>) -> Result<SignedIn, Trouble> {
         let (Some(person), Some(robot)) = (self.0.personas.get(persona), self.0.robots.get(persona)) else {
             return Err(Trouble::Refused(Refusal::NotFound));
         };
@@ -119,9 +143,7 @@ impl Agent {
         let signed = robot.sign_in(asked, &asked.transaction.answers.clone(), password, pair).await?;
         // The sandbox keeps no history for personas: a thousand sign-ins leave nothing behind.
         robot.state.receipts.clear();
-        let handle = signed.handle.map(|handle| handle.to_string()).unwrap_or_default();
-        let proved = signed.payload.auth_time;
-        Ok(Hidden { id_token: signed.id_token, s: b64(signed.s.as_slice()), handle, proved })
+        Ok(signed)
     }
 
     /// The answer of the persona who signed in with this browser a moment ago, if the request leaves it at that.
@@ -338,8 +360,19 @@ fn troubled(agent: &Agent, lang: Lang, trouble: Trouble) -> Response {
     html(agent, lang, StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), &body)
 }
 
-/// Who asks, why, what; the personas; both buttons alike.
 fn consent(agent: &Agent, asked: &Asked, lang: Lang, tx: &str, problem: Option<&str>) -> String {
+    let hidden = format!("<input type=\"hidden\" name=\"tx\" value=\"{}\">", escape(tx));
+    choice(agent, asked, lang, ("/sandbox/sign-in", &hidden, ""), problem)
+}
+
+/// Who asks, why, what; the personas; both buttons alike. `besides` is more to read, as a definition.
+fn choice(
+    agent: &Agent,
+    asked: &Asked,
+    lang: Lang,
+    (action, hidden, besides): (&str, &str, &str),
+    problem: Option<&str>,
+) -> String {
     let certificate = &asked.certificate;
     let purpose =
         certificate.purpose(Some(&asked.transaction.purpose)).map(|purpose| purpose.text.get(lang)).unwrap_or_default();
@@ -368,8 +401,8 @@ fn consent(agent: &Agent, asked: &Asked, lang: Lang, tx: &str, problem: Option<&
     let alert = problem.map(|text| format!("<p role=\"alert\">{}</p>", escape(text))).unwrap_or_default();
     let name = escape(certificate.name.get(lang));
     format!(
-        "<h1>{title}</h1>{alert}<dl><dt>{who}</dt><dd>{name} <code>{id}</code></dd><dt>{why}</dt><dd>{purpose}</dd><dt>{what}</dt><dd><ul>{answers}</ul></dd>{later}</dl>\
-         <p>{direct}</p><form method=\"post\" action=\"/sandbox/sign-in\"><input type=\"hidden\" name=\"tx\" value=\"{tx}\">\
+        "<h1>{title}</h1>{alert}<dl><dt>{who}</dt><dd>{name} <code>{id}</code></dd><dt>{why}</dt><dd>{purpose}</dd><dt>{what}</dt><dd><ul>{answers}</ul></dd>{later}{besides}</dl>\
+         <p>{direct}</p><form method=\"post\" action=\"{action}\">{hidden}\
          <p><label for=\"persona\">{persona}</label><select id=\"persona\" name=\"persona\" required>{personas}</select></p>\
          <p><label for=\"password\">{password}</label><input id=\"password\" name=\"password\" type=\"password\" inputmode=\"numeric\" autocomplete=\"off\"{required}></p>\
          <p class=\"choice\"><button id=\"agree\" name=\"decision\" value=\"agree\">{agree}</button> <button id=\"refuse\" name=\"decision\" value=\"refuse\">{refuse}</button></p></form>",
@@ -385,7 +418,6 @@ fn consent(agent: &Agent, asked: &Asked, lang: Lang, tx: &str, problem: Option<&
             "直连级别：登录进行时，服务能看到这次登录。",
             "Level direct: the service can see this sign-in while it happens."
         ),
-        tx = escape(tx),
         persona = say(lang, "角色", "Persona"),
         password = say(
             lang,

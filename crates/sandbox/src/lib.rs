@@ -5,6 +5,7 @@
 pub mod adapters;
 pub mod agent;
 mod bounded;
+mod call_centre;
 mod html;
 pub mod http;
 pub mod load;

@@ -118,7 +118,14 @@ impl SamplePlatform {
             .route("/callback", get(callback))
             .route("/sign-out", post(sign_out))
             .route(STYLE_PATH, get(style))
+            .merge(crate::call_centre::routes())
             .with_state(self.clone())
+    }
+
+    /// What its other pages need of it.
+    pub(crate) fn parts(&self) -> (&PlatformCertificate, &SampleClient, &reqwest::Client, &dyn Clock, &dyn Rng) {
+        let Inner { certificate, client, http, clock, rng, .. } = &*self.0;
+        (certificate, client, http, clock.as_ref(), rng.as_ref())
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -219,7 +226,7 @@ impl SamplePlatform {
         inner.client.begin(&inner.http, &wish, inner.clock.as_ref(), inner.rng.as_ref()).await
     }
 
-    fn page(&self, lang: Lang, status: StatusCode, body: &str) -> Response {
+    pub(crate) fn page(&self, lang: Lang, status: StatusCode, body: &str) -> Response {
         // The form's answer leads to the front and on to the wallet, whose name is below the front's.
         let (scheme, rest) = self.0.client.issuer().split_once("://").unwrap_or_default();
         let host = rest.split(':').next().unwrap_or_default();
@@ -227,7 +234,7 @@ impl SamplePlatform {
         page(lang, status, self.0.certificate.name.get(lang), body, &forms)
     }
 
-    fn trouble(&self, lang: Lang, cause: &str) -> Response {
+    pub(crate) fn trouble(&self, lang: Lang, cause: &str) -> Response {
         let heading = say(lang, "没有登录", "Not signed in");
         let back = say(lang, "返回首页", "Back to the start");
         let body = format!("<h1>{heading}</h1><p role=\"alert\">{}</p><p><a href=\"/\">{back}</a></p>", escape(cause));
@@ -317,7 +324,14 @@ fn offers(platform: &SamplePlatform, lang: Lang) -> String {
             format!("<h2>{text}</h2>{plain}{strong}")
         })
         .collect();
-    format!("<p>{}</p>{purposes}", platform.0.client.how(lang))
+    let call = match crate::call_centre::party(platform) {
+        Some(_) => format!(
+            "<p><a id=\"call\" href=\"/call\">{}</a></p>",
+            say(lang, "客服电话（示例）", "Call centre (sample)")
+        ),
+        None => String::new(),
+    };
+    format!("<p>{}</p>{purposes}{call}", platform.0.client.how(lang))
 }
 
 async fn sign_in(State(platform): State<SamplePlatform>, headers: HeaderMap, Form(start): Form<Start>) -> Response {

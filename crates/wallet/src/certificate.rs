@@ -34,7 +34,7 @@ pub struct CertificateCopy {
 
 impl<T: Transport, D: Device> Wallet<T, D> {
     /// The holder key's word on `bytes`.
-    async fn holder_proof(&self, bytes: &[u8]) -> Result<HolderProof, WalletError> {
+    pub(crate) async fn holder_proof(&self, bytes: &[u8]) -> Result<HolderProof, WalletError> {
         let t = self.clock.now();
         let signature = self.device.sign(&plain_challenge(Label::Pass, bytes, t)).await?;
         Ok(HolderProof { credential: credential_hash(&self.device.credential_id().0), t, signature })

@@ -8,6 +8,7 @@ mod device;
 mod enrol;
 mod error;
 mod recover;
+mod requests;
 mod sign_in;
 mod signing;
 mod state;

@@ -10,7 +10,7 @@ use hufu_pairwise::{
     Intl, ParamsId, PasswordKey, combine, combine_sum, ep, finalize, harden, oprf_blind, oprf_verify, sector_point,
     sub, verify_both,
 };
-use hufu_wire::api::platform::PlatformCertificate;
+use hufu_wire::api::platform::{CIBA_GRANT, PlatformCertificate};
 use hufu_wire::api::sign_in::{
     BeginSignIn, CompleteSignIn, Consent, Continue, EvaluatePassword, FinishSignIn, IdToken, PasswordEvaluation,
     RefuseSignIn, SignInOffer, SignInShare, Transaction, acr,
@@ -19,6 +19,7 @@ use hufu_wire::jose::{self, Alg, Compact, Jwk, PublicKey};
 use hufu_wire::subject_handle::SubjectHandle;
 use hufu_wire::webauthn::Assertion;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// A request that was checked and can be shown to the person.
 #[derive(Clone, Debug)]
@@ -59,6 +60,15 @@ pub struct SignedIn {
     pub handle: Option<SubjectHandle>,
 }
 
+/// Whether this was asked without a browser, by who registered for that, and what the person compares is what their device binds.
+fn is_backchannel(transaction: &Transaction, certificate: &PlatformCertificate) -> bool {
+    let message = transaction.binding_message.as_deref().unwrap_or_default();
+    transaction.redirect_uri == CIBA_GRANT
+        && certificate.registration.backchannel_token_delivery_mode.is_some()
+        && transaction.nonce.is_empty()
+        && transaction.code_challenge == b64(&Sha256::digest(message))
+}
+
 impl<T: Transport, D: Device> Wallet<T, D> {
     /// Fetches a transaction and checks everything in it before the person sees it.
     ///
@@ -82,7 +92,8 @@ impl<T: Transport, D: Device> Wallet<T, D> {
         if !same || certificate.root != self.trust.root || now >= transaction.exp || now >= certificate.exp {
             return Err(WalletError::Untrusted("the transaction"));
         }
-        if !certificate.redirect_uris.contains(&transaction.redirect_uri) {
+        if !certificate.redirect_uris.contains(&transaction.redirect_uri) && !is_backchannel(&transaction, &certificate)
+        {
             return Err(WalletError::Untrusted("the redirect address"));
         }
         let purpose = certificate.purpose(Some(&transaction.purpose)).ok_or(WalletError::Untrusted("the purpose"))?;

@@ -1,8 +1,10 @@
 //! The front's routes. Handlers read headers and bodies; every decision is the front's.
 
 mod docs;
+mod elsewhere;
 mod signals;
 mod table;
+mod waiting;
 
 use crate::addresses::{self, Asked};
 use crate::api::Operation;
@@ -135,7 +137,8 @@ async fn bounded_platform(request: Request, next: Next) -> Response<Body> {
 }
 
 /// What the front answers where callers prove a TLS certificate (RFC 8705 section 5), for a listener of
-/// [`crate::mutual_tls::PlatformDoors`]: `/par`, `/token`, `/userinfo`, `/introspect`, `/revoke`, `/ssf/…`, and nothing that browsers meet.
+/// [`crate::mutual_tls::PlatformDoors`]: `/par`, `/token`, `/bc-authorize`, `/userinfo`, `/introspect`, `/revoke`, `/ssf/…`, and nothing
+/// that browsers meet.
 pub fn mutual_router(edge: &Edge, front: &Arc<Front>) -> Router {
     platforms().with_state(Site { edge: edge.clone(), front: Arc::clone(front) })
 }
@@ -190,6 +193,10 @@ async fn par(State(site): State<Site>, request: Platform) -> Response<Body> {
 
 async fn token(State(site): State<Site>, request: Platform) -> Response<Body> {
     site.answer(site.front.token(&request.incoming(&request.views())).await)
+}
+
+async fn backchannel(State(site): State<Site>, request: Platform) -> Response<Body> {
+    site.answer(site.front.backchannel(&request.incoming(&request.views())).await)
 }
 
 async fn userinfo(State(site): State<Site>, request: Platform) -> Response<Body> {
@@ -248,11 +255,9 @@ async fn respond(State(site): State<Site>, request: Browser) -> Response<Body> {
             let sandbox = site.front.root() == Root::Sandbox;
             let page = FrontResponse { lang, sandbox, to: &posting.to, parameters: &posting.parameters };
             let mut response = (StatusCode::OK, PAGE_HEADERS, page.html()).into_response();
-            // Browsers hold what the platform redirects to against form-action too, so its own address is not enough.
-            let target =
-                if sandbox { "https: http://localhost:* http://127.0.0.1:* http://*.localhost:*" } else { "https:" };
             let policy = format!(
-                "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action {target}"
+                "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action {}",
+                targets(sandbox)
             );
             let policy = HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
             let headers = response.headers_mut();
@@ -263,6 +268,12 @@ async fn respond(State(site): State<Site>, request: Browser) -> Response<Body> {
         }
         Err(refusal) => site.refused_with_page(refusal, lang, None),
     }
+}
+
+/// Where a form may lead that ends at a platform: browsers hold what the platform redirects to against form-action too, so its own
+/// address is not enough.
+fn targets(sandbox: bool) -> &'static str {
+    if sandbox { "https: http://localhost:* http://127.0.0.1:* http://*.localhost:*" } else { "https:" }
 }
 
 async fn transaction(State(site): State<Site>, tx: Result<Path<String>, PathRejection>) -> Response<Body> {
@@ -445,12 +456,16 @@ impl<T: DeserializeOwned> FromRequest<Site> for Posted<T> {
     }
 }
 
+fn may_post(front: &Front, headers: &HeaderMap) -> Result<(), Refusal> {
+    let ours = texts(headers, &header::ORIGIN).iter().all(|origin| front.may_post(origin));
+    if ours { Ok(()) } else { Err(Refusal::ForeignOrigin) }
+}
+
 impl<T> Posted<T> {
     /// Browsers name the page's origin on every cross-origin POST; a request without the header is no browser's, and has to
     /// have the cookie like any other.
     fn may_post(&self, front: &Front) -> Result<(), Refusal> {
-        let ours = texts(&self.headers, &header::ORIGIN).iter().all(|origin| front.may_post(origin));
-        if ours { Ok(()) } else { Err(Refusal::ForeignOrigin) }
+        may_post(front, &self.headers)
     }
 
     fn answer(&self, site: &Site, done: Result<Continue, Refusal>) -> Response<Body> {

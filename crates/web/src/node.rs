@@ -6,6 +6,7 @@ use axum::Router;
 use hufu_offices::node::Node;
 use hufu_wire::api::enrolment::{EnrolDevice, EnrolPassword};
 use hufu_wire::api::holder::{BeginPass, FinishSigning, OpenHolder, ReadRow, SubmitReports, SubmitStatement};
+use hufu_wire::api::requests::ReadRequests;
 use hufu_wire::api::sign_in::{BeginSignIn, EvaluatePassword, FinishSignIn};
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ const ROUTES: &[Route<Node>] = posts! { Node {
     "/v1/signing/finish"      FinishSigning    => finish_signing,    "round 2 for certificates and passes";
     "/v1/pass/begin"          BeginPass        => begin_pass,        "round 1 for the card's dynamic code";
     "/v1/holder"              OpenHolder       => open_holder,       "opens the holder key's quarter of an hour";
+    "/v1/requests"            ReadRequests     => read_requests,     "what platforms ask of oneself just now";
     "/v1/row"                 ReadRow          => read_row,          "what this node holds about oneself";
 } };
 

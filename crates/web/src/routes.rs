@@ -233,7 +233,7 @@ mod tests {
                     .all(|(method, path, what)| *method == "POST" && path.starts_with("/v1/") && !what.is_empty())
             );
         }
-        assert_eq!((node::routes().len(), registrar::routes().len()), (11, 8));
+        assert_eq!((node::routes().len(), registrar::routes().len()), (12, 8));
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 export { Wallet, type Export, type Status } from "./wallet.ts";
 export { type Details, Enrolment } from "./enrolment.ts";
 export { type Agreed, type Asked, SignIn } from "./sign_in.ts";
+export { Requests } from "./requests.ts";
 export { Certificates, type CopyView } from "./certificate.ts";
 export { deviceOfferCode, Statements } from "./statements.ts";
 export type { ReceiptView } from "./receipts.ts";
@@ -18,5 +19,5 @@ export { grouped, maskedNumber, parseNumber } from "./network_number.ts";
 export { type Pass, verifyPass } from "./pass.ts";
 export * from "./words.ts";
 export type {
-  Answers, Consent, DeviceRecord, EnrolmentView, IdToken, PlatformCertificate, RowView, Transaction, Trust,
+  Answers, Consent, DeviceRecord, EnrolmentView, IdToken, PersonRequest, PlatformCertificate, RowView, Transaction, Trust, Waiting,
 } from "./wire.ts";

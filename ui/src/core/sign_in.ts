@@ -61,6 +61,9 @@ type Progress = (done: number) => void;
 /** Nodes take an assertion for a minute; a retry begins with seconds to spare. */
 const FRESH = 40;
 
+/** What stands in the place of the redirect address where there is no browser at the platform (OpenID Connect CIBA). */
+const CIBA = "urn:openid:params:grant-type:ciba";
+
 const ACR: Record<Strength, string> = {
   certificate: "urn:hufu:acr:certificate",
   "certificate+password": "urn:hufu:acr:certificate+password",
@@ -90,7 +93,7 @@ export class SignIn {
     const same = asked.tx === tx && asked.iss === issuer && asked.client_id === certificate.client_id;
     const live = certificate.root === root && now < asked.exp && now < certificate.exp;
     if (!same || !live || !isSectorId(certificate.sector_id)) throw new Untrusted("the transaction");
-    if (!certificate.redirect_uris.includes(asked.redirect_uri)) throw new Untrusted("the redirect address");
+    if (!certificate.redirect_uris.includes(asked.redirect_uri) && !isBackchannel(asked, certificate)) throw new Untrusted("the redirect address");
     const purpose = certificate.purposes.find((one) => one.id === asked.purpose);
     if (!purpose) throw new Untrusted("the purpose");
     const entitled = (answer: Answer) => certificate.entitled.includes(answer) && purpose.answers.includes(answer);
@@ -253,8 +256,15 @@ async function both<T>(pair: Pair, ask: (node: NodeIndex, at: 0 | 1) => Promise<
   return Promise.all([ask(pair[0], 0), ask(pair[1], 1)]);
 }
 
+/** Whether it was asked without a browser, by who registered for that, and what the person compares is what their device binds. */
+function isBackchannel(asked: Transaction, certificate: PlatformCertificate): boolean {
+  const registered = certificate.registration as Record<string, unknown> | undefined;
+  const bound = asked.code_challenge === b64(hashOf(asked.binding_message ?? "")) && asked.nonce === "";
+  return asked.redirect_uri === CIBA && bound && typeof registered?.["backchannel_token_delivery_mode"] === "string";
+}
+
 /** A page may go there: never `javascript:` or another scheme that runs in it. */
-function webAddress(text: string): string {
+export function webAddress(text: string): string {
   const protocol = URL.canParse(text) ? new URL(text).protocol : "";
   if (protocol !== "https:" && protocol !== "http:") throw new Untrusted("the address to go on to");
   return text;

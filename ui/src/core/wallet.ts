@@ -6,6 +6,7 @@ import { Enrolment } from "./enrolment.ts";
 import { Holder } from "./holder.ts";
 import type { Offices } from "./api.ts";
 import { Receipts, type ReceiptView } from "./receipts.ts";
+import { Requests } from "./requests.ts";
 import { SignIn } from "./sign_in.ts";
 import { Core } from "./state.ts";
 import { Statements } from "./statements.ts";
@@ -37,6 +38,8 @@ export class Wallet {
   readonly enrol: Enrolment;
   /** Signing in at platforms. */
   readonly signIn: SignIn;
+  /** Being asked without a browser at the platform. */
+  readonly requests: Requests;
   /** Copies of the certificate. */
   readonly certificates: Certificates;
   /** Changes to one's own row, each with a passkey prompt. */
@@ -51,6 +54,7 @@ export class Wallet {
     this.#receipts = new Receipts(core);
     this.enrol = new Enrolment(core, this.#holder);
     this.signIn = new SignIn(core, this.#holder);
+    this.requests = new Requests(core, this.#holder);
     this.certificates = new Certificates(core, this.#holder);
     this.statements = new Statements(core, this.#holder);
   }

@@ -101,9 +101,20 @@ export const transaction = s.record({
   purpose: s.text,
   strength,
   exp: s.int,
+  elsewhere: s.optional(s.flag),
+  binding_message: s.optional(s.text),
 });
-/** What the front says about one sign-in. */
+/** What the front says about one sign-in; `elsewhere`: it was begun on another device; `binding_message`: for the person to compare. */
 export type Transaction = Read<typeof transaction>;
+
+export const waiting = s.record({ code: s.text, secret: b32, exp: s.int });
+/** What a waiting wallet shows and keeps. */
+export type Waiting = Read<typeof waiting>;
+export const found = s.record({ tx: s.optional(b32) });
+const personRequest = s.record({ tx: b32, secret: b32, exp: s.int });
+/** A platform that knows the person asks. */
+export type PersonRequest = Read<typeof personRequest>;
+export const personRequests = s.record({ requests: s.list(personRequest) });
 
 const bilingual = s.record({ "zh-Hans": s.text, en: s.text });
 

@@ -3,6 +3,7 @@
 import { Refused, Unreachable } from "../core/index.ts";
 import type { Agreed, Answer, Asked, CopyView } from "../core/index.ts";
 import { Island, lang, showErrors } from "./island.ts";
+import { secretOf } from "./requests.ts";
 import { wallet } from "./wallet.ts";
 
 /** A transaction is served once; a reload, for another language or larger text, must find it again. This tab alone has it. */
@@ -45,7 +46,11 @@ class Consent extends Island {
 
   async #show({ transaction, certificate, purpose, later }: Asked): Promise<void> {
     this.fill("[data-name]", certificate.name[lang]);
-    this.fill("[data-host]", new URL(transaction.redirect_uri).host);
+    // What is asked without a browser goes to no address: then the platform's own name on the net says who it is.
+    this.fill("[data-host]", new URL(transaction.redirect_uri).host || new URL(certificate.sector_id).host);
+    this.fill("[data-binding]", transaction.binding_message ?? "");
+    this.view("waiting", secretOf(transaction.tx) !== undefined);
+    this.view("binding", transaction.binding_message !== undefined);
     this.fill("[data-purpose]", purpose.text[lang]);
     // With the holder key's quarter of an hour open, fresh copies cost no prompt. Without one the page says who gives the values.
     const { certificates } = await wallet();
@@ -55,6 +60,8 @@ class Consent extends Island {
     this.find("[data-uses]").replaceChildren(...later.map((use) => item(this.text(use))));
     this.view("later", later.length > 0);
     this.view("password", transaction.strength === "certificate+password");
+    this.view("elsewhere", transaction.elsewhere === true);
+    if (transaction.elsewhere) this.querySelector<HTMLElement>("[data-elsewhere]")?.remove();
   }
 
   /** What the platform will read, from this device's own copy of the certificate. */
@@ -71,6 +78,9 @@ class Consent extends Island {
       const password = asked.transaction.strength === "certificate+password" ? this.input("password").value.trim() : undefined;
       if (password === "") return showErrors(["password_wrong"]);
       const agreed = await signIn.agree(asked, asked.transaction.answers, password);
+      const { requests } = await wallet();
+      const secret = secretOf(tx);
+      if (secret) return this.#leave(() => requests.complete(agreed, secret));
       await this.#leave(() => signIn.complete(agreed), () => this.#post("[data-complete]", agreed));
     }, "device");
     this.#refusal(tx);
@@ -80,7 +90,9 @@ class Consent extends Island {
   #refusal(tx: string): void {
     for (const button of this.querySelectorAll<HTMLElement>("[data-refuse]")) {
       this.onClick(button, async () => {
-        const { signIn } = await wallet();
+        const { signIn, requests } = await wallet();
+        const secret = secretOf(tx);
+        if (secret) return this.#leave(() => requests.refuse(tx, secret));
         await this.#leave(() => signIn.refuse(tx), () => this.#post("[data-refusal]", { tx }));
       });
     }
@@ -90,7 +102,7 @@ class Consent extends Island {
    * Goes back to the platform. A browser that keeps the front's cookie from our script still sends it with a form that it posts
    * itself, so that is the second way.
    */
-  async #leave(byScript: () => Promise<string>, byForm: () => void): Promise<void> {
+  async #leave(byScript: () => Promise<string>, byForm?: () => void): Promise<void> {
     sessionStorage.removeItem(KEPT);
     try {
       const next = await byScript();
@@ -98,7 +110,7 @@ class Consent extends Island {
       location.assign(next);
     } catch (error) {
       const blocked = error instanceof Unreachable || (error instanceof Refused && error.code === "transaction_cookie");
-      if (!blocked) throw error;
+      if (!blocked || !byForm) throw error;
       byForm();
     }
   }

@@ -7,4 +7,5 @@ import "./consent.ts";
 import "./devices.ts";
 import "./enrol.ts";
 import "./hold.ts";
+import "./requests.ts";
 import "./verify.ts";

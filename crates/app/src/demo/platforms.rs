@@ -12,7 +12,7 @@ use hufu_sandbox::platforms::{Platform, platforms};
 use hufu_sandbox::robot::World;
 use hufu_sandbox::sample_client::SampleClient;
 use hufu_sandbox::sample_platform::SamplePlatform;
-use hufu_wire::api::platform::{PlatformCertificate, Profile, Registration};
+use hufu_wire::api::platform::{DeliveryMode, PlatformCertificate, Profile, Registration};
 use hufu_wire::jose::{Alg, Jwks, SoftKey};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -42,6 +42,9 @@ pub const ORDINARY: [&str; 2] = ["yunzhou-library", "blue-jar"];
 
 /// The one of them that registered that its proofs carry nonces.
 const WITH_NONCES: &str = "clay-jar-bank";
+
+/// The one that has a call centre.
+const WITH_CALLS: &str = "clay-jar-bank";
 
 impl Invented {
     /// Its OpenID Connect client, with keys pinned from the trust root's public half and never from the front.
@@ -111,6 +114,7 @@ pub fn invented(
         let secret = secret.transpose()?;
         let base = at.get(&platform.client_id).cloned().unwrap_or_else(|| platform.sector_id.clone());
         let require_dpop_nonce = platform.client_id == WITH_NONCES;
+        let calls = platform.client_id == WITH_CALLS;
         let file = PlatformFile {
             redirect_uris: vec![format!("{base}/callback")],
             client_id: platform.client_id,
@@ -122,6 +126,8 @@ pub fn invented(
             registration: Registration {
                 require_dpop_nonce,
                 subject_handle: platform.subject_handle,
+                backchannel_token_delivery_mode: calls.then_some(DeliveryMode::Poll),
+                backchannel_authentication_request_signing_alg: calls.then_some(Alg::ES256),
                 ..Registration::default()
             },
             name: platform.name,

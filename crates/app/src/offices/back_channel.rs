@@ -119,6 +119,22 @@ impl BackChannel for PlatformServers {
             drop(place);
         });
     }
+
+    fn post_ping(&self, uri: &str, token: String, auth_req_id: String) {
+        let (Some(client), Some(place)) = (self.client(), self.place(uri)) else {
+            return tracing::warn!("a platform was not told of an answer: too many at once, or no way there");
+        };
+        let body = serde_json::json!({ "auth_req_id": auth_req_id }).to_string();
+        let request = client.post(uri).bearer_auth(token).header("content-type", "application/json").body(body);
+        tokio::spawn(async move {
+            match request.send().await {
+                Ok(answer) if answer.status().is_success() => {}
+                Ok(answer) => tracing::warn!(status = answer.status().as_u16(), "a platform refused a ping"),
+                Err(error) => tracing::warn!(cause = %error.without_url(), "a platform was not told of an answer"),
+            }
+            drop(place);
+        });
+    }
 }
 
 /// Names lead where the root's platforms can be, and nowhere else: what a name is set to after its admission opens no door.

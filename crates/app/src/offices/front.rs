@@ -290,7 +290,7 @@ mod tests {
     use crate::rows::OwnRows;
     use hufu_domain::rules::Rules;
     use hufu_kernel::{Clock, KeyStore, OsRng, Rng, Root, SystemClock};
-    use hufu_wire::api::handles::{AskStandings, Standings};
+    use hufu_wire::api::handles::{AskPerson, AskStandings, Standings};
     use hufu_wire::api::platform::PlatformCertificate;
     use std::path::Path;
 
@@ -300,6 +300,9 @@ mod tests {
     #[async_trait]
     impl ports::SubjectHandles for Away {
         async fn standings(&self, _: &AskStandings) -> Result<Standings, Refusal> {
+            Err(Refusal::NodesUnavailable)
+        }
+        async fn ask_person(&self, _: &AskPerson) -> Result<bool, Refusal> {
             Err(Refusal::NodesUnavailable)
         }
     }

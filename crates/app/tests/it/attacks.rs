@@ -61,8 +61,8 @@ fn every_attack_of_the_page_has_a_test_that_tries_it() {
 #[test]
 fn every_test_of_the_fronts_attack_files_is_on_the_page() {
     let named: BTreeSet<String> = named(&page()).into_iter().collect();
-    for name in ["client", "code", "request", "wallet"] {
-        let path = format!("offices/front/{name}_attacks.rs");
+    for name in ["client_attacks", "code_attacks", "request_attacks", "wallet_attacks", "elsewhere", "backchannel"] {
+        let path = format!("offices/front/{name}.rs");
         let tests = tests(&file(&path).unwrap());
         assert!(tests.len() > 5, "{path}");
         for test in tests {

@@ -91,6 +91,60 @@ async fn a_platform_that_registered_for_it_is_told_that_somebody_signed_out_ever
     running.stop().await;
 }
 
+fn between<'a>(page: &'a str, before: &str, after: &str) -> &'a str {
+    page.split_once(before).and_then(|(_, rest)| rest.split_once(after)).unwrap_or_else(|| panic!("{page}")).0
+}
+
+/// A caller without a browser at the bank: with a wallet of their own, and as a persona by plain forms.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_tells_a_code_and_the_clerk_sees_who_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = start(options(folder.path())).await;
+    let world = running.world();
+    let mut robot = somebody(&running, &world).await;
+    let http = client().unwrap();
+    let (_, base) = running.samples().into_iter().find(|(id, _)| id == "clay-jar-bank").unwrap();
+    let post = async |url: String, form: &[(&str, &str)]| {
+        http.post(url).form(form).send().await.unwrap().text().await.unwrap()
+    };
+    let call = async |form: &[(&str, &str)]| post(format!("{base}/call"), form).await;
+    let begin = http.post(format!("{base}/sign-in")).form(&[("purpose", ""), ("password", "no")]).send().await.unwrap();
+    let back = agree(&mut robot, &header(&begin, "location")).await;
+    let done = http.get(&back).header("cookie", header(&begin, "set-cookie")).send().await.unwrap();
+    let home =
+        http.get(&base).header("cookie", header(&done, "set-cookie")).send().await.unwrap().text().await.unwrap();
+    let known = between(&home, "id=\"sub\">", "<").to_owned();
+
+    let waiting = robot.wait().await.unwrap();
+    assert_eq!(robot.look(&waiting.secret).await.unwrap(), None);
+    let page = call(&[("code", &waiting.code), ("about", "Block card 0427")]).await;
+    let auth_req_id = between(&page, "name=\"waiting\" value=\"", "\"").to_owned();
+    let tx = robot.look(&waiting.secret).await.unwrap().unwrap();
+    let asked = robot.open(&tx).await.unwrap();
+    assert_eq!(asked.transaction.binding_message.as_deref(), Some("Block card 0427"));
+    assert!(!call(&[("waiting", &auth_req_id)]).await.contains("id=\"sub\""), "not before the answer");
+    let answers: Vec<Answer> = asked.transaction.answers.clone();
+    let signed = robot.sign_in_with(&asked, &answers, None, Pair::ALL[0]).await.unwrap();
+    robot.complete_waiting(&asked, &signed, &waiting.secret).await.unwrap();
+    let page = call(&[("waiting", &auth_req_id)]).await;
+    assert_eq!(between(&page, "id=\"sub\">", "<"), known, "the caller is who signs in there");
+    assert!(call(&[("waiting", &auth_req_id)]).await.contains("role=\"alert\""), "once");
+    assert!(call(&[("code", &waiting.code)]).await.contains("role=\"alert\""), "the code is used");
+
+    let agent = format!("{}/sandbox/requests", world.addresses.wallet);
+    let page = post(agent.clone(), &[("decision", "wait")]).await;
+    let (code, secret) = (between(&page, "id=\"code\">", "<"), between(&page, "name=\"secret\" value=\"", "\""));
+    let page = call(&[("code", code), ("about", "Tell the balance")]).await;
+    let auth_req_id = between(&page, "name=\"waiting\" value=\"", "\"").to_owned();
+    let page = post(agent.clone(), &[("decision", "look"), ("secret", secret)]).await;
+    assert_eq!(between(&page, "id=\"binding\">", "<"), "Tell the balance");
+    let answer = [("decision", "agree"), ("secret", secret), ("persona", "lin-xiaoyu"), ("password", "")];
+    assert!(post(agent, &answer).await.contains("id=\"done\""));
+    let page = call(&[("waiting", &auth_req_id)]).await;
+    assert_ne!(between(&page, "id=\"sub\">", "<"), known);
+    running.stop().await;
+}
+
 /// The library verifies under the keys that were pinned: the true ones sign in (the control), others never do.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_ordinary_library_refuses_other_keys_another_state_and_another_issuer() {

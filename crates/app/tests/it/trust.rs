@@ -175,7 +175,7 @@ fn tables() -> BTreeMap<String, Table> {
 }
 
 /// Types whose values outlive a request, or are keys.
-const LASTING: [&str; 15] = [
+const LASTING: [&str; 16] = [
     "Family<",
     "Registry",
     "Mutex<",
@@ -188,6 +188,7 @@ const LASTING: [&str; 15] = [
     "Transactions",
     "Sealer",
     "ProofNonces",
+    "ScanCodes",
     "Sender<Finished>",
     "Loaded",
     "Secret<",

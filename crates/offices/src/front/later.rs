@@ -14,7 +14,7 @@ pub(super) type Said = [Option<PersonStanding>; 2];
 impl Front {
     /// Renews an access token.
     pub(super) async fn renew(&self, env: &Environment<'_>, call: &Call<'_>) -> Result<Reply, (OAuthError, Challenge)> {
-        let renewed = provider::refresh(env, call, self.caller(env, call).await?)?;
+        let renewed = self.of_caller(env, call, |client| provider::refresh(env, call, client)).await?;
         self.use_once(&renewed.fresh, env.now).await.map_err(plainly)?;
         if !self.is_live(&renewed.access_token, env.now).await.map_err(plainly)? {
             return Err(plainly(OAuthError::RefreshUnknown));
@@ -28,7 +28,7 @@ impl Front {
 
     /// A token with which a platform manages what is its own.
     pub(super) async fn grant(&self, env: &Environment<'_>, call: &Call<'_>) -> Result<Reply, (OAuthError, Challenge)> {
-        let granted = provider::client_credentials(env, call, self.caller(env, call).await?)?;
+        let granted = self.of_caller(env, call, |client| provider::client_credentials(env, call, client)).await?;
         self.use_once(&granted.fresh, env.now).await.map_err(plainly)?;
         let reply = granted.reply(&self.seal(SealedKind::ManagementToken, "", &granted.token)?);
         Ok(self.with_next_nonce(reply, granted.by_nonce, env.now))

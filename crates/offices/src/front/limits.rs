@@ -55,18 +55,25 @@ impl Front {
         self.asking.as_ref().map_or(Duration::ZERO, |asking| asking.rate.every) + Duration::from_secs(1)
     }
 
-    /// Who asks, and whether it may ask now: before what it asks is looked at, so that a request with a mistake counts as any other and
+    /// What a platform asks, if it may ask now: before what it asked is answered, so that a request with a mistake counts as any other and
     /// its assertion is used up. What proves the client is used first: an assertion that somebody saw on its way counts against nobody.
     /// What it wants to spend is used after this: who is told to wait still has its code and its proof.
-    pub(super) async fn caller(
+    ///
+    /// Who is told to ask again with a nonce may do so with the same assertion, as clients and the Foundation's suite do: that answer uses
+    /// nothing up, and counts for the address alone.
+    pub(super) async fn of_caller<T>(
         &self,
         env: &Environment<'_>,
         call: &Call<'_>,
-    ) -> Result<Arc<Client>, (OAuthError, Challenge)> {
+        asked: impl FnOnce(Arc<Client>) -> Result<T, (OAuthError, Challenge)>,
+    ) -> Result<T, (OAuthError, Challenge)> {
         let Authenticated { client, fresh } = provider::authenticate(env, call)?;
-        self.use_once(&fresh, env.now).await.map_err(plainly)?;
-        self.may_ask(&client.certificate.client_id, env.now).map_err(plainly)?;
-        Ok(client)
+        let decided = asked(Arc::clone(&client));
+        if !matches!(decided, Err((OAuthError::ProofNonce, _))) {
+            self.use_once(&fresh, env.now).await.map_err(plainly)?;
+            self.may_ask(&client.certificate.client_id, env.now).map_err(plainly)?;
+        }
+        decided
     }
 
     /// Counts one request of a platform that has proved who it is.

@@ -4,41 +4,53 @@
 //! The decisions are the tables of `hufu_oidc`; this module asks the single-use set, seals, and remembers transactions.
 
 mod admission;
+mod auth_requests;
+mod backchannel;
 mod completion;
 mod cookie;
+mod elsewhere;
+mod held;
 mod later;
 mod limits;
 mod nonces;
 mod origins;
 mod responses;
+mod scan;
 mod sealer;
 mod sign_in;
 mod signals;
 mod signed_out;
 mod streams;
 mod transactions;
+mod waits;
 
 pub use admission::{Admission, NotAdmitted};
 pub use cookie::COOKIE_SECONDS;
+pub use elsewhere::{Elsewhere, OnDevice};
+pub use held::{Ended, NUMBER_SECONDS, NUMBER_TRIES, Progress, SHOW_SECONDS, Shows};
 pub use hufu_oidc::signals::POLL_PATH;
 pub use hufu_oidc::{OAuthError, Reply};
 pub use limits::too_often;
 pub use nonces::NONCE_SECONDS;
 pub use responses::{Posting, RESPONSE_KEY};
+pub use scan::SCAN_SECONDS;
 pub use sealer::Sealer;
 pub use sign_in::{Shown, TRANSACTION_KEY};
 pub use signals::Managed;
 pub use transactions::TRANSACTION_SECONDS;
+pub use waits::{TRIES_SECONDS, WAITING_SECONDS, WRONG_CODES};
 
 use crate::ports::{BackChannel, SubjectHandles};
+use auth_requests::AuthRequests;
 use cookie::Cookies;
 use hufu_kernel::{Clock, KeyStore, Octets, Refusal, Rng, Root, Timestamp};
 use hufu_oidc::provider::{
     self, ACCESS_TOKEN_SECONDS, AccessToken, Call, Client, Clients, Environment, Fresh, OpenRequest, Provider,
-    SealedKind, Told,
+    Redeemed, SealedKind, Told,
 };
 use hufu_oidc::{Challenge, Form};
 use hufu_store::Once;
+use hufu_wire::api::platform::CIBA_GRANT;
 use hufu_wire::api::trust::Trust;
 use hufu_wire::jose::{Alg, Jwk, Jwks, KeyUse, PublicKey};
 use hufu_wire::subject_handle::HandleUse;
@@ -46,11 +58,13 @@ use hufu_wire::tls_client::ClientCertificate;
 use nonces::ProofNonces;
 use origins::{acceptable_origin, may_ask_for_certificates};
 use responses::ResponseKey;
+use scan::ScanCodes;
 use serde_json::json;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 use streams::Streams;
 use transactions::Transactions;
+use waits::Waits;
 
 /// RFC 9701 section 4.
 const INTROSPECTION_JWT: &str = "application/token-introspection+jwt";
@@ -131,12 +145,15 @@ pub struct Front {
     transaction_kid: String,
     keys: Jwks,
     nonces: ProofNonces,
+    scans: ScanCodes,
     responses: ResponseKey,
     agents: Vec<String>,
     cookies: Cookies,
     clients: RwLock<HashMap<String, Arc<Client>>>,
     transactions: Transactions,
     asking: Option<limits::Asking>,
+    auth_requests: AuthRequests,
+    waits: Waits,
     streams: Streams,
     ports: Ports,
 }
@@ -201,11 +218,14 @@ impl Front {
             clients: RwLock::default(),
             transactions: Transactions::new(transactions),
             asking: None,
+            auth_requests: AuthRequests::new(transactions),
+            waits: Waits::new(waits::WAITING),
             streams: Streams::default(),
             admission,
             transaction_kid: pinned(trust.offices.front)?.thumbprint(),
             keys,
             nonces: ProofNonces::new(ports.sealer.derived("dpop-nonce").as_ref()),
+            scans: ScanCodes::new(ports.sealer.derived("elsewhere").as_ref()),
             responses,
             agents,
             trust,
@@ -277,6 +297,12 @@ impl Front {
         &self.trust.issuer
     }
 
+    /// Whether a page of this origin is one of the front's own.
+    #[must_use]
+    pub fn is_own(&self, origin: &str) -> bool {
+        origin == self.provider.issuer
+    }
+
     /// The wallet's origin: the only one that scripts may call from.
     #[must_use]
     pub fn wallet_origin(&self) -> &str {
@@ -312,7 +338,7 @@ impl Front {
     /// Pushed authorization requests.
     pub async fn par(&self, request: &Incoming<'_>) -> Reply {
         self.answer(request, async |env, call| {
-            let pushed = provider::par(env, call, self.caller(env, call).await?)?;
+            let pushed = self.of_caller(env, call, |client| provider::par(env, call, client)).await?;
             self.use_once(&pushed.fresh, env.now).await.map_err(plainly)?;
             let open = OpenRequest { request: pushed.request.clone(), exp: pushed.expires };
             let reply = pushed.reply(&self.seal(SealedKind::Request, &open.request.client_id, &open)?);
@@ -324,6 +350,7 @@ impl Front {
     /// The token endpoint.
     pub async fn token(&self, request: &Incoming<'_>) -> Reply {
         self.answer(request, async |env, call| match call.form.get("grant_type") {
+            Some(CIBA_GRANT) => self.answered_yet(env, call).await,
             Some("refresh_token") => self.renew(env, call).await,
             Some("client_credentials") => self.grant(env, call).await,
             _ => self.redeem(env, call).await,
@@ -332,7 +359,7 @@ impl Front {
     }
 
     async fn redeem(&self, env: &Environment<'_>, call: &Call<'_>) -> Result<Reply, (OAuthError, Challenge)> {
-        let redeemed = provider::token(env, call, self.caller(env, call).await?)?;
+        let redeemed = self.of_caller(env, call, |client| provider::token(env, call, client)).await?;
         if let Err(error) = self.use_once(&redeemed.fresh, env.now).await {
             if error == OAuthError::CodeReplayed {
                 // Whoever was first may be the thief: what the code gave is worth nothing from now on.
@@ -345,13 +372,18 @@ impl Front {
             }
             return Err((error, Challenge::None));
         }
+        self.given(&redeemed, env.now)
+    }
+
+    /// The tokens that a grant gives.
+    fn given(&self, redeemed: &Redeemed, now: Timestamp) -> Result<Reply, (OAuthError, Challenge)> {
         let client_id = &redeemed.code.client_id;
         let refresh_token = redeemed.refresh_token.as_ref();
         let refresh_token =
             refresh_token.map(|token| self.seal(SealedKind::RefreshToken, client_id, token)).transpose()?;
         let access_token = self.seal(SealedKind::AccessToken, "", &redeemed.access_token)?;
         let reply = redeemed.reply(&access_token, refresh_token.as_deref());
-        Ok(self.with_next_nonce(reply, redeemed.by_nonce, env.now))
+        Ok(self.with_next_nonce(reply, redeemed.by_nonce, now))
     }
 
     /// The userinfo endpoint.
@@ -385,7 +417,7 @@ impl Front {
     /// (RFC 9701 section 4).
     pub async fn introspect(&self, request: &Incoming<'_>, accept: &[&str]) -> Reply {
         self.answer(request, async |env, call| {
-            let about = provider::about_token(env, call, self.caller(env, call).await?)?;
+            let about = self.of_caller(env, call, |client| provider::about_token(env, call, client)).await?;
             let live = match (&about.token, &about.refresh_token) {
                 (Some(token), _) => self.is_live(token, env.now).await.map_err(plainly)?,
                 (None, Some(token)) => {
@@ -416,7 +448,7 @@ impl Front {
     /// Gives an access or a refresh token up, and with it all tokens of the same code (RFC 7009).
     pub async fn revoke(&self, request: &Incoming<'_>) -> Reply {
         self.answer(request, async |env, call| {
-            let about = provider::about_token(env, call, self.caller(env, call).await?)?;
+            let about = self.of_caller(env, call, |client| provider::about_token(env, call, client)).await?;
             if let Some((code, until)) = about.revocation(env.now) {
                 let revoked = self.ports.once.revoke(&code.tokens_key(), until, env.now).await;
                 revoked.map_err(|_| (OAuthError::Unavailable, Challenge::None))?;

@@ -1,5 +1,7 @@
 //! Sign-ins under way: ten minutes in bounded memory, nowhere else.
 
+use super::auth_requests::AuthReqId;
+use super::held::{Agreed, Held, SecretHash};
 use hufu_kernel::{Octets, Refusal, Timestamp};
 use hufu_oidc::provider::{AuthorizationRequest, Client};
 use std::collections::{BTreeSet, HashMap};
@@ -17,15 +19,33 @@ pub(super) struct Pending {
     pub request: AuthorizationRequest,
     /// Names the pushed request, with the time its `request_uri` expires.
     pub pushed: Option<(Octets<32>, Timestamp)>,
-    /// SHA-256 of the browser's secret.
-    pub cookie: Octets<32>,
+    /// The secret of the browser that began, or of the wallet that waits.
+    pub began: SecretHash,
     /// When it ends.
     pub exp: Timestamp,
+    /// Of a request that came without a browser.
+    pub backchannel: Option<Backchannel>,
+}
+
+/// A request that came without a browser (decision 0029).
+pub(super) struct Backchannel {
+    /// As the platform looks for it.
+    pub id: AuthReqId,
+    /// What the person is to compare; empty without.
+    pub binding_message: String,
+}
+
+impl Pending {
+    /// What the person is to compare, if there is something.
+    pub(super) fn binding_message(&self) -> Option<String> {
+        let backchannel = self.backchannel.as_ref()?;
+        (!backchannel.binding_message.is_empty()).then(|| backchannel.binding_message.clone())
+    }
 }
 
 struct Entry {
     pending: Arc<Pending>,
-    served: bool,
+    held: Held,
 }
 
 #[derive(Default)]
@@ -106,28 +126,59 @@ impl Transactions {
             inner.by_pushed.insert(pushed, tx);
         }
         inner.by_end.insert((pending.exp, tx));
-        inner.entries.insert(tx, Entry { pending: Arc::new(pending), served: false });
+        let held = if pending.backchannel.is_some() { Held::by_wallet() } else { Held::by_browser() };
+        inner.entries.insert(tx, Entry { pending: Arc::new(pending), held });
         Ok(())
     }
 
-    /// Gives the transaction to the wallet, once.
-    pub(super) fn serve(&self, tx: &Tx, now: Timestamp) -> Result<Arc<Pending>, Refusal> {
-        let mut inner = self.lock();
-        let entry = inner.live(tx, now)?;
-        if std::mem::replace(&mut entry.served, true) {
-            return Err(Refusal::TransactionGone);
-        }
-        Ok(Arc::clone(&entry.pending))
+    /// Gives the transaction to the wallet, once for each device that holds it; says whether that is another one than began.
+    pub(super) fn serve(&self, tx: &Tx, now: Timestamp) -> Result<(Arc<Pending>, bool), Refusal> {
+        self.with(tx, now, |pending, held| {
+            held.serve()?;
+            Ok((Arc::clone(pending), held.is_elsewhere()))
+        })
     }
 
     /// Looks at the transaction.
     pub(super) fn look(&self, tx: &Tx, now: Timestamp) -> Result<Arc<Pending>, Refusal> {
-        self.lock().live(tx, now).map(|entry| Arc::clone(&entry.pending))
+        self.with(tx, now, |pending, _| Ok(Arc::clone(pending)))
+    }
+
+    /// Looks at the transaction, and at who holds it, which may change.
+    pub(super) fn with<T>(
+        &self,
+        tx: &Tx,
+        now: Timestamp,
+        act: impl FnOnce(&Arc<Pending>, &mut Held) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let mut inner = self.lock();
+        let entry = inner.live(tx, now)?;
+        act(&entry.pending, &mut entry.held)
+    }
+
+    /// Brings the number that another device shows; the right one ends the transaction, so that of two that bring it one succeeds.
+    pub(super) fn number(&self, tx: &Tx, typed: &str, now: Timestamp) -> Result<Option<Agreed>, Refusal> {
+        let mut inner = self.lock();
+        let agreed = inner.live(tx, now)?.held.number(typed, now)?;
+        if agreed.is_some() {
+            inner.remove(tx);
+        }
+        Ok(agreed)
     }
 
     /// Ends the transaction: of two that try, one succeeds.
     pub(super) fn end(&self, tx: &Tx) -> Result<(), Refusal> {
         self.lock().remove(tx).map(|_| ()).ok_or(Refusal::TransactionGone)
+    }
+
+    /// Ends it, unless another device has taken it meanwhile.
+    pub(super) fn end_here(&self, tx: &Tx) -> Result<(), Refusal> {
+        let mut inner = self.lock();
+        if inner.entries.get(tx).is_none_or(|entry| !entry.held.is_here()) {
+            return Err(Refusal::TransactionGone);
+        }
+        inner.remove(tx);
+        Ok(())
     }
 }
 
@@ -162,8 +213,9 @@ mod tests {
             client: Arc::new(Client { certificate, jws: String::new(), hash: Octets::default() }),
             request: AuthorizationRequest::default(),
             pushed: pushed.map(|name| (Octets([name; 32]), Timestamp(60))),
-            cookie: Octets::default(),
+            began: Octets::default(),
             exp: Timestamp(exp),
+            backchannel: None,
         }
     }
 

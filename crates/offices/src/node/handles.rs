@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use hufu_domain::holder::{Holder, Status};
 use hufu_kernel::{Bytes, Epoch, Handle, Key, Octets, Refusal, Sealed, Timestamp, framed, random};
 use hufu_store::Versioned;
-use hufu_wire::api::handles::{AskStandings, MAX_ASKED, PersonStanding, Standings};
+use hufu_wire::api::handles::{AskPerson, AskStandings, MAX_ASKED, PersonStanding, Standings};
 use hufu_wire::api::platform::PlatformCertificate;
 use hufu_wire::subject_handle::{HALF, HANDLE_SECONDS, HandleHalf, HandleUse};
 use zeroize::Zeroizing;
@@ -152,6 +152,10 @@ impl SubjectHandles for Node {
             standings.push(self.standing_of(ask, half).await?);
         }
         Ok(Standings { standings })
+    }
+
+    async fn ask_person(&self, ask: &AskPerson) -> Result<bool, Refusal> {
+        self.ask_person_once(ask).await
     }
 }
 

@@ -10,6 +10,7 @@ mod handles;
 mod paper;
 mod peer;
 mod recover;
+mod requests;
 mod row;
 mod sessions;
 mod sign_in;
@@ -19,6 +20,7 @@ mod sub_keys;
 pub use enrol::sealing_aad;
 pub use paper::{PASS_TYP, VCT};
 pub use peer::{Beside, Compared, Settling, Standing, mark_restored, settle_by_order, unmark};
+pub use requests::{HOURLY_REQUESTS, OPEN_REQUESTS, REQUEST_SECONDS, TOLD_SECONDS};
 pub use row::{Commitments, HeldStatement, Issued, OpenVote, Private, Remembered, Row};
 
 use crate::ports;
@@ -89,6 +91,7 @@ pub struct Node {
     gate: Gate,
     sign_ins: Sessions<sign_in::Begun>,
     signings: Sessions<paper::Begun>,
+    requests: requests::Requests,
     once: MemoryOnce,
     password_turns: [tokio::sync::Mutex<()>; sign_in::PASSWORD_TURNS],
     asking: Option<asking::Persons>,
@@ -138,6 +141,7 @@ impl Node {
             gate,
             sign_ins: Sessions::default(),
             signings: Sessions::default(),
+            requests: requests::Requests::default(),
             once: MemoryOnce::new(ONCE_CAPACITY),
             password_turns: std::array::from_fn(|_| tokio::sync::Mutex::new(())),
             asking: None,

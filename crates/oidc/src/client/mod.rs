@@ -1,10 +1,12 @@
 //! The platform's side: requests as data, answers checked. No sockets: the caller sends [`HttpRequest`] and hands back
 //! status and body.
 
+mod backchannel;
 mod event;
 mod id_token;
 mod relying_party;
 
+pub use backchannel::{Awaiting, Looked};
 pub use event::{ReceivedEvent, verify_event};
 pub use id_token::{Expected, IdTokenError, verify_id_token};
 pub use relying_party::{ClientAuth, HttpRequest, Pending, RelyingParty, SignedIn, Wish};

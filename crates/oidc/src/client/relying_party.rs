@@ -350,7 +350,7 @@ impl RelyingParty {
     }
 
     /// A POST with client authentication and, where there is a key for it, a proof.
-    fn authenticated(
+    pub(super) fn authenticated(
         &self,
         path: &str,
         body: String,
@@ -406,7 +406,7 @@ impl RelyingParty {
     }
 }
 
-fn answer(status: u16, good: u16, body: &str) -> Result<Value, ClientError> {
+pub(super) fn answer(status: u16, good: u16, body: &str) -> Result<Value, ClientError> {
     let value: Value = serde_json::from_str(body).map_err(|_| ClientError::Malformed("body"))?;
     if status == good {
         return Ok(value);

@@ -2,6 +2,7 @@
 
 use super::{DETAIL_TYPE, OFFLINE_ACCESS, ResponseMode, SSF_MANAGE, TRUST_FRAMEWORK, claim_name};
 use hufu_kernel::{Answer, Lang, Root, Strength};
+use hufu_wire::api::platform::{CIBA_GRANT, DeliveryMode};
 use hufu_wire::api::sign_in::acr;
 use hufu_wire::jose::Alg;
 use serde_json::{Value, json};
@@ -31,8 +32,9 @@ const CLAIMS: [&str; 11] =
     ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "hufu", "verified_claims"];
 
 /// What is answered there as well as under the issuer: the names of the metadata, and the paths.
-const ALIASES: [(&str, &str); 5] = [
+const ALIASES: [(&str, &str); 6] = [
     ("pushed_authorization_request_endpoint", "/par"),
+    ("backchannel_authentication_endpoint", "/bc-authorize"),
     ("token_endpoint", "/token"),
     ("userinfo_endpoint", "/userinfo"),
     ("introspection_endpoint", "/introspect"),
@@ -52,6 +54,17 @@ impl Provider {
             Some(mtls) => format!("{mtls}{path}"),
             None => self.endpoint(path),
         }
+    }
+
+    /// Requests without a browser (CIBA Core section 4).
+    fn backchannel(&self) -> [(&'static str, Value); 4] {
+        let algs: Vec<_> = ASSERTION_ALGS.iter().map(|alg| alg.name()).collect();
+        [
+            ("backchannel_authentication_endpoint", json!(self.endpoint("/bc-authorize"))),
+            ("backchannel_token_delivery_modes_supported", json!([DeliveryMode::Poll, DeliveryMode::Ping])),
+            ("backchannel_authentication_request_signing_alg_values_supported", json!(algs)),
+            ("backchannel_user_code_parameter_supported", json!(false)),
+        ]
     }
 
     /// The metadata document, for both well-known addresses.
@@ -98,7 +111,7 @@ impl Provider {
             "scopes_supported": scopes.collect::<Vec<_>>(),
             "response_types_supported": ["code"],
             "response_modes_supported": modes,
-            "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+            "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials", CIBA_GRANT],
             "subject_types_supported": ["pairwise"],
             "id_token_signing_alg_values_supported": algs,
             "token_endpoint_auth_methods_supported": methods,
@@ -114,7 +127,7 @@ impl Provider {
             "ui_locales_supported": Lang::ALL.map(Lang::tag),
             "tls_client_certificate_bound_access_tokens": self.mtls.is_some(),
         });
-        for (name, value) in beyond_scopes() {
+        for (name, value) in beyond_scopes().into_iter().chain(self.backchannel()) {
             metadata[name] = value;
         }
         if let Some(mtls) = &self.mtls {

@@ -3,6 +3,7 @@
 
 mod authorization_details;
 mod authorize;
+mod backchannel;
 mod claims;
 mod client_auth;
 mod discovery;
@@ -20,9 +21,14 @@ mod response;
 mod token;
 mod userinfo;
 mod verified_claims;
+mod waiting_code;
 
 pub use authorization_details::{DETAIL_TYPE, MAX_DETAILS, VerificationDetail};
 pub use authorize::{Authorized, OpenRequest, Rejection, authorize};
+pub use backchannel::{
+    BACKCHANNEL_SECONDS, BackchannelRequest, INTERVAL_SECONDS, Look, MAX_BACKCHANNEL_SECONDS, MAX_BINDING_MESSAGE,
+    PersonHint, backchannel, binding_hash, look,
+};
 pub use claims::{ClaimsRequest, MAX_CLAIMS, MAX_VALUES, Wanted};
 pub(crate) use client_auth::ASSERTION_TYPE;
 pub use client_auth::{Authenticated, authenticate};
@@ -38,6 +44,7 @@ pub use response::{RESPONSE_SECONDS, Response, ResponseMode};
 pub use token::{Code, Redeemed, token};
 pub use userinfo::{AccessToken, Told, userinfo};
 pub use verified_claims::{Said, TRUST_FRAMEWORK, VerifiedRequest, claim_name, said};
+pub use waiting_code::WaitingCode;
 
 use crate::{Form, OAuthError};
 use hufu_kernel::Timestamp;
@@ -183,6 +190,7 @@ pub fn tables() -> Vec<(&'static str, &'static str, &'static str)> {
         named("par", par::CHECKS),
         named("authorize", authorize::CHECKS),
         named("token", token::CHECKS),
+        named("backchannel", backchannel::CHECKS),
         named("refresh", refresh::CHECKS),
         named("client credentials", management::GRANT),
         named("management", management::CHECKS),

@@ -1,7 +1,8 @@
 //! A client, as its platform certificate has it.
 
+use super::discovery::ASSERTION_ALGS;
 use hufu_kernel::{Octets, Root, Timestamp};
-use hufu_wire::api::platform::{PlatformCertificate, Profile};
+use hufu_wire::api::platform::{DeliveryMode, PlatformCertificate, Profile};
 use hufu_wire::jose::{Alg, Compact, Jwk, verify};
 use hufu_wire::subject_handle::HandleUse;
 use hufu_wire::tls_client::SubjectError;
@@ -56,6 +57,12 @@ pub enum ClientError {
     /// The name of its TLS certificate is none, or there are two.
     #[error("{0}")]
     Subject(#[from] SubjectError),
+    /// What it registered for requests of the back channel cannot be met.
+    #[error(
+        "for requests without a browser: backchannel_token_delivery_mode is poll or ping; ping needs a backchannel_client_notification_endpoint \
+         (https, a host by name) and poll has none; profile fapi2 needs keys and a backchannel_authentication_request_signing_alg (ES256, EdDSA, PS256)"
+    )]
+    Backchannel,
     /// Something the front cannot do for this platform is registered.
     #[error(
         "signed responses are PS256 and ID tokens never are; sign-out addresses are as redirect addresses, that of the back channel names a host and is \
@@ -75,6 +82,7 @@ const CHECKS: &[Check] = &[
     ("purposes within the entitlement", purposes),
     ("the TLS certificate's name", subject),
     ("signed responses and sign-out", registration),
+    ("requests of the back channel", backchannel),
 ];
 
 impl Client {
@@ -147,6 +155,25 @@ fn registration(certificate: &PlatformCertificate, root: Root, _: Timestamp) -> 
     let pushed = registered.ssf_push_uri.iter().all(|uri| acceptable_back_channel(uri, root));
     let later = uses && pushed && (registered.ssf_push_uri.is_none() || registered.may(HandleUse::Signals));
     if signed && apart && addresses && request_objects && later { Ok(()) } else { Err(ClientError::Registration) }
+}
+
+/// CIBA Core section 4: poll or ping, an address for ping alone, signed requests where the profile wants them.
+fn backchannel(certificate: &PlatformCertificate, root: Root, _: Timestamp) -> Result<(), ClientError> {
+    let registered = &certificate.registration;
+    let (mode, alg) =
+        (registered.backchannel_token_delivery_mode, registered.backchannel_authentication_request_signing_alg);
+    let endpoint = registered.backchannel_client_notification_endpoint.as_deref();
+    let delivered = match (mode, endpoint) {
+        (None, None) => return if alg.is_none() { Ok(()) } else { Err(ClientError::Backchannel) },
+        (Some(DeliveryMode::Poll), None) => true,
+        (Some(DeliveryMode::Ping), Some(uri)) => acceptable_back_channel(uri, root),
+        _ => false,
+    };
+    let signed = match alg {
+        Some(alg) => ASSERTION_ALGS.contains(&alg) && !certificate.jwks.keys.is_empty(),
+        None => certificate.profile == Profile::Basic,
+    };
+    if delivered && signed { Ok(()) } else { Err(ClientError::Backchannel) }
 }
 
 /// RFC 8705 section 2.1.2: exactly one name, where there is one.

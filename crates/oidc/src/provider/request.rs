@@ -128,6 +128,13 @@ pub(super) fn check_address(env: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -
     [client_id, state, redirect_uri, response_mode].iter().try_for_each(|check| check(env, call, asked))
 }
 
+/// Checks what is asked and in which language, and nothing of how the answer gets there: what a request of the back channel shares.
+pub(super) fn check_what(env: &Env<'_>, call: &Call<'_>, asked: &mut Asked) -> Result<(), OAuthError> {
+    let named = [client_id, scope, authorization_details::check, purpose, entitled];
+    let mut checks = named.into_iter().chain([acr_values, claims::strength, dpop_jkt, ui_locales]);
+    checks.try_for_each(|check| check(env, call, asked))
+}
+
 /// The scope value of an answer.
 #[must_use]
 pub fn answers_scope(answers: &[Answer]) -> String {

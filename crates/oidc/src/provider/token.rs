@@ -132,6 +132,35 @@ impl Redeeming {
     }
 }
 
+/// How a caller of the token endpoint showed that the tokens are for itself, whatever the grant.
+pub(super) struct Shown {
+    pub fresh: Vec<Fresh>,
+    pub by_nonce: bool,
+    /// The thumbprint of the DPoP key, with one.
+    pub jkt: Option<String>,
+    /// `x5t#S256` of the certificate that tokens are bound to; empty where they are not.
+    pub x5t: String,
+}
+
+/// Checks the possession that every grant needs.
+pub(super) fn shown(env: &Environment<'_>, call: &Call<'_>, client: Arc<Client>) -> Result<Shown, OAuthError> {
+    let mut redeeming = Redeeming { client, x5t: String::new(), proof: None, code: None };
+    [certificate, possession].iter().try_for_each(|check| check(env, call, &mut redeeming))?;
+    let Redeeming { x5t, proof, .. } = redeeming;
+    let fresh = proof.as_ref().map(proof::fresh).into_iter().collect();
+    let by_nonce = proof.as_ref().is_some_and(|proof| proof.nonce.is_some());
+    Ok(Shown { fresh, by_nonce, jkt: proof.map(|proof| proof.jkt), x5t })
+}
+
+/// What a code gives to who showed that.
+pub(super) fn redeemed(code: Code, client: &Client, shown: Shown, now: Timestamp) -> Result<Redeemed, OAuthError> {
+    let Shown { mut fresh, by_nonce, jkt, x5t } = shown;
+    fresh.push(Fresh { key: code.id.code_key(), expires: code.exp, otherwise: OAuthError::CodeReplayed });
+    let access_token = access_token(&code, (jkt, x5t), now)?;
+    let refresh_token = RefreshToken::of(&code, &access_token, client);
+    Ok(Redeemed { code, access_token, refresh_token, fresh, by_nonce })
+}
+
 /// Checks a token request of `client`, who was authenticated ([`super::authenticate`]).
 ///
 /// # Errors
@@ -145,12 +174,9 @@ fn checked(env: &Environment<'_>, call: &Call<'_>, client: Arc<Client>) -> Resul
     run(CHECKS, env, call, &mut redeeming)?;
     let Redeeming { client, x5t, proof, code } = redeeming;
     let code = code.ok_or(OAuthError::CodeUnknown)?;
-    let mut fresh: Vec<Fresh> = proof.as_ref().map(proof::fresh).into_iter().collect();
-    fresh.push(Fresh { key: code.id.code_key(), expires: code.exp, otherwise: OAuthError::CodeReplayed });
+    let fresh = proof.as_ref().map(proof::fresh).into_iter().collect();
     let by_nonce = proof.as_ref().is_some_and(|proof| proof.nonce.is_some());
-    let access_token = access_token(&code, (proof.map(|proof| proof.jkt), x5t), env.now)?;
-    let refresh_token = RefreshToken::of(&code, &access_token, &client);
-    Ok(Redeemed { code, access_token, refresh_token, fresh, by_nonce })
+    redeemed(code, &client, Shown { fresh, by_nonce, jkt: proof.map(|proof| proof.jkt), x5t }, env.now)
 }
 
 fn access_token(code: &Code, (jkt, x5t): (Option<String>, String), now: Timestamp) -> Result<AccessToken, OAuthError> {

@@ -4,8 +4,8 @@ use crate::provider_fixture::*;
 use hufu_kernel::Answer;
 use hufu_oidc::client::verify_id_token;
 use hufu_oidc::provider::{
-    Call, ClaimsRequest, Client, MAX_CLAIMS, MAX_DETAILS, SignedOut, VerificationDetail, authorize, logout, manager,
-    userinfo,
+    Call, ClaimsRequest, Client, MAX_CLAIMS, MAX_DETAILS, SignedOut, VerificationDetail, WaitingCode, authorize,
+    logout, manager, userinfo,
 };
 use hufu_oidc::signals::{self, Delivery, Poll, StreamConfig};
 use hufu_oidc::{Form, Pairs, client};
@@ -29,6 +29,8 @@ fn no_request_makes_an_endpoint_fall_over_or_succeed() {
                 let call = Call { method: "POST", authorization, dpop: &[&proof], certificate, form: &form };
                 assert!(par(&world.env(), &call).is_err());
                 assert!(token(&world.env(), &call).is_err());
+                assert!(backchannel(&world.env(), &call).is_err());
+                assert!(look(&world.env(), &call).is_err());
                 assert!(userinfo(&world.env(), &call).is_err());
                 assert!(refresh(&world.env(), &call).is_err());
                 assert!(client_credentials(&world.env(), &call).is_err());
@@ -141,5 +143,15 @@ fn no_bytes_are_an_id_token_or_a_certificate() {
         };
         assert!(verify_id_token(&text, &expected).is_err());
         assert!(Client::admit(&text, pinned.assertions().public(), hufu_kernel::Root::Sandbox, NOW).is_err());
+    });
+}
+
+#[test]
+fn strangers_bytes_are_a_waiting_code_with_its_check_digit_or_none() {
+    bolero::check!().for_each(|bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes);
+        if let Some(code) = WaitingCode::read(&text) {
+            assert_eq!(WaitingCode::read(&code.to_string()), Some(code));
+        }
     });
 }

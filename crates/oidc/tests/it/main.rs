@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod asked;
+mod backchannel;
 mod fuzz;
 mod id_tokens;
 mod message_signing;

@@ -2,13 +2,13 @@
 
 use hufu_kernel::{Answer, Octets, Pair, Root, SeededRng, Timestamp, b64, unb64};
 use hufu_oidc::client::{ClientAuth, Pending, RelyingParty, Wish};
-use hufu_oidc::provider::{AboutToken, Granted, Pushed, Redeemed, Renewed, authenticate};
+use hufu_oidc::provider::{AboutToken, BackchannelRequest, Granted, Look, Pushed, Redeemed, Renewed, authenticate};
 use hufu_oidc::provider::{
     AccessToken, AuthorizationRequest, Call, Client, Clients, Code, CodeId, Environment, Nonces, OpenRequest, Opener,
-    Provider, REQUEST_URI_PREFIX, RefreshToken, SealedKind, Wanted,
+    Provider, REQUEST_URI_PREFIX, RefreshToken, SealedKind, WaitingCode, Wanted,
 };
 use hufu_oidc::{Challenge, Form, OAuthError, Pairs, provider};
-use hufu_wire::api::platform::{Bilingual, PlatformCertificate, Profile, Purpose, Registration};
+use hufu_wire::api::platform::{Bilingual, DeliveryMode, PlatformCertificate, Profile, Purpose, Registration};
 use hufu_wire::api::sign_in::{Answers, VerificationResult};
 use hufu_wire::dpop::{Expected, make_proof};
 use hufu_wire::jose::{Alg, Header, Jwk, Jwks, SoftKey, sign};
@@ -49,6 +49,14 @@ pub fn par(env: &Environment<'_>, call: &Call<'_>) -> Checked<Pushed> {
 
 pub fn token(env: &Environment<'_>, call: &Call<'_>) -> Checked<Redeemed> {
     provider::token(env, call, authenticate(env, call)?.client)
+}
+
+pub fn backchannel(env: &Environment<'_>, call: &Call<'_>) -> Checked<BackchannelRequest> {
+    provider::backchannel(env, call, authenticate(env, call)?.client)
+}
+
+pub fn look(env: &Environment<'_>, call: &Call<'_>) -> Checked<Look> {
+    provider::look(env, call, authenticate(env, call)?.client)
 }
 
 pub fn refresh(env: &Environment<'_>, call: &Call<'_>) -> Checked<Renewed> {
@@ -147,6 +155,18 @@ impl World {
         world
     }
 
+    /// The shop may ask without a browser, is told by a ping, and signs what it asks.
+    pub fn calling() -> Self {
+        let mut world = Self::new();
+        let mut shop = Client::clone(&world.clients[0]);
+        let registered = &mut shop.certificate.registration;
+        registered.backchannel_token_delivery_mode = Some(DeliveryMode::Ping);
+        registered.backchannel_client_notification_endpoint = Some("https://shop.example/ping".into());
+        registered.backchannel_authentication_request_signing_alg = Some(Alg::ES256);
+        world.clients[0] = Arc::new(shop);
+        world
+    }
+
     /// The shop registered that it may renew tokens and be told of changes.
     pub fn later() -> Self {
         let mut world = Self::new();
@@ -154,6 +174,16 @@ impl World {
         shop.certificate.registration.subject_handle = vec![HandleUse::Refresh, HandleUse::Signals];
         world.clients[0] = Arc::new(shop);
         world
+    }
+
+    /// A signed request of the back channel with changed claims, and the client's authentication.
+    pub fn backchannel_body(&self, change: impl FnOnce(&mut Value)) -> String {
+        let mut claims = json!({
+            "iss": "shop", "aud": ISSUER, "nbf": NOW, "exp": NOW + 300, "jti": "j", "scope": "openid",
+            "login_hint": WaitingCode::draw(&self.rng).to_string(), "client_notification_token": "t",
+        });
+        change(&mut claims);
+        self.signed_push(&sign(self.assertions(), Header::new(Alg::ES256), &claims).unwrap())
     }
 
     /// What is sealed into a refresh token of the shop's.

@@ -17,15 +17,10 @@ pub fn with(body: &str, name: &str, value: Option<&str>) -> String {
     kept.chain(value.map(|value| Pairs::default().with(name, value).encode())).collect::<Vec<_>>().join("&")
 }
 
-/// `authorization_details` for one answer.
-pub fn detail(purpose: &str, answer: &str) -> String {
-    json!([{ "type": DETAIL_TYPE, "purpose": purpose, "answers": [answer] }]).to_string()
-}
-
-struct Seen(HashSet<OAuthError>);
+pub struct Seen(HashSet<OAuthError>);
 
 impl Seen {
-    fn expect(&mut self, got: Option<OAuthError>, wanted: OAuthError, why: &str) {
+    pub fn expect(&mut self, got: Option<OAuthError>, wanted: OAuthError, why: &str) {
         assert_eq!(got, Some(wanted), "{why}");
         self.0.insert(wanted);
     }
@@ -525,6 +520,7 @@ fn every_refusal_is_reached_by_the_mistake_it_names() {
     nonce_mistakes(&mut seen);
     logout_mistakes(&world, &mut seen);
     certificate_mistakes(&world, &mut seen);
+    crate::backchannel::mistakes(&mut seen);
     let bare = with(&with(&push_body(&world), "scope", None), "token", None);
     seen.expect(refused(about_token, &world, (&[], &[]), &bare), OAuthError::TokenParameter, "no token");
     // Those that need a memory or a person are the front's to give; its tests reach them.
@@ -533,6 +529,12 @@ fn every_refusal_is_reached_by_the_mistake_it_names() {
         OAuthError::ProofReplayed,
         OAuthError::CodeReplayed,
         OAuthError::RequestUriUsed,
+        OAuthError::BackchannelReplayed,
+        OAuthError::AuthRequestUnknown,
+        OAuthError::AuthRequestPending,
+        OAuthError::AuthRequestFast,
+        OAuthError::AuthRequestExpired,
+        OAuthError::AuthRequestDenied,
         OAuthError::Denied,
         OAuthError::RefreshEnded,
         OAuthError::NodesAway,

@@ -102,6 +102,30 @@ pub const REFRESH: Errors =
 /// What a platform may do later, and a token for what it manages itself.
 pub const LATER: Errors = &[E::LaterUse, E::ManagementScope];
 
+/// What only requests without a browser are told.
+pub const BACKCHANNEL: Errors = &[
+    E::BackchannelClient,
+    E::BackchannelUnsigned,
+    E::BackchannelObject,
+    E::BackchannelReplayed,
+    E::HintMissing,
+    E::HintUnknown,
+    E::BindingMessage,
+    E::RequestedExpiry,
+    E::NotificationToken,
+];
+
+/// A look whether somebody who was asked has answered.
+pub const LOOK: Errors = &[
+    E::BackchannelClient,
+    E::AuthRequestMissing,
+    E::AuthRequestUnknown,
+    E::AuthRequestPending,
+    E::AuthRequestFast,
+    E::AuthRequestExpired,
+    E::AuthRequestDenied,
+];
+
 /// The two nodes that are asked where a person stands.
 pub const NODES: Errors = &[E::NodesAway];
 
@@ -148,6 +172,8 @@ pub const ALL_SETS: &[Errors] = &[
     CODE,
     REFRESH,
     LATER,
+    BACKCHANNEL,
+    LOOK,
     NODES,
     RESOURCE,
     ABOUT,
@@ -278,7 +304,11 @@ pub const AUTHORIZE: &[Parameter] = &[
 
 /// `/token`.
 pub const TOKEN: &[Parameter] = &[
-    must("grant_type", "authorization_code, refresh_token or client_credentials.", "authorization_code"),
+    must(
+        "grant_type",
+        "authorization_code, refresh_token, client_credentials or urn:openid:params:grant-type:ciba.",
+        "authorization_code",
+    ),
     may("code", "From the redirect; it lives 60 seconds and is used once.", "…"),
     may("refresh_token", "For grant_type refresh_token: what came with the code's tokens (RFC 6749 section 6).", "…"),
     may(
@@ -286,8 +316,36 @@ pub const TOKEN: &[Parameter] = &[
         "Of refresh_token: none, or no more than was granted. Of client_credentials: none, or ssf.manage.",
         "ssf.manage",
     ),
+    may("auth_req_id", "Of the last of these: what /bc-authorize answered.", "…"),
     REDIRECT_URI,
     may("code_verifier", "43 to 128 characters (RFC 7636).", "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
+    CLIENT_ID,
+    ASSERTION_TYPE,
+    ASSERTION,
+    SECRET,
+];
+
+/// `/bc-authorize`.
+pub const ASK_PERSON: &[Parameter] = &[
+    may(
+        "login_hint",
+        "The code that the person's wallet shows, or a subject handle registered for ciba; nothing else.",
+        "12345 67890",
+    ),
+    SCOPE,
+    may("binding_message", "What the person compares: up to 64 characters.", "Order 0427"),
+    may("requested_expiry", "Seconds, 600 at most.", "120"),
+    may(
+        "client_notification_token",
+        "For delivery mode ping (RFC 6750 section 2.1).",
+        "8d67dc78-7faa-4d41-aabd-67707b374255",
+    ),
+    PURPOSE,
+    ACR,
+    DETAILS,
+    JKT,
+    UI_LOCALES,
+    REQUEST_OBJECT,
     CLIENT_ID,
     ASSERTION_TYPE,
     ASSERTION,
@@ -336,6 +394,20 @@ pub fn pushed(_: &mut SchemaGenerator) -> Schema {
             "expires_in": { "type": "integer", "description": "Seconds." },
         },
         "required": ["request_uri", "expires_in"],
+        "additionalProperties": false,
+    }))
+}
+
+/// The answer of `/bc-authorize` (OpenID Connect CIBA Core section 7.3).
+pub fn asked_person(_: &mut SchemaGenerator) -> Schema {
+    schema_of(json!({
+        "type": "object",
+        "properties": {
+            "auth_req_id": { "type": "string", "description": "For /token." },
+            "expires_in": { "type": "integer", "description": "Seconds." },
+            "interval": { "type": "integer", "description": "Seconds between two looks." },
+        },
+        "required": ["auth_req_id", "expires_in", "interval"],
         "additionalProperties": false,
     }))
 }

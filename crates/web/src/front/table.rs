@@ -1,10 +1,11 @@
 //! The front's table: every route with what is told of it. The router is made of it, and so are the OpenAPI document and `/docs/api`.
 
+mod elsewhere;
 mod signals;
 
 use super::Site;
 use crate::api::oauth::{
-    self, ABOUT, ASKED, CLIENT, CODE, LATER, NODES, OPENED, OURS, PROOF, REFRESH, REQUEST, RESOURCE,
+    self, ABOUT, ASKED, CLIENT, CODE, LATER, LOOK, NODES, OPENED, OURS, PROOF, REFRESH, REQUEST, RESOURCE,
 };
 use crate::api::{Asks, At, Operation, Parameter, Told};
 use crate::pages;
@@ -45,7 +46,10 @@ impl Row {
 
 /// The table.
 pub(super) fn rows() -> Vec<Row> {
-    [documents(), platforms(), tokens(), signals::rows(), browsers(), wallet(), docs()].into_iter().flatten().collect()
+    [documents(), platforms(), tokens(), signals::rows(), browsers(), elsewhere::rows(), wallet(), docs()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 const GET: &str = "GET";
@@ -155,11 +159,11 @@ fn platforms() -> Vec<Row> {
         ),
         platform(
             (POST, "/token"),
-            "Redeems a code for the ID token that two nodes signed, and an access token; renews one, or gives one for ssf.manage.",
+            "Redeems a code for the ID token that two nodes signed, and an access token; renews one, looks whether a person was asked and agreed, or gives one for ssf.manage.",
             oauth::TOKEN,
             vec![
                 Told::Json(200, "The tokens.", oauth::token),
-                Told::OAuth(&[REQUEST, CLIENT, CODE, REFRESH, LATER, NODES, PROOF, OURS]),
+                Told::OAuth(&[REQUEST, CLIENT, CODE, REFRESH, LATER, LOOK, NODES, PROOF, OURS]),
             ],
             || post(super::token),
         ),

@@ -7,7 +7,7 @@ use hufu_kernel::{Lang, Refusal};
 use std::borrow::Cow;
 
 /// Both languages are on a page: the front cannot know which one was chosen at the wallet.
-fn other(lang: Lang) -> Lang {
+pub(super) fn other(lang: Lang) -> Lang {
     match lang {
         Lang::ZhHans => Lang::En,
         Lang::En => Lang::ZhHans,

@@ -7,6 +7,7 @@
 mod assets;
 mod at_front;
 mod docs;
+mod elsewhere;
 mod headers;
 mod page;
 mod preferences;
@@ -21,6 +22,7 @@ mod tests;
 pub(crate) use assets::style;
 pub(crate) use at_front::{FrontRefusal, FrontResponse, FrontSignedOut};
 pub(crate) use docs::{ApiPage, ErrorsPage, Reading};
+pub(crate) use elsewhere::{ElsewhereFrame, ElsewhereNumber, ElsewherePage};
 pub use page::Page;
 pub use table::{FieldError, Row, Sentence, routes};
 

@@ -61,6 +61,7 @@ pub struct Page<'a> {
     here: String,
     error: Option<&'static FieldError>,
     tx: Option<String>,
+    scanned: bool,
     told: Option<&'static Told>,
     error_id: Option<String>,
     outcome: Option<Outcome>,
@@ -94,6 +95,7 @@ impl<'a> Page<'a> {
         };
         let path = part.map_or(Cow::Borrowed(row.path), |part| Cow::Owned(row.path.replace("{code}", part)));
         let tx = field("tx").filter(|tx| unb64(tx).is_some_and(|bytes| bytes.len() == 32)).map(Cow::into_owned);
+        let scanned = field("scanned").is_some();
         let error_id = field("id").filter(|id| is_error_id(id)).map(Cow::into_owned);
         let mut here = path.into_owned();
         for (name, value) in [("tx", &tx), ("id", &error_id)] {
@@ -104,7 +106,7 @@ impl<'a> Page<'a> {
         }
         let error = field("error").and_then(|name| row.errors.iter().find(|error| error.name == name));
         let preferences = Preferences::of(headers, site.https());
-        Some(Self { site, row, preferences, here, error, tx, told, error_id, outcome: None })
+        Some(Self { site, row, preferences, here, error, tx, scanned, told, error_id, outcome: None })
     }
 
     /// The page of a refusal.
@@ -116,6 +118,7 @@ impl<'a> Page<'a> {
             here: "/".to_owned(),
             error: None,
             tx: None,
+            scanned: false,
             told: refused::told_of(refusal.code()),
             error_id: None,
             outcome: None,
@@ -310,6 +313,12 @@ impl<'a> Page<'a> {
     #[must_use]
     pub fn tx(&self) -> Option<&str> {
         self.tx.as_deref()
+    }
+
+    /// The transaction, if another device could be used for it: not on one that was taken for that.
+    #[must_use]
+    pub fn elsewhere(&self) -> Option<&str> {
+        self.tx().filter(|_| !self.scanned)
     }
 
     /// The front's address.

@@ -60,6 +60,7 @@ pub(super) const ALL: &[Told] = &[
     // -- sign-in
     told(Refusal::TransactionGone, "refused-gone", "next-platform", START),
     told(Refusal::TransactionCookie, "refused-browser", "next-platform", START),
+    told(Refusal::ScanStale, "refused-scan", "next-scan", START),
     told(Refusal::ForeignOrigin, "refused-gone", "next-platform", START),
     told(Refusal::OverAsking, "refused-asking", "next-asking", START),
     told(Refusal::PlatformUnknown, "refused-stranger", "next-asking", START),

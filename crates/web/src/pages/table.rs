@@ -84,6 +84,7 @@ templates! {
     Activity "activity.html";
     Hold "hold.html";
     Number "number.html";
+    Requests "requests.html";
     Leave "leave.html";
     Left "left.html";
     HelpPage "help.html";
@@ -183,6 +184,7 @@ pub(super) const ROUTES: &[Row] = &[
     own("/activity", "activity-title", NONE, Activity::page),
     own("/hold", "hold-title", ASKS_DEVICE, Hold::page),
     own("/number", "number-title", ASKS_DEVICE, Number::page),
+    own("/requests", "requests-title", ASKS_DEVICE, Requests::page),
     own("/leave", "leave-title", &[text("sure", "sure", "error-sure"), DEVICE], Leave::page),
     row("/left", "left-title", Left::page),
     row("/help", "help-title", HelpPage::page),

@@ -11,7 +11,7 @@ use hufu_wire::api::enrolment::{
     Activate, Confirm, Confirmation, EvaluateTag, HolderReply, KeepContact, Reserve, SealedHolder, SendCode,
     StoreContact, StoreWrap, TagState,
 };
-use hufu_wire::api::handles::{AskStandings, Standings};
+use hufu_wire::api::handles::{AskPerson, AskStandings, Standings};
 use hufu_wire::api::holder::Forget;
 use hufu_wire::api::platform::{AdmittedPage, ListAdmitted};
 use hufu_wire::api::recovery::{BeginRecovery, FindRow, Notify, RowFound, SealedRecovery};
@@ -75,6 +75,7 @@ ports! {
     /// A node elsewhere, as the front sees it.
     HttpSubjectHandles for SubjectHandles, served by subject_handles {
         "/office/v1/handles/standings" standings(AskStandings) -> Standings, Front, "where people stand whose platforms presented a handle";
+        "/office/v1/handles/ask_person" ask_person(AskPerson) -> bool, Front, "a request of a platform to a person it knows";
     }
 
     /// Post elsewhere.

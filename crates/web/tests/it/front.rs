@@ -335,3 +335,31 @@ async fn a_platforms_stream_is_asked_about_in_json_with_a_token() {
         assert_eq!(asked.status(), StatusCode::UNAUTHORIZED, "{method}");
     }
 }
+
+/// Wallets that wait speak JSON; no other page does, and no cookie is needed or looked at.
+#[tokio::test]
+async fn a_wallet_that_waits_is_found_by_its_secret_and_no_other_page_may_ask() {
+    let world = World::new();
+    let app = app(&world);
+    let typed = ("content-type", "application/json");
+    for origin in ["https://evil.example", "null"] {
+        let refused = send(&app, request(Method::POST, "/requests/wait", &[typed, ("origin", origin)], "{}")).await;
+        assert_eq!(refused.status(), StatusCode::FORBIDDEN, "{origin}");
+    }
+    let form = send(&app, request(Method::POST, "/requests/wait", &[("content-type", FORM)], "")).await;
+    assert_eq!(form.status(), StatusCode::BAD_REQUEST);
+    let waits = send(&app, request(Method::POST, "/requests/wait", &[typed, ("origin", WALLET)], "{}")).await;
+    assert_eq!(waits.status(), StatusCode::OK);
+    assert_eq!(header_of(&waits, "access-control-allow-origin"), WALLET);
+    assert_eq!(header_of(&waits, "cache-control"), "no-store");
+    let waiting: Value = serde_json::from_str(&text(waits).await).unwrap();
+    assert_eq!(waiting["code"].as_str().unwrap().len(), 11);
+    let look = serde_json::json!({ "secret": waiting["secret"] }).to_string();
+    let found = send(&app, request(Method::POST, "/requests/look", &[typed], &look)).await;
+    assert_eq!((found.status(), text(found).await.as_str()), (StatusCode::OK, "{}"));
+    let other = serde_json::json!({ "secret": hufu_kernel::b64(&[0; 32]) }).to_string();
+    let gone = send(&app, request(Method::POST, "/requests/look", &[typed], &other)).await;
+    assert_eq!(gone.status(), StatusCode::GONE);
+    let asked = send(&app, request(Method::POST, "/bc-authorize", &[("content-type", FORM)], "login_hint=1")).await;
+    assert_eq!(asked.status(), StatusCode::UNAUTHORIZED);
+}

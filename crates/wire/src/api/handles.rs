@@ -8,6 +8,22 @@ use serde::{Deserialize, Serialize};
 /// Halves in one question.
 pub const MAX_ASKED: usize = 500;
 
+/// A platform asks a person whom it knows, without a browser.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AskPerson {
+    /// The platform that presented the handle. A half opens for no other.
+    pub client_id: String,
+    /// The node's half.
+    pub half: HandleHalf,
+    /// The transaction at the front.
+    pub tx: Octets<32>,
+    /// Who has it may answer there.
+    pub secret: Octets<32>,
+    /// The transaction ends.
+    pub exp: Timestamp,
+}
+
 /// The front asks where people stand, in the name of a platform.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -9,6 +9,7 @@ pub mod order;
 pub mod peer;
 pub mod platform;
 pub mod recovery;
+pub mod requests;
 pub mod roster;
 pub mod sign_in;
 mod signed;

@@ -50,6 +50,22 @@ pub enum Profile {
     Basic,
 }
 
+/// The grant of the back channel (OpenID Connect CIBA Core 1.0 section 4), which also stands where the redirect address of a consent does
+/// that a platform asked for without a browser.
+pub const CIBA_GRANT: &str = "urn:openid:params:grant-type:ciba";
+
+/// How a platform learns that a person has answered (OpenID Connect CIBA Core 1.0 section 5).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeliveryMode {
+    /// It looks.
+    Poll,
+    /// It is told that it may look.
+    Ping,
+    /// The tokens are sent to it. Refused at admission (decision 0029).
+    Push,
+}
+
 /// A platform certificate: the payload of a JWS with `typ` [`PlatformCertificate::TYP`], signed by the registry.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -135,6 +151,15 @@ pub struct Registration {
     /// Its access tokens are bound to its TLS certificate (RFC 8705 section 3.4) and need no DPoP.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub tls_client_certificate_bound_access_tokens: bool,
+    /// It may ask for people who have no browser at it, and learns the answer in this way (OpenID Connect CIBA Core 1.0 section 4).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub backchannel_token_delivery_mode: Option<DeliveryMode>,
+    /// Where it is told, for mode ping (section 4).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub backchannel_client_notification_endpoint: Option<String>,
+    /// It signs those requests, with this algorithm (section 4). Profile `fapi2` must.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub backchannel_authentication_request_signing_alg: Option<Alg>,
     /// What it may do later with the sealed subject handle that a sign-in gives it; without any it gets none (flows 9). No specification
     /// names this member. The consent page says each.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]

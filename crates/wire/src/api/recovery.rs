@@ -161,4 +161,6 @@ pub enum Notice {
     Locked,
     /// Use goes on.
     Unlocked,
+    /// A platform asks for a sign-in; which, is not said.
+    RequestWaiting,
 }

@@ -34,6 +34,13 @@ pub struct Transaction {
     pub strength: Strength,
     /// The transaction ends.
     pub exp: Timestamp,
+    /// Whether it was begun on another device than the wallet's: the person is told so, with a warning.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub elsewhere: bool,
+    /// What the person is to compare, where `redirect_uri` is the grant of the back channel; `code_challenge` is the base64url of its
+    /// SHA-256 there, so that what the device signs binds it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub binding_message: Option<String>,
 }
 
 impl Transaction {

@@ -81,6 +81,8 @@ export class FakeOffices {
   /** Whether a request to this path reaches anybody. */
   reaches: (path: string) => boolean = () => true;
   windowOpen = true;
+  /** What each node was asked to tell this person. */
+  requests: Record<NodeIndex, object[]> = { 1: [], 2: [], 3: [] };
   number = "KQ7MX3RT2C";
   /** Of K_A: 0 at first. */
   generation = 0;
@@ -126,6 +128,11 @@ export class FakeOffices {
   }
 
   #answer(to: NodeIndex | "front" | "registrar", path: string, body: any): unknown {
+    if (to === "front" && path.startsWith("/requests/")) {
+      const secret = b64(new Uint8Array(32));
+      if (path.endsWith("wait")) return { code: "12345 67890", secret, exp: this.now + 120 };
+      return path.endsWith("look") ? { tx: this.tx } : { redirect_to: `${SECTOR}/done` };
+    }
     if (to === "front") return path === "/complete" ? { redirect_to: `${SECTOR}/cb?code=1` } : this.transaction();
     if (to === "registrar") return this.#registrar(path);
     switch (path) {
@@ -141,6 +148,7 @@ export class FakeOffices {
       case "/v1/sign-in/begin": return this.#begin(to, body);
       case "/v1/sign-in/finish": return this.#finish(to, body);
       case "/v1/row": return this.windowOpen ? this.#row(to) : this.refusal("holder_key_refused", 401);
+      case "/v1/requests": return { requests: this.requests[to] };
       case "/v1/holder": this.windowOpen = true; return {};
       case "/v1/statements": return this.#statement(to, body);
       case "/v1/reports": return this.#reported(to, body);

@@ -3,7 +3,7 @@
 import { deepStrictEqual as equal, notDeepStrictEqual as differ, ok, rejects } from "node:assert";
 import { ed25519 } from "@noble/curves/ed25519.js";
 import { b64, framed, random, unb64, utf8 } from "../bytes.ts";
-import { plainChallenge } from "../challenge.ts";
+import { hashOf, plainChallenge } from "../challenge.ts";
 import { Refused, Untrusted, Wallet } from "../index.ts";
 import { payloadOf } from "../jws.ts";
 import { anything } from "../shape.ts";
@@ -229,6 +229,54 @@ export default {
     await rejects(wallet.signIn.agree(asked, ["real"]), refused("replayed"));
     lies(offices, "/v1/sign-in/begin", () => offices.refusal("too_many", 429));
     await rejects(wallet.signIn.agree(asked, ["real"]), refused("too_many"));
+  },
+
+  async "what is asked without a browser is bound to the message that is shown, and asked by who registered for it"() {
+    const { offices, wallet } = await enrolled();
+    const grant = "urn:openid:params:grant-type:ciba";
+    const registered = (certificate: any) => ({ ...certificate, registration: { backchannel_token_delivery_mode: "poll" } });
+    const asks = (message: string | undefined, shown = message) => (t: any) => ({
+      ...t, redirect_uri: grant, nonce: "", code_challenge: b64(hashOf(message ?? "")), ...(shown !== undefined && { binding_message: shown }),
+    });
+    offices.forge = { certificate: registered, transaction: asks("Order 0427") };
+    const asked = await wallet.signIn.openTransaction(offices.tx);
+    equal(asked.transaction.binding_message, "Order 0427");
+    const agreed = await wallet.signIn.agree(asked, ["real"]);
+    offices.forge = { certificate: registered, transaction: asks(undefined) };
+    await wallet.signIn.openTransaction(offices.tx);
+    const { binding_message: _, ...unsaid } = asks("Order 0427")({});
+    const forgeries: ((t: any) => any)[] = [
+      asks("Order 0427", "Order 9999"),
+      (t) => ({ ...t, ...unsaid }),
+      (t) => ({ ...asks("x")(t), nonce: "n" }),
+      (t) => ({ ...asks("x")(t), redirect_uri: "urn:other" }),
+    ];
+    for (const transaction of forgeries) {
+      offices.forge = { certificate: registered, transaction };
+      await rejects(wallet.signIn.openTransaction(offices.tx), untrusted);
+    }
+    offices.forge = { transaction: asks("Order 0427") };
+    await rejects(wallet.signIn.openTransaction(offices.tx), untrusted, "who did not register");
+    // The secret goes with the answer, and the front alone says where to go on.
+    const secret = b64(random(32));
+    equal(await wallet.requests.complete(agreed, secret), `${SECTOR}/done`);
+    equal(offices.seen.at(-1)?.body.secret, secret);
+    equal(offices.seen.at(-1)?.body.answer.id_token, agreed.id_token);
+    equal((await wallet.requests.wait()).code, "12345 67890");
+    equal(await wallet.requests.look(secret), offices.tx);
+  },
+
+  async "requests are shown that two nodes say alike"() {
+    const { offices, wallet } = await enrolled();
+    const one = { tx: b64(random(32)), secret: b64(random(32)), exp: offices.now + 300 };
+    offices.requests = { 1: [one], 2: [], 3: [one] };
+    equal(await wallet.requests.read(), [one]);
+    offices.requests = { 1: [one], 2: [], 3: [] };
+    equal(await wallet.requests.read(), []);
+    offices.requests = { 1: [one], 2: [], 3: [{ ...one, secret: b64(random(32)) }] };
+    equal(await wallet.requests.read(), []);
+    offices.requests = { 1: [one], 2: [one], 3: [one] };
+    equal(await wallet.requests.read(), [one]);
   },
 
   async "two nodes together cannot sign what was not agreed"() {

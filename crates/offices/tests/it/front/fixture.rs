@@ -11,7 +11,7 @@ use hufu_offices::ports::{BackChannel, Delivered, SubjectHandles};
 use hufu_oidc::client::{ClientAuth, HttpRequest, Pending, RelyingParty, SignedIn, Wish};
 use hufu_pairwise::{Context, Intl, request_direct};
 use hufu_store::MemoryOnce;
-use hufu_wire::api::handles::{AskStandings, PersonStanding, Standings};
+use hufu_wire::api::handles::{AskPerson, AskStandings, PersonStanding, Standings};
 use hufu_wire::api::platform::{Bilingual, PlatformCertificate, Profile, Purpose, Registration};
 use hufu_wire::api::sign_in::{Answers, CompleteSignIn, Continue, IdToken, Transaction, VerificationResult, acr, amr};
 use hufu_wire::api::trust::{NodeTrust, OfficeKeys, Trust};
@@ -250,6 +250,7 @@ impl World {
             "/userinfo" => self.front.userinfo(&incoming).await,
             "/introspect" => self.front.introspect(&incoming, &of("accept")).await,
             "/revoke" => self.front.revoke(&incoming).await,
+            "/bc-authorize" => self.front.backchannel(&incoming).await,
             other => panic!("no endpoint {other}"),
         }
     }
@@ -428,6 +429,8 @@ pub struct PlayedNode {
     pub says: Mutex<Result<Option<PersonStanding>, Refusal>>,
     /// What it was asked.
     pub asked: Mutex<Vec<AskStandings>>,
+    /// What it was asked to tell persons.
+    pub told: Mutex<Vec<AskPerson>>,
 }
 
 pub const ACTIVE: PersonStanding = PersonStanding {
@@ -441,7 +444,7 @@ pub const ACTIVE: PersonStanding = PersonStanding {
 
 impl Default for PlayedNode {
     fn default() -> Self {
-        Self { says: Mutex::new(Ok(Some(ACTIVE))), asked: Mutex::default() }
+        Self { says: Mutex::new(Ok(Some(ACTIVE))), asked: Mutex::default(), told: Mutex::default() }
     }
 }
 
@@ -459,6 +462,14 @@ impl SubjectHandles for PlayedNode {
         self.asked.lock().unwrap().push(ask.clone());
         let said = (*self.says.lock().unwrap())?;
         Ok(Standings { standings: vec![said; ask.halves.len()] })
+    }
+
+    async fn ask_person(&self, ask: &AskPerson) -> Result<bool, Refusal> {
+        let known = (*self.says.lock().unwrap())?.is_some();
+        if known {
+            self.told.lock().unwrap().push(ask.clone());
+        }
+        Ok(known)
     }
 }
 
@@ -484,6 +495,10 @@ impl BackChannel for Posted {
 
     fn post_logout(&self, uri: &str, logout_token: String) {
         self.0.lock().unwrap().push((uri.to_owned(), logout_token));
+    }
+
+    fn post_ping(&self, uri: &str, token: String, auth_req_id: String) {
+        self.0.lock().unwrap().push((uri.to_owned(), format!("{token} {auth_req_id}")));
     }
 }
 

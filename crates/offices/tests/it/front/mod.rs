@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod asked;
+mod backchannel;
 mod client_attacks;
 mod code_attacks;
+mod elsewhere;
 pub mod fixture;
 mod flow;
 mod handles;

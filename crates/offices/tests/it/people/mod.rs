@@ -17,6 +17,7 @@ mod outages;
 mod peers_that_lie;
 mod recorded;
 mod recover;
+mod requests;
 mod restored;
 mod rotation;
 mod schedule;

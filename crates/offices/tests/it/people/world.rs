@@ -428,6 +428,8 @@ impl World {
             purpose: "account".into(),
             strength,
             exp: self.clock.now() + 600,
+            elsewhere: false,
+            binding_message: None,
         };
         Asked { transaction, certificate, proved: None }
     }
@@ -557,6 +559,7 @@ impl Network {
             "/v1/pass/begin" => reply(node.begin_pass(&read(body)).await),
             "/v1/holder" => reply(node.open_holder(&read(body)).await),
             "/v1/row" => reply(node.read_row(&read(body)).await),
+            "/v1/requests" => reply(node.read_requests(&read(body)).await),
             _ => Err(format!("no route {path}")),
         }
     }

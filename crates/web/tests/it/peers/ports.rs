@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Path and, of the offices, those that may ask. Not taken from the code: a change there has to be made here too.
-const MAY: [(&str, &[&str]); 18] = [
+const MAY: [(&str, &[&str]); 19] = [
     ("/office/v1/tagger/evaluate", &["registrar"]),
     ("/office/v1/uniqueness/reserve", &["registrar"]),
     ("/office/v1/uniqueness/begin_recovery", &["registrar"]),
@@ -31,6 +31,7 @@ const MAY: [(&str, &[&str]); 18] = [
     ("/office/v1/node/find_row", &["registrar"]),
     ("/office/v1/node/recover", &["registrar"]),
     ("/office/v1/handles/standings", &["front"]),
+    ("/office/v1/handles/ask_person", &["front"]),
     ("/office/v1/post/send_code", &["registrar"]),
     ("/office/v1/post/store_contact", &["registrar"]),
     ("/office/v1/post/keep_contact", &["node-1", "node-2", "node-3"]),
@@ -129,6 +130,10 @@ async fn every_method_reaches_its_own_path() {
     let _ = registry.admitted(&ListAdmitted { after: String::new() }).await;
     let wanted = hufu_wire::subject_handle::HandleUse::Signals;
     let _ = handles.standings(&AskStandings { client_id: String::new(), wanted, halves: Vec::new() }).await;
+    let nobody = hufu_kernel::b64(&[0; 32]);
+    let half = hufu_kernel::b64(&[0; hufu_wire::subject_handle::HALF]);
+    let ask = json!({ "client_id": "", "half": half, "tx": nobody, "secret": nobody, "exp": 0 });
+    let _ = handles.ask_person(&serde_json::from_value(ask).unwrap()).await;
     let activate = json!({ "confirmation": signed(), "reports": [], "ready": [] });
     let _ = node.activate(&serde_json::from_value(activate).unwrap()).await;
     let seen: BTreeSet<String> = seen.lock().unwrap().iter().cloned().collect();

@@ -14,7 +14,7 @@ use hufu_wire::api::enrolment::{
     Activate, Confirm, Confirmation, EvaluateTag, HolderReply, KeepContact, Reserve, SealedHolder, SendCode,
     StoreContact, StoreWrap, TagState,
 };
-use hufu_wire::api::handles::{AskStandings, Standings};
+use hufu_wire::api::handles::{AskPerson, AskStandings, Standings};
 use hufu_wire::api::holder::Forget;
 use hufu_wire::api::platform::{AdmittedPage, ListAdmitted};
 use hufu_wire::api::recovery::{BeginRecovery, FindRow, Notify, RowFound, SealedRecovery};
@@ -184,6 +184,9 @@ pub fn every_port(refusal: Refusal) -> Router {
 #[async_trait]
 impl SubjectHandles for Refuses {
     async fn standings(&self, _: &AskStandings) -> Result<Standings, Refusal> {
+        Err(self.0)
+    }
+    async fn ask_person(&self, _: &AskPerson) -> Result<bool, Refusal> {
         Err(self.0)
     }
 }

@@ -1,0 +1,98 @@
+//! Platforms that ask a person whom they know (decision 0029): the real nodes, and who reads what.
+
+use super::outages::pair;
+use super::world::{TestWallet, World};
+use super::{ONE, THREE, TWO, refused};
+use hufu_kernel::{Answer, Clock as _, NodeIndex, Octets, Refusal, Strength};
+use hufu_offices::node::{HOURLY_REQUESTS, REQUEST_SECONDS, TOLD_SECONDS};
+use hufu_offices::ports::SubjectHandles as _;
+use hufu_wire::api::handles::AskPerson;
+use hufu_wire::subject_handle::{HandleHalf, HandleUse, SubjectHandle};
+
+const SHOP: &str = "https://shop.example";
+
+async fn handle_at(world: &World, wallet: &mut TestWallet, uses: &[HandleUse]) -> SubjectHandle {
+    let mut certificate = world.ask(SHOP, &[Answer::Real], Strength::Certificate).certificate;
+    certificate.registration.subject_handle = uses.to_vec();
+    let asked = world.ask_with(certificate, &[Answer::Real], Strength::Certificate);
+    wallet.sign_in_with(&asked, &[Answer::Real], None, pair(ONE, TWO)).await.unwrap().handle.unwrap()
+}
+
+async fn ask(world: &World, (node, half): (NodeIndex, HandleHalf), client_id: &str, tx: u8) -> Result<bool, Refusal> {
+    let (client_id, exp) = (client_id.to_owned(), world.clock.now() + 600);
+    let ask = AskPerson { client_id, half, tx: Octets([tx; 32]), secret: Octets([tx + 100; 32]), exp };
+    world.nodes.at(node).ask_person(&ask).await
+}
+
+fn told(world: &World) -> Vec<String> {
+    world.phones.1.lock().unwrap().iter().map(|(_, template, _)| template.clone()).collect()
+}
+
+#[tokio::test]
+async fn a_person_reads_what_two_nodes_were_asked_and_is_told_once_without_a_name() {
+    let world = World::new(411);
+    let (mut wallet, stranger) = (world.enrolled(1).await, world.enrolled(2).await);
+    let handle = handle_at(&world, &mut wallet, &[HandleUse::Ciba]).await;
+    for part in handle.parts() {
+        assert_eq!(ask(&world, part, "shop.example", 1).await, Ok(true));
+    }
+    assert_eq!(told(&world), ["sign-in-waiting"], "both nodes' message is one");
+    assert!(world.phones.1.lock().unwrap().iter().all(|(_, _, value)| value.is_empty()), "and names nobody");
+    assert_eq!(refused(wallet.requests().await.unwrap_err()), Refusal::HolderKeyRefused, "the quarter of an hour");
+    wallet.open_holder().await.unwrap();
+    let requests = wallet.requests().await.unwrap();
+    assert_eq!(requests.len(), 1);
+    assert_eq!((requests[0].tx, requests[0].secret), (Octets([1; 32]), Octets([101; 32])));
+    assert_eq!(requests[0].exp, world.clock.now() + REQUEST_SECONDS, "minutes, whatever the front says");
+    stranger.open_holder().await.unwrap();
+    assert_eq!(stranger.requests().await.unwrap(), Vec::new());
+    // What one node alone says is not shown.
+    world.clock.advance(REQUEST_SECONDS);
+    wallet.open_holder().await.unwrap();
+    assert_eq!(wallet.requests().await.unwrap(), Vec::new(), "it has ended");
+    assert_eq!(ask(&world, handle.parts()[0], "shop.example", 2).await, Ok(true));
+    assert_eq!(wallet.requests().await.unwrap(), Vec::new());
+    assert_eq!(told(&world).len(), 1, "no second message within ten minutes");
+    world.clock.advance(TOLD_SECONDS);
+    for part in handle.parts() {
+        assert_eq!(ask(&world, part, "shop.example", 3).await, Ok(true));
+    }
+    assert_eq!(told(&world).len(), 2);
+}
+
+#[tokio::test]
+async fn a_platform_cannot_pester_a_person() {
+    let world = World::new(412);
+    let mut wallet = world.enrolled(1).await;
+    let part = handle_at(&world, &mut wallet, &[HandleUse::Ciba]).await.parts()[0];
+    assert_eq!(ask(&world, part, "shop.example", 1).await, Ok(true));
+    assert_eq!(ask(&world, part, "shop.example", 2).await, Err(Refusal::TooMany), "one at a time");
+    for one in 1..HOURLY_REQUESTS {
+        world.clock.advance(REQUEST_SECONDS);
+        assert_eq!(ask(&world, part, "shop.example", 3).await, Ok(true), "{one}");
+    }
+    world.clock.advance(REQUEST_SECONDS);
+    assert_eq!(ask(&world, part, "shop.example", 4).await, Err(Refusal::TooMany), "ten in an hour");
+}
+
+#[tokio::test]
+async fn a_half_asks_nobody_for_another_platform_another_use_or_after_the_person_signed_out_everywhere() {
+    let world = World::new(413);
+    let mut wallet = world.enrolled(1).await;
+    let handle = handle_at(&world, &mut wallet, &[HandleUse::Ciba]).await;
+    let [(one, half), (two, _)] = handle.parts();
+    assert_eq!(ask(&world, (one, half), "forum.example", 1).await, Ok(false), "another platform");
+    assert_eq!(ask(&world, (two, half), "shop.example", 1).await, Ok(false), "another node's");
+    assert_eq!(ask(&world, (THREE, half), "shop.example", 1).await, Ok(false), "the node that took no part");
+    assert_eq!(ask(&world, (one, Octets([0; 86])), "shop.example", 1).await, Ok(false), "none at all");
+    let other = handle_at(&world, &mut wallet, &[HandleUse::Refresh, HandleUse::Signals]).await.parts()[0];
+    assert_eq!(ask(&world, other, "shop.example", 1).await, Ok(false), "another use");
+    assert!(told(&world).is_empty());
+    wallet.end_sessions().await.unwrap();
+    assert_eq!(ask(&world, (one, half), "shop.example", 1).await, Ok(false), "sessions were ended");
+    let fresh = handle_at(&world, &mut wallet, &[HandleUse::Ciba]).await.parts()[0];
+    wallet.lock().await.unwrap();
+    assert_eq!(ask(&world, fresh, "shop.example", 1).await, Ok(false), "locked");
+    wallet.unlock().await.unwrap();
+    assert_eq!(ask(&world, fresh, "shop.example", 1).await, Ok(true), "the control");
+}
