@@ -50,7 +50,7 @@ impl Front {
     }
 
     /// After so long one more request of a platform is answered, however many it made.
-    pub(super) fn wait(&self) -> Duration {
+    pub(super) fn pause(&self) -> Duration {
         // Time comes here in whole seconds.
         self.asking.as_ref().map_or(Duration::ZERO, |asking| asking.rate.every) + Duration::from_secs(1)
     }

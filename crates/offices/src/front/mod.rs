@@ -482,7 +482,7 @@ impl Front {
             Err((error, challenge)) => {
                 tracing::debug!(error = error.name(), "a platform's request was refused");
                 if error == OAuthError::TooMany {
-                    return limits::too_often(self.wait());
+                    return limits::too_often(self.pause());
                 }
                 let asked = error == OAuthError::ProofNonce;
                 self.with_next_nonce(Reply::error(error, challenge), asked, now)

@@ -209,7 +209,7 @@ impl Front {
         }
         // A proof that somebody saw on its way counts against nobody.
         if self.may_ask(&manager.client.certificate.client_id, now).is_err() {
-            return limits::too_often(self.wait());
+            return limits::too_often(self.pause());
         }
         let decided = decide(&env, manager.client.as_ref()).await;
         let reply = decided.unwrap_or_else(|error| {
