@@ -34,8 +34,7 @@ use crate::ports::{BackChannel, SubjectHandles};
 use cookie::Cookies;
 use hufu_kernel::{Clock, KeyStore, Octets, Refusal, Rng, Root, Timestamp};
 use hufu_oidc::provider::{
-    self, ACCESS_TOKEN_SECONDS, AccessToken, Call, Client, Clients, Environment, Fresh, OpenRequest, Provider,
-    SealedKind, Told,
+    self, AccessToken, Call, Client, Clients, CodeId, Environment, Fresh, OpenRequest, Provider, SealedKind, Told,
 };
 use hufu_oidc::{Challenge, Form};
 use hufu_store::Once;
@@ -76,6 +75,8 @@ pub struct Ports {
     pub keys: Arc<dyn KeyStore>,
     /// The single-use set.
     pub once: Arc<dyn Once>,
+    /// The codes whose tokens were revoked: a set of its own, so that whoever revokes much takes nobody's place in the other.
+    pub revoked: Arc<dyn Once>,
     /// The present.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -317,12 +318,9 @@ impl Front {
         if let Err(error) = self.use_once_by(&redeemed.code.client_id, &redeemed.fresh, env.now).await {
             if error == OAuthError::CodeReplayed {
                 // Whoever was first may be the thief: what the code gave is worth nothing from now on.
-                let until = match &redeemed.refresh_token {
-                    Some(token) => token.exp,
-                    None => redeemed.code.exp + ACCESS_TOKEN_SECONDS,
-                };
-                let revoked = self.ports.once.revoke(&redeemed.code.id.tokens_key(), until, env.now).await;
-                revoked.map_err(|_| (OAuthError::Unavailable, Challenge::None))?;
+                let until = redeemed.access_token.revoked_until();
+                let revoked = self.revoke_tokens(redeemed.code.id, until, env.now).await;
+                revoked.map_err(|error| (error, Challenge::None))?;
             }
             return Err((error, Challenge::None));
         }
@@ -403,17 +401,25 @@ impl Front {
             let about = provider::about_token(env, call)?;
             let used = self.use_once_by(&about.client.certificate.client_id, &about.fresh, env.now).await;
             used.map_err(|error| (error, Challenge::None))?;
-            if let Some((code, until)) = about.revocation(env.now) {
-                let revoked = self.ports.once.revoke(&code.tokens_key(), until, env.now).await;
-                revoked.map_err(|_| (OAuthError::Unavailable, Challenge::None))?;
+            if let Some((code, until)) = about.revocation() {
+                let revoked = self.revoke_tokens(code, until, env.now).await;
+                revoked.map_err(|error| (error, Challenge::None))?;
             }
             Ok(provider::revoked())
         })
         .await
     }
 
+    /// Makes all tokens of a code worth nothing.
+    async fn revoke_tokens(&self, code: CodeId, until: Timestamp, now: Timestamp) -> Result<(), OAuthError> {
+        self.ports.revoked.revoke(&code.tokens_key(), until, now).await.map_err(|error| {
+            tracing::error!(%error, "a revocation cannot be remembered");
+            OAuthError::Unavailable
+        })
+    }
+
     async fn is_live(&self, token: &AccessToken, now: Timestamp) -> Result<bool, OAuthError> {
-        let revoked = self.ports.once.seen(&token.code.tokens_key(), now).await;
+        let revoked = self.ports.revoked.seen(&token.code.tokens_key(), now).await;
         revoked.map(|revoked| !revoked).map_err(|_| OAuthError::Unavailable)
     }
 

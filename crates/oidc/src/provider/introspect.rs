@@ -3,9 +3,7 @@
 use super::client_auth::{authenticate, challenge};
 use super::{AccessToken, Call, Client, CodeId, Environment, Fresh, RefreshToken, SealedKind, refresh};
 use crate::{Challenge, OAuthError, Reply};
-use hufu_kernel::Timestamp;
 use hufu_wire::api::sign_in::acr;
-use hufu_wire::subject_handle::{HANDLE_SECONDS, HandleUse};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -46,10 +44,9 @@ impl AboutToken {
     /// The code that the token descends from, and until when a revocation of its tokens must be remembered: as long as any of them might
     /// live, of whichever kind the one in question is.
     #[must_use]
-    pub fn revocation(&self, now: Timestamp) -> Option<(CodeId, Timestamp)> {
+    pub fn revocation(&self) -> Option<(CodeId, Timestamp)> {
         let token = self.token.as_ref().or(self.refresh_token.as_ref().map(|token| &token.renews))?;
-        let renewed = self.refresh_token.is_some() || self.client.certificate.registration.may(HandleUse::Refresh);
-        Some((token.code, if renewed { now + HANDLE_SECONDS } else { token.exp }))
+        Some((token.code, token.revoked_until()))
     }
 
     /// The answer (RFC 7662 section 2.2), `live` unless the token was revoked. Of a token that is worth nothing nothing is told.

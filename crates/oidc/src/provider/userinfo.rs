@@ -1,10 +1,14 @@
 //! The userinfo endpoint (OpenID Connect Core section 5.3): the same `sub` and verification result as the ID token, so
 //! that a revoked access token can be seen to be revoked.
 
-use super::{Call, Client, CodeId, Environment, Fresh, SealedKind, Step, Wanted, proof, run, verified_claims};
+use super::{
+    ACCESS_TOKEN_SECONDS, Call, Client, CodeId, Environment, Fresh, SealedKind, Step, Wanted, proof, run,
+    verified_claims,
+};
 use crate::{Challenge, OAuthError, Reply};
 use hufu_kernel::Timestamp;
 use hufu_wire::api::sign_in::VerificationResult;
+use hufu_wire::subject_handle::HANDLE_SECONDS;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
@@ -41,9 +45,18 @@ pub struct AccessToken {
     /// What was asked for beyond the ID token.
     #[serde(skip_serializing_if = "Wanted::is_empty", default)]
     pub wanted: Wanted,
+    /// Its code may have given a refresh token: a revocation is remembered for as long as that one might live.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub offline: bool,
 }
 
 impl AccessToken {
+    /// Until when a revocation of the tokens of this one's code must be remembered.
+    #[must_use]
+    pub fn revoked_until(&self) -> Timestamp {
+        if self.offline { self.auth_time + HANDLE_SECONDS + ACCESS_TOKEN_SECONDS } else { self.exp }
+    }
+
     /// What was granted of the `authorization_details`, if any were asked for (RFC 9396 section 7).
     #[must_use]
     pub fn authorization_details(&self) -> Option<Value> {

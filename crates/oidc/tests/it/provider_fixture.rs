@@ -282,6 +282,7 @@ impl World {
             auth_time: NOW,
             hufu,
             wanted: Wanted::default(),
+            offline: false,
         }
     }
 

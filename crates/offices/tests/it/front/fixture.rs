@@ -10,7 +10,7 @@ use hufu_offices::keys::{SoftwareKey, SoftwareKeys};
 use hufu_offices::ports::{BackChannel, Delivered, SubjectHandles};
 use hufu_oidc::client::{ClientAuth, HttpRequest, Pending, RelyingParty, SignedIn, Wish};
 use hufu_pairwise::{Context, Intl, request_direct};
-use hufu_store::MemoryOnce;
+use hufu_store::{MemoryOnce, Once, StoreError};
 use hufu_wire::api::handles::{AskStandings, PersonStanding, Standings};
 use hufu_wire::api::platform::{Bilingual, PlatformCertificate, Profile, Purpose, Registration};
 use hufu_wire::api::sign_in::{Answers, CompleteSignIn, Continue, IdToken, Transaction, VerificationResult, acr, amr};
@@ -59,6 +59,8 @@ pub struct World {
     /// One-key mode of node 1.
     pub node: SoftKey,
     pub once: Arc<MemoryOnce>,
+    /// Codes whose tokens were revoked.
+    pub revoked: Arc<Revoked>,
     /// What platforms' servers were told.
     pub posted: Arc<Posted>,
     /// The nodes, as the front asks them about handles.
@@ -152,6 +154,8 @@ impl World {
         let posted = Arc::new(Posted::default());
         let mut ports = ports(&front_key, &clock, &rng, &once);
         ports.back_channel = Arc::clone(&posted) as Arc<dyn BackChannel>;
+        let revoked = Arc::new(Revoked::default());
+        ports.revoked = Arc::clone(&revoked) as Arc<dyn Once>;
         let nodes = [(); 3].map(|()| Arc::new(PlayedNode::default()));
         ports.nodes = nodes.each_ref().map(|node| Arc::clone(node) as Arc<dyn SubjectHandles>);
         if !responses {
@@ -159,7 +163,7 @@ impl World {
             ports.keys = Arc::new(SoftwareKeys::load(own, Arc::clone(&rng) as Arc<dyn Rng>).unwrap());
         }
         let front = Arc::new(Front::new(config, ports).unwrap());
-        Self { front, clock, rng, trust, registry, front_key, group, node, once, posted, nodes }
+        Self { front, clock, rng, trust, registry, front_key, group, node, once, revoked, posted, nodes }
     }
 
     /// The same front, at which each platform may ask so much.
@@ -413,12 +417,41 @@ pub fn ports(front_key: &SoftKey, clock: &Arc<ManualClock>, rng: &Arc<SeededRng>
     ];
     Ports {
         keys: Arc::new(SoftwareKeys::load(keys, Arc::clone(rng) as Arc<dyn Rng>).unwrap()),
-        once: Arc::clone(once) as Arc<dyn hufu_store::Once>,
+        once: Arc::clone(once) as Arc<dyn Once>,
+        revoked: Arc::new(Revoked::default()),
         clock: Arc::clone(clock) as Arc<dyn hufu_kernel::Clock>,
         rng: Arc::clone(rng) as Arc<dyn Rng>,
         sealer: Sealer::random(&**rng),
         back_channel: Arc::new(Posted::default()),
         nodes: [1, 2, 3].map(|_| Arc::new(PlayedNode::default()) as Arc<dyn SubjectHandles>),
+    }
+}
+
+/// A small set of revocations, and until when each is remembered.
+pub struct Revoked {
+    pub set: MemoryOnce,
+    pub until: Mutex<Vec<Timestamp>>,
+}
+
+impl Default for Revoked {
+    fn default() -> Self {
+        Self { set: MemoryOnce::new(1_000), until: Mutex::default() }
+    }
+}
+
+#[async_trait]
+impl Once for Revoked {
+    async fn insert_once(&self, key: &[u8], expires: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
+        self.set.insert_once(key, expires, now).await
+    }
+
+    async fn seen(&self, key: &[u8], now: Timestamp) -> Result<bool, StoreError> {
+        self.set.seen(key, now).await
+    }
+
+    async fn revoke(&self, key: &[u8], expires: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+        self.until.lock().unwrap().push(expires);
+        self.set.revoke(key, expires, now).await
     }
 }
 

@@ -8,6 +8,7 @@ use hufu_wire::api::platform::Registration;
 use hufu_wire::jose::Alg;
 use hufu_wire::subject_handle::{HANDLE_SECONDS, HandleUse};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 fn offline() -> Wish {
     Wish { offline: true, ..Wish::default() }
@@ -28,6 +29,14 @@ async fn signed_in(world: &World, rp: &RelyingParty, wish: &Wish) -> SignedIn {
 
 fn renewal(world: &World, rp: &RelyingParty, token: &str) -> HttpRequest {
     rp.renew(token, world.now(), &*world.rng).unwrap()
+}
+
+fn revocation(world: &World, rp: &RelyingParty, token: &str) -> HttpRequest {
+    let mut request = renewal(world, rp, token);
+    request.url = request.url.replace("/token", "/revoke");
+    request.headers.retain(|(name, _)| *name != "dpop");
+    request.body = with_parameter(&request.body, "token", Some(token));
+    request
 }
 
 async fn refused(world: &World, request: &HttpRequest) -> String {
@@ -133,13 +142,7 @@ async fn a_stolen_one_is_worth_nothing_without_the_keys_of_its_platform() {
 async fn it_ends_with_the_handle_with_a_revocation_and_with_a_replayed_code() {
     let world = World::new();
     let shop = shop(&world);
-    let revoke = async |token: &str| {
-        let mut request = renewal(&world, &shop, token);
-        request.url = request.url.replace("/token", "/revoke");
-        request.headers.retain(|(name, _)| *name != "dpop");
-        request.body = with_parameter(&request.body, "token", Some(token));
-        assert_eq!(world.send(&request).await.status, 200);
-    };
+    let revoke = async |token: &str| assert_eq!(world.send(&revocation(&world, &shop, token)).await.status, 200);
     let known = signed_in(&world, &shop, &offline()).await;
     let token = known.refresh_token.unwrap();
     revoke(&token).await;
@@ -166,6 +169,59 @@ async fn it_ends_with_the_handle_with_a_revocation_and_with_a_replayed_code() {
     assert_eq!(world.send(&renewal(&world, &shop, &token)).await.status, 200);
     world.clock.advance(10);
     assert_eq!(refused(&world, &renewal(&world, &shop, &token)).await, OAuthError::RefreshExpired.description());
+}
+
+/// A platform that revokes without end fills what revocations are remembered in, and not what assertions, proofs and codes are.
+#[tokio::test]
+async fn whoever_revokes_much_takes_no_place_of_what_is_used_once() {
+    let world = World::new();
+    let shop = shop(&world);
+    let token = signed_in(&world, &shop, &offline()).await.refresh_token.unwrap();
+    for other in 0..5_000_u32 {
+        let _full = world.revoked.set.revoke(&other.to_be_bytes(), world.now() + HANDLE_SECONDS, world.now()).await;
+    }
+    let refused = world.send(&revocation(&world, &shop, &token)).await;
+    assert_eq!(error_of(&refused), "503 temporarily_unavailable", "the control: it is full");
+    assert_eq!(world.send(&renewal(&world, &shop, &token)).await.status, 200);
+    signed_in(&world, &shop, &offline()).await;
+}
+
+#[tokio::test]
+async fn a_revocation_is_remembered_as_long_as_a_token_of_the_code_might_live() {
+    let world = World::new();
+    let shop = shop(&world);
+    let last = || world.revoked.until.lock().unwrap().last().copied().unwrap();
+    let (minutes, month) = (world.now() + 300, world.now() + HANDLE_SECONDS);
+    let short = signed_in(&world, &shop, &Wish::default()).await.access_token;
+    assert_eq!(world.send(&revocation(&world, &shop, &short)).await.status, 200);
+    assert_eq!(last(), minutes, "also where the platform registered for more");
+    let long = signed_in(&world, &shop, &offline()).await.access_token;
+    assert_eq!(world.send(&revocation(&world, &shop, &long)).await.status, 200);
+    assert!(last() >= month);
+}
+
+/// In profile `basic` a code may be redeemed with a proof or without: who shows it again without one ends what it gave all the same.
+#[tokio::test]
+async fn a_code_that_is_shown_again_without_a_proof_ends_the_refresh_token_it_gave() {
+    let world = World::new();
+    let mut judge = world.basic("judge");
+    let mut certificate = certificate("judge", hufu_kernel::Root::Sandbox);
+    certificate.profile = hufu_wire::api::platform::Profile::Basic;
+    certificate.client_secret_sha256 = Some(hufu_kernel::Octets(Sha256::digest(SECRET).into()));
+    certificate.registration.subject_handle = vec![HandleUse::Refresh];
+    world.admit(&certificate).unwrap();
+    let at = world.at_wallet(&judge, &offline()).await;
+    let next = world.front.complete(&world.answer_with_handle(&at.transaction), &[&at.begun.cookie]).await.unwrap();
+    let code = judge.callback(&at.pending, query(&next.redirect_to)).unwrap();
+    judge.dpop = Some(key(Alg::ES256, &*world.rng));
+    let reply = world.send(&world.token_request(&judge, &at.pending, &code)).await;
+    let token = judge.redeemed(&at.pending, reply.status, &reply.body, world.now()).unwrap().refresh_token.unwrap();
+    assert_eq!(world.send(&renewal(&world, &judge, &token)).await.status, 200, "the control");
+    let own = judge.dpop.take();
+    assert_eq!(error_of(&world.send(&world.token_request(&judge, &at.pending, &code)).await), "400 invalid_grant");
+    judge.dpop = own;
+    world.clock.advance(86_400);
+    assert_eq!(refused(&world, &renewal(&world, &judge, &token)).await, OAuthError::RefreshUnknown.description());
 }
 
 #[tokio::test]
