@@ -124,7 +124,6 @@ errors! {
     RefreshMissing "invalid_request" 400 Page "refresh_token is required.";
     RefreshUnknown "invalid_grant" 400 Page "The refresh token was not made here for this client, was changed or revoked, or the service restarted.";
     RefreshExpired "invalid_grant" 400 Page "The refresh token has ended: it lives 30 days from the sign-in.";
-    RefreshKey "invalid_grant" 400 Page "The DPoP key or the TLS certificate is not the one that the refresh token is bound to.";
     RefreshScope "invalid_scope" 400 Page "scope asks for more than was granted (RFC 6749 section 6).";
     RefreshEnded "invalid_grant" 400 Page "The person signed out everywhere, locked their certificate or left: have them sign in anew.";
     LaterUse "unauthorized_client" 400 Page "The platform's certificate does not register this use of subject handles (subject_handle).";

@@ -36,11 +36,16 @@ impl Front {
         Ok(self.with_next_nonce(reply, granted.by_nonce, env.now))
     }
 
-    /// Whether the sessions that began with this token's sign-in still last, by both nodes' word.
+    /// Whether the sessions that began with this token's sign-in still last, by both nodes' word. Where either says that they do not, that
+    /// is the end: a certificate that is unlocked brings no token back that was tried while it was locked.
     pub(super) async fn lasts(&self, token: &RefreshToken) -> Result<bool, OAuthError> {
         let said = self.standings(&token.renews.client_id, HandleUse::Refresh, &token.handle).await;
         let said = said.map_err(|_| OAuthError::NodesAway)?;
-        Ok(said.iter().all(|one| one.is_some_and(|standing| standing.active && standing.same_epoch)))
+        let lasts = said.iter().all(|one| one.is_some_and(|standing| standing.active && standing.same_epoch));
+        if !lasts {
+            self.revoke_tokens(token.renews.code, token.renews.revoked_until(), self.now()).await?;
+        }
+        Ok(lasts)
     }
 
     /// What both nodes of a handle say.

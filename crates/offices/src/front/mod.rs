@@ -368,7 +368,7 @@ impl Front {
             let used = self.use_once_by(&about.client.certificate.client_id, &about.fresh, env.now).await;
             used.map_err(|error| (error, Challenge::None))?;
             let plainly = |error| (error, Challenge::None);
-            let live = match (&about.token, &about.refresh_token) {
+            let live = match (&about.token, about.renewable()) {
                 (Some(token), _) => self.is_live(token, env.now).await.map_err(plainly)?,
                 (None, Some(token)) => {
                     let kept = self.is_live(&token.renews, env.now).await.map_err(plainly)?;
@@ -411,7 +411,7 @@ impl Front {
     }
 
     /// Makes all tokens of a code worth nothing.
-    async fn revoke_tokens(&self, code: CodeId, until: Timestamp, now: Timestamp) -> Result<(), OAuthError> {
+    pub(super) async fn revoke_tokens(&self, code: CodeId, until: Timestamp, now: Timestamp) -> Result<(), OAuthError> {
         self.ports.revoked.revoke(&code.tokens_key(), until, now).await.map_err(|error| {
             tracing::error!(%error, "a revocation cannot be remembered");
             OAuthError::Unavailable

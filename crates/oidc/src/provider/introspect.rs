@@ -3,7 +3,9 @@
 use super::client_auth::{authenticate, challenge};
 use super::{AccessToken, Call, Client, CodeId, Environment, Fresh, RefreshToken, SealedKind, refresh};
 use crate::{Challenge, OAuthError, Reply};
+use hufu_kernel::Timestamp;
 use hufu_wire::api::sign_in::acr;
+use hufu_wire::subject_handle::HandleUse;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -15,7 +17,7 @@ pub struct AboutToken {
     /// The token, if it is one of this client's that has not ended. It is worth nothing if the tokens of its code were revoked
     /// ([`super::CodeId::tokens_key`]).
     pub token: Option<AccessToken>,
-    /// The refresh token, if it is one; likewise.
+    /// The refresh token, if it is one; likewise. Worth nothing while the platform may not renew ([`AboutToken::renewable`]).
     pub refresh_token: Option<RefreshToken>,
     /// What must be used once.
     pub fresh: Vec<Fresh>,
@@ -49,10 +51,16 @@ impl AboutToken {
         Some((token.code, token.revoked_until()))
     }
 
+    /// The refresh token, where the platform may still renew.
+    #[must_use]
+    pub fn renewable(&self) -> Option<&RefreshToken> {
+        self.refresh_token.as_ref().filter(|_| self.client.certificate.registration.may(HandleUse::Refresh))
+    }
+
     /// The answer (RFC 7662 section 2.2), `live` unless the token was revoked. Of a token that is worth nothing nothing is told.
     #[must_use]
     pub fn introspection(&self, issuer: &str, live: bool) -> Value {
-        if let Some(token) = self.refresh_token.as_ref().filter(|_| live) {
+        if let Some(token) = self.renewable().filter(|_| live) {
             return renewable(token, issuer);
         }
         let Some(token) = self.token.as_ref().filter(|_| live) else { return json!({ "active": false }) };
@@ -79,18 +87,16 @@ impl AboutToken {
     }
 }
 
-/// What is told of a refresh token: no `token_type`, which access tokens have.
+/// What is told of a refresh token: neither `token_type` nor `cnf`, which access tokens have.
 fn renewable(token: &RefreshToken, issuer: &str) -> Value {
-    let mut told = json!({
+    json!({
         "active": true,
         "iss": issuer,
         "client_id": token.renews.client_id,
         "sub": token.renews.sub,
         "scope": token.scope,
         "exp": token.exp,
-    });
-    confirm(&mut told, &token.renews);
-    told
+    })
 }
 
 /// The keys that a token is bound to (RFC 9449 section 6.2, RFC 8705 section 3.2).

@@ -3,7 +3,7 @@
 use super::fixture::*;
 use hufu_kernel::Refusal;
 use hufu_oidc::OAuthError;
-use hufu_oidc::client::{HttpRequest, RelyingParty, SignedIn, Wish};
+use hufu_oidc::client::{ClientAuth, HttpRequest, RelyingParty, SignedIn, Wish};
 use hufu_wire::api::platform::Registration;
 use hufu_wire::jose::Alg;
 use hufu_wire::subject_handle::{HANDLE_SECONDS, HandleUse};
@@ -29,6 +29,13 @@ async fn signed_in(world: &World, rp: &RelyingParty, wish: &Wish) -> SignedIn {
 
 fn renewal(world: &World, rp: &RelyingParty, token: &str) -> HttpRequest {
     rp.renew(token, world.now(), &*world.rng).unwrap()
+}
+
+async fn introspected(world: &World, rp: &RelyingParty, token: &str) -> (u16, Value) {
+    let mut request = revocation(world, rp, token);
+    request.url = request.url.replace("/revoke", "/introspect");
+    let reply = world.send(&request).await;
+    (reply.status, serde_json::from_str(&reply.body).unwrap())
 }
 
 fn revocation(world: &World, rp: &RelyingParty, token: &str) -> HttpRequest {
@@ -89,16 +96,20 @@ async fn who_did_not_ask_or_did_not_register_gets_none() {
 async fn it_ends_when_either_node_says_that_sessions_ended_and_waits_while_one_is_away() {
     let world = World::new();
     let shop = shop(&world);
-    let token = signed_in(&world, &shop, &offline()).await.refresh_token.unwrap();
+    let fresh = async || signed_in(&world, &shop, &offline()).await.refresh_token.unwrap();
     let ended = OAuthError::RefreshEnded.description();
     for node in [0, 2] {
         let node = &world.nodes[node];
+        let token = fresh().await;
         node.say(|standing| standing.same_epoch = false);
         assert_eq!(refused(&world, &renewal(&world, &shop, &token)).await, ended, "signed out everywhere");
+        let token = fresh().await;
         node.say(|standing| standing.active = false);
         assert_eq!(refused(&world, &renewal(&world, &shop, &token)).await, ended, "locked");
+        let token = fresh().await;
         *node.says.lock().unwrap() = Ok(None);
         assert_eq!(refused(&world, &renewal(&world, &shop, &token)).await, ended, "left");
+        let token = fresh().await;
         *node.says.lock().unwrap() = Err(Refusal::NodesUnavailable);
         let away = world.send(&renewal(&world, &shop, &token)).await;
         assert_eq!(error_of(&away), "503 temporarily_unavailable");
@@ -106,6 +117,30 @@ async fn it_ends_when_either_node_says_that_sessions_ended_and_waits_while_one_i
         node.say(|_| {});
         assert_eq!(world.send(&renewal(&world, &shop, &token)).await.status, 200, "the control");
     }
+}
+
+#[tokio::test]
+async fn unlocking_brings_back_no_token_that_was_tried_while_locked() {
+    let world = World::new();
+    let shop = shop(&world);
+    let (tried, asked_about, untouched) = (
+        signed_in(&world, &shop, &offline()).await,
+        signed_in(&world, &shop, &offline()).await.refresh_token.unwrap(),
+        signed_in(&world, &shop, &offline()).await.refresh_token.unwrap(),
+    );
+    let token = tried.refresh_token.unwrap();
+    let locked = |locked: bool| world.nodes.iter().for_each(|node| node.say(|standing| standing.active = !locked));
+    locked(true);
+    let ended = OAuthError::RefreshEnded.description();
+    assert_eq!(refused(&world, &renewal(&world, &shop, &token)).await, ended);
+    assert_eq!(introspected(&world, &shop, &asked_about).await.1["active"], false);
+    locked(false);
+    let gone = OAuthError::RefreshUnknown.description();
+    assert_eq!(refused(&world, &renewal(&world, &shop, &token)).await, gone);
+    assert_eq!(refused(&world, &renewal(&world, &shop, &asked_about)).await, gone);
+    assert_eq!(world.userinfo(&shop, &tried.access_token).await.status, 401, "nor does its access token go on");
+    // The control, and what the pages say: nobody tried this one meanwhile.
+    assert_eq!(world.send(&renewal(&world, &shop, &untouched)).await.status, 200);
 }
 
 #[tokio::test]
@@ -117,10 +152,11 @@ async fn a_stolen_one_is_worth_nothing_without_the_keys_of_its_platform() {
     let subject_handle = vec![HandleUse::Refresh];
     let other = world.fapi_with("other", Alg::EdDSA, Registration { subject_handle, ..Registration::default() });
     assert_eq!(refused(&world, &renewal(&world, &other, &token)).await, OAuthError::RefreshUnknown.description());
-    // The platform's own client key, and another DPoP key; no proof at all; a proof shown twice.
-    let own = shop.dpop.replace(key(Alg::ES256, &*world.rng));
-    assert_eq!(refused(&world, &renewal(&world, &shop, &token)).await, OAuthError::RefreshKey.description());
-    shop.dpop = None;
+    // The platform's name without its key; no proof at all; a proof shown twice.
+    let own = std::mem::replace(&mut shop.auth, ClientAuth::PrivateKeyJwt(key(Alg::ES256, &*world.rng)));
+    assert_eq!(error_of(&world.send(&renewal(&world, &shop, &token)).await), "401 invalid_client");
+    shop.auth = own;
+    let own = shop.dpop.take();
     assert_eq!(refused(&world, &renewal(&world, &shop, &token)).await, OAuthError::ProofMissing.description());
     shop.dpop = own;
     let request = renewal(&world, &shop, &token);
@@ -136,6 +172,21 @@ async fn a_stolen_one_is_worth_nothing_without_the_keys_of_its_platform() {
     wider.body = with_parameter(&wider.body, "scope", Some("openid hufu:age_over_18"));
     assert_eq!(refused(&world, &wider).await, OAuthError::RefreshScope.description());
     assert_eq!(world.userinfo(&shop, &token).await.status, 401, "it is no access token");
+}
+
+/// Refresh tokens of clients that authenticate are bound to the client (RFC 9449 section 5): a platform may change its DPoP key.
+#[tokio::test]
+async fn a_platform_may_change_its_proof_key_and_the_new_access_token_is_bound_to_the_key_shown_now() {
+    let world = World::new();
+    let mut shop = shop(&world);
+    let token = signed_in(&world, &shop, &offline()).await.refresh_token.unwrap();
+    let before = shop.dpop.replace(key(Alg::ES256, &*world.rng));
+    let reply = world.send(&renewal(&world, &shop, &token)).await;
+    let body: Value = serde_json::from_str(&reply.body).unwrap();
+    let access_token = body["access_token"].as_str().unwrap();
+    assert_eq!(world.userinfo(&shop, access_token).await.status, 200);
+    shop.dpop = before;
+    assert_eq!(world.userinfo(&shop, access_token).await.status, 401, "the key of before");
 }
 
 #[tokio::test]
@@ -229,21 +280,14 @@ async fn introspection_tells_the_owner_what_a_refresh_token_is_worth() {
     let world = World::new();
     let shop = shop(&world);
     let token = signed_in(&world, &shop, &offline()).await.refresh_token.unwrap();
-    let ask = async || {
-        let mut request = renewal(&world, &shop, &token);
-        request.url = request.url.replace("/token", "/introspect");
-        request.headers.retain(|(name, _)| *name != "dpop");
-        request.body = with_parameter(&request.body, "token", Some(&token));
-        let reply = world.send(&request).await;
-        (reply.status, serde_json::from_str::<Value>(&reply.body).unwrap())
-    };
-    let (_, told) = ask().await;
+    let (_, told) = introspected(&world, &shop, &token).await;
     assert_eq!((&told["active"], &told["client_id"]), (&true.into(), &"shop".into()));
-    assert!(told["cnf"]["jkt"].is_string() && told.get("token_type").is_none(), "{told}");
-    world.nodes[2].say(|standing| standing.same_epoch = false);
-    assert_eq!(ask().await.1, serde_json::json!({ "active": false }));
+    // Bound to the client and no key (RFC 9449 section 5).
+    assert!(told.get("cnf").is_none() && told.get("token_type").is_none(), "{told}");
     *world.nodes[2].says.lock().unwrap() = Err(Refusal::NodesUnavailable);
-    assert_eq!(ask().await.0, 503);
+    assert_eq!(introspected(&world, &shop, &token).await.0, 503);
+    world.nodes[2].say(|standing| standing.same_epoch = false);
+    assert_eq!(introspected(&world, &shop, &token).await.1, serde_json::json!({ "active": false }));
 }
 
 #[tokio::test]
@@ -252,9 +296,13 @@ async fn a_use_that_the_registry_took_away_renews_nothing() {
     let shop = shop(&world);
     let token = signed_in(&world, &shop, &offline()).await.refresh_token.unwrap();
     let mut certificate = certificate("shop", hufu_kernel::Root::Sandbox);
-    if let hufu_oidc::client::ClientAuth::PrivateKeyJwt(key) = &shop.auth {
+    if let ClientAuth::PrivateKeyJwt(key) = &shop.auth {
         certificate.jwks.keys.push(key.public().clone());
     }
+    assert_eq!(introspected(&world, &shop, &token).await.1["active"], true, "the control");
     world.admit(&certificate).unwrap();
+    let asked = world.nodes[0].asked.lock().unwrap().len();
     assert_eq!(refused(&world, &renewal(&world, &shop, &token)).await, OAuthError::LaterUse.description());
+    assert_eq!(introspected(&world, &shop, &token).await.1, serde_json::json!({ "active": false }));
+    assert_eq!(world.nodes[0].asked.lock().unwrap().len(), asked, "nor is anybody asked");
 }
