@@ -139,6 +139,7 @@ mod tests {
             strength: Strength::CertificatePassword,
             // The person agreed to one of the two; another answer came of a scope.
             answers: Answers { real: Some(true), unique: Some(true), ..Answers::default() },
+            handle: None,
         };
         let told = json!([{
             "type": DETAIL_TYPE, "purpose": "adults", "answers": ["real"], "strength": "certificate+password"

@@ -19,6 +19,7 @@ use hufu_wire::jose::{Alg, Compact, Header, Jwk, Jwks, PublicKey, RsaKey, Signer
 use hufu_wire::subject_handle::{HALF, HANDLE_SECONDS, SubjectHandle};
 use hufu_wire::tls_client::ClientCertificate;
 use sha2::{Digest, Sha256};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use zeroize::Zeroizing;
 
@@ -461,20 +462,20 @@ pub struct PlayedNode {
     pub says: Mutex<Result<Option<PersonStanding>, Refusal>>,
     /// What it was asked.
     pub asked: Mutex<Vec<AskStandings>>,
+    /// Does not answer at all.
+    pub hangs: AtomicBool,
 }
 
 pub const ACTIVE: PersonStanding = PersonStanding {
     active: true,
     same_epoch: true,
-    sessions: Octets([1; 32]),
     credentials: Octets([2; 32]),
-    assurance: Octets([3; 32]),
     exp: Timestamp(NOW.0 + HANDLE_SECONDS),
 };
 
 impl Default for PlayedNode {
     fn default() -> Self {
-        Self { says: Mutex::new(Ok(Some(ACTIVE))), asked: Mutex::default() }
+        Self { says: Mutex::new(Ok(Some(ACTIVE))), asked: Mutex::default(), hangs: AtomicBool::new(false) }
     }
 }
 
@@ -490,6 +491,9 @@ impl PlayedNode {
 impl SubjectHandles for PlayedNode {
     async fn standings(&self, ask: &AskStandings) -> Result<Standings, Refusal> {
         self.asked.lock().unwrap().push(ask.clone());
+        if self.hangs.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
         let said = (*self.says.lock().unwrap())?;
         Ok(Standings { standings: vec![said; ask.halves.len()] })
     }
@@ -518,6 +522,12 @@ impl BackChannel for Posted {
     fn post_logout(&self, uri: &str, logout_token: String) {
         self.0.lock().unwrap().push((uri.to_owned(), logout_token));
     }
+}
+
+/// In whose name a node was asked, by the certificate that it was shown.
+pub fn asker(ask: &AskStandings) -> String {
+    let certificate: PlatformCertificate = Compact::parse(&ask.certificate).unwrap().unverified().json().unwrap();
+    certificate.client_id
 }
 
 /// A handle of nodes 1 and 3 that the played nodes open.

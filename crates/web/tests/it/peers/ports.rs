@@ -128,7 +128,7 @@ async fn every_method_reaches_its_own_path() {
     let _ = uniqueness.confirmation(&EnrolmentId::from([1; 16])).await;
     let _ = registry.admitted(&ListAdmitted { after: String::new() }).await;
     let wanted = hufu_wire::subject_handle::HandleUse::Signals;
-    let _ = handles.standings(&AskStandings { client_id: String::new(), wanted, halves: Vec::new() }).await;
+    let _ = handles.standings(&AskStandings { certificate: String::new(), wanted, halves: Vec::new() }).await;
     let activate = json!({ "confirmation": signed(), "reports": [], "ready": [] });
     let _ = node.activate(&serde_json::from_value(activate).unwrap()).await;
     let seen: BTreeSet<String> = seen.lock().unwrap().iter().cloned().collect();
