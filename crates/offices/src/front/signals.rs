@@ -305,7 +305,7 @@ impl Front {
             self.ask(client, HandleUse::Signals, other, halves(1)),
         )?;
         let said = one.into_iter().zip(other).map(|(one, other)| [one, other]);
-        Ok(handles.iter().map(|handle| SubjectHandle::clone(handle)).zip(said).collect())
+        Ok(handles.iter().copied().cloned().zip(said).collect())
     }
 
     /// Pushes what waits for a platform, in order, until its server does not take it (RFC 8935).

@@ -118,7 +118,7 @@ impl Node {
         self.settled().await?;
         let (salt, sealed) = half.as_slice().split_at(SALT);
         let sealed = Sealed(Bytes(sealed.to_vec()));
-        let opened = open_under(&*self.half_key(salt), &self.half_aad(client_id), &sealed);
+        let opened = open_under(&self.half_key(salt), &self.half_aad(client_id), &sealed);
         let content = opened.ok().and_then(|bytes| Content::decode(&bytes));
         let now = self.clock.now();
         let Some(content) = content.filter(|content| now < content.exp && content.uses & wanted.bit() != 0) else {

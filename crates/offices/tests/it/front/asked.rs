@@ -30,7 +30,8 @@ fn told(url: &str, name: &str) -> Option<String> {
 /// The token response and userinfo of a person who agreed to `given`.
 async fn signed_in(world: &World, rp: &RelyingParty, at: &AtWallet, given: &[Answer]) -> (Value, String) {
     let (token, s) = world.claims(&at.transaction, given);
-    let answer = CompleteSignIn { tx: at.transaction.tx, id_token: world.signed_by(&world.group, &token), s };
+    let answer =
+        CompleteSignIn { tx: at.transaction.tx, id_token: world.signed_by(&world.group, &token), s, handle: None };
     let back = world.front.complete(&answer, &[&at.begun.cookie]).await.unwrap();
     redeemed(world, rp, &at.pending, &back.redirect_to).await
 }

@@ -4,6 +4,7 @@ use super::fixture::*;
 use hufu_kernel::Refusal;
 use hufu_oidc::OAuthError;
 use hufu_oidc::client::{ClientAuth, HttpRequest, RelyingParty, SignedIn, Wish};
+use hufu_store::Once as _;
 use hufu_wire::api::platform::Registration;
 use hufu_wire::jose::Alg;
 use hufu_wire::subject_handle::{HANDLE_SECONDS, HandleUse};
