@@ -101,9 +101,7 @@ impl BackChannel for PlatformServers {
         let answer = request.body(set.to_owned()).send().await;
         let delivered = match answer {
             Ok(answer) if answer.status().is_success() => Delivered::Taken,
-            Ok(answer) if answer.status() == StatusCode::BAD_REQUEST && refuses_the_token(answer).await => {
-                Delivered::Refused
-            }
+            Ok(answer) if answer.status() == StatusCode::BAD_REQUEST => refused(answer).await,
             _ => Delivered::Away,
         };
         drop(place);
@@ -126,9 +124,9 @@ impl BackChannel for PlatformServers {
     }
 }
 
-/// Whether an answer says that the token itself is what is wrong (RFC 8935 sections 2.3, 2.4). `authentication_failed` and
+/// Given up only if the answer says that the token itself is what is wrong (RFC 8935 sections 2.3, 2.4). `authentication_failed` and
 /// `access_denied` are about the way it came, and may be mended; so may anything that does not say what is wrong.
-async fn refuses_the_token(mut answer: reqwest::Response) -> bool {
+async fn refused(mut answer: reqwest::Response) -> Delivered {
     #[derive(serde::Deserialize)]
     struct Told {
         err: String,
@@ -136,14 +134,14 @@ async fn refuses_the_token(mut answer: reqwest::Response) -> bool {
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = answer.chunk().await {
         if body.len() + chunk.len() > MAX_ANSWER {
-            return false;
+            return Delivered::Away;
         }
         body.extend_from_slice(&chunk);
     }
-    let told = serde_json::from_slice::<Told>(&body);
-    told.is_ok_and(|told| {
-        ["invalid_request", "invalid_key", "invalid_issuer", "invalid_audience"].contains(&&*told.err)
-    })
+    match serde_json::from_slice::<Told>(&body).ok().as_ref().map(|told| &*told.err) {
+        Some("invalid_request" | "invalid_key" | "invalid_issuer" | "invalid_audience") => Delivered::Refused,
+        _ => Delivered::Away,
+    }
 }
 
 /// Names lead where the root's platforms can be, and nowhere else: what a name is set to after its admission opens no door.

@@ -134,7 +134,8 @@ mod tests {
     #[test]
     fn a_comparison_begins_where_both_say_the_same() {
         assert_eq!(agreed(known().map(Some)), Some(known()));
-        for change in [|now: &mut PersonStanding| now.active = false, |now| now.same_epoch = false] {
+        let changes: [Change; 2] = [|now| now.active = false, |now| now.same_epoch = false];
+        for change in changes {
             let mut differ = known();
             change(&mut differ[1]);
             assert_eq!(agreed(differ.map(Some)), None);

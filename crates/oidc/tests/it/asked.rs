@@ -159,8 +159,9 @@ fn what_was_granted_of_the_details_is_told_with_the_token_and_about_it() {
         "type": "urn:hufu:verification", "purpose": "p", "answers": ["real"], "strength": "certificate"
     }]);
     let code = world.code(&world.pending());
-    let redeemed = Redeemed { code, access_token: token.clone(), fresh: Vec::new(), by_nonce: false };
-    let reply: Value = serde_json::from_str(&redeemed.reply("sealed").body).unwrap();
+    let redeemed =
+        Redeemed { code, access_token: token.clone(), refresh_token: None, fresh: Vec::new(), by_nonce: false };
+    let reply: Value = serde_json::from_str(&redeemed.reply("sealed", None).body).unwrap();
     assert_eq!(reply["authorization_details"], granted);
     let sealed = seal(SealedKind::AccessToken, "", &token);
     let form = Form::parse(&with(&push_body(&world), "token", Some(&sealed))).unwrap();
@@ -170,7 +171,7 @@ fn what_was_granted_of_the_details_is_told_with_the_token_and_about_it() {
     assert!(about.introspection(ISSUER, false).get("authorization_details").is_none());
     // The control: none were asked for.
     let without = Redeemed { access_token: world.access_token(""), ..redeemed };
-    assert!(!without.reply("sealed").body.contains("authorization_details"));
+    assert!(!without.reply("sealed", None).body.contains("authorization_details"));
 }
 
 #[test]
