@@ -171,6 +171,8 @@ async function signIn(device, library, bank) {
   report.equal(await page.locator("form[data-view='consent'] input:checked").count(), 0, "no box is ticked beforehand");
   await device.look("/sign-in consent");
   report.check(!(await page.locator("[data-view='later']").isVisible()), "a platform that may do nothing later says nothing of it");
+  const visible = (view) => page.locator(`[data-view='${view}']`).isVisible();
+  report.check((await visible("direct")) && !(await visible("watched")), "of a platform that is told nothing later the service forgets within seconds");
   // A reload must not lose a transaction that is served once.
   await page.reload();
   await consented(device);
@@ -194,6 +196,7 @@ async function signIn(device, library, bank) {
   const other = await ask(device, bank, { password: true });
   await consented(device);
   report.equal(await page.locator("[data-view='later'] li").count(), 1, "what the bank may do afterwards is said before anybody agrees");
+  report.check(!(await visible("direct")) && (await visible("watched")), "where changes are told later the page does not say that the service forgets within seconds");
   await device.look("/sign-in consent with what the platform may do later");
   await page.fill("#password", "11112222");
   await device.submit("#act");

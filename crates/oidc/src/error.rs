@@ -124,12 +124,11 @@ errors! {
     RefreshMissing "invalid_request" 400 Page "refresh_token is required.";
     RefreshUnknown "invalid_grant" 400 Page "The refresh token was not made here for this client, was changed or revoked, or the service restarted.";
     RefreshExpired "invalid_grant" 400 Page "The refresh token has ended: it lives 30 days from the sign-in.";
-    RefreshKey "invalid_grant" 400 Page "The DPoP key or the TLS certificate is not the one that the refresh token is bound to.";
     RefreshScope "invalid_scope" 400 Page "scope asks for more than was granted (RFC 6749 section 6).";
-    RefreshEnded "invalid_grant" 400 Page "The person signed out everywhere, locked their certificate or left: have them sign in anew.";
+    RefreshEnded "invalid_grant" 400 Page "The person signed out everywhere or left, or their certificate is locked: the token is gone, have them sign in anew.";
     LaterUse "unauthorized_client" 400 Page "The platform's certificate does not register this use of subject handles (subject_handle).";
     ManagementScope "invalid_scope" 400 Page "client_credentials gives the scope ssf.manage and no other.";
-    NodesAway "temporarily_unavailable" 503 Page "One of the two nodes that can answer for this person does not: repeat the request in a few seconds.";
+    NodesAway "temporarily_unavailable" 503 Page "The two nodes that can answer for this person do not both answer, or do not say the same: repeat the request in a few seconds.";
 
     // -- the back channel (OpenID Connect CIBA Core 1.0 sections 11, 13)
     BackchannelClient "unauthorized_client" 400 Page "This client registered no backchannel_token_delivery_mode (CIBA Core section 4).";
@@ -164,7 +163,7 @@ errors! {
     StreamExists "invalid_request" 409 Page "This platform has a stream already; there is one for each.";
     StreamUnknown "invalid_request" 404 Page "No stream of this platform has that stream_id; streams end when the service restarts: create it again.";
     StreamSubject "invalid_request" 404 Page "subject must be of format opaque, its id a subject handle that was given to this platform for signals and has not ended.";
-    StreamFull "invalid_request" 429 Page "The stream has as many subjects as it may have.";
+    StreamFull "invalid_request" 429 Page "The stream has as many subjects as it may have, or as many events wait to be acknowledged as may wait.";
     StreamVerify "invalid_request" 429 Page "A verification was asked for a moment ago: see min_verification_interval.";
 
     // -- sign-out (OpenID Connect RP-Initiated Logout 1.0)

@@ -434,8 +434,8 @@ fn later(of: HandleUse, lang: Lang) -> String {
     let text = match of {
         HandleUse::Refresh => say(
             lang,
-            "让您保持登录，不再询问，直到您在所有平台退出登录或锁定网证",
-            "keep you signed in without asking again, until you sign out everywhere or lock your certificate",
+            "让您保持登录，不再询问，直到您在所有平台退出登录；网证锁定期间除外",
+            "keep you signed in without asking again, until you sign out everywhere; not while your certificate is locked",
         ),
         HandleUse::Ciba => say(
             lang,
@@ -444,9 +444,9 @@ fn later(of: HandleUse, lang: Lang) -> String {
         ),
         HandleUse::Signals => say(
             lang,
-            "得知您在所有平台退出了登录、锁定了网证，或更换了设备、口令：只知道有变化，不知道具体内容",
-            "learn that you signed out everywhere, locked your certificate, or changed a device or your password: that it \
-             changed, not how",
+            "在数分钟内得知您锁定或解锁了网证、设备或口令有变化、您在所有平台退出了登录，或注销了网证：只知道发生了变化，不知道具体内容",
+            "learn, within minutes, that you locked or unlocked your certificate, that a device or your password changed, that \
+             you signed out everywhere, or that you left: that it happened, not how",
         ),
     };
     format!("<li>{text}</li>")

@@ -239,7 +239,8 @@ impl<T: Transport, D: Device> Wallet<T, D> {
         }
         let expected = (sub::<Intl>(&pseudonym), ep::<Intl>(&epoch));
         let payload = check_payload(&shares[0].signing_input, &begin.consent, ctx, &expected)?;
-        if payload.hufu.handle != handle.map(SubjectHandle::hash) {
+        let registered = !asked.certificate.registration.subject_handle.is_empty();
+        if payload.hufu.handle != handle.map(SubjectHandle::hash) || registered != handle.is_some() {
             return Err(WalletError::Untrusted("the subject handle"));
         }
         let alg = asked.certificate.id_token_signed_response_alg;
@@ -292,8 +293,8 @@ impl<T: Transport, D: Device> Wallet<T, D> {
     }
 }
 
-/// The two nodes' halves, whose length alone a wallet can check. A platform that registered for none gets none, whatever nodes send; one
-/// that did goes without where a node is of before there were any.
+/// The two nodes' halves, whose length alone a wallet can check. A platform that registered for none gets none, whatever nodes send; of one
+/// that did, nodes sign nothing in which a half is missing, and neither is such a token taken.
 fn subject_handle(asked: &Asked, pair: Pair, offers: &[SignInOffer; 2]) -> Result<Option<SubjectHandle>, WalletError> {
     match offers.each_ref().map(|offer| offer.handle) {
         [Some(_), _] | [_, Some(_)] if asked.certificate.registration.subject_handle.is_empty() => {

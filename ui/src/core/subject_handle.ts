@@ -21,14 +21,14 @@ export interface SubjectHandle {
   hash: string;
 }
 
-/**
- * Both nodes' halves. A platform that registered for none gets none, whatever nodes send; one that did goes without where a node is of
- * before there were any.
- */
+/** Both nodes' halves. A platform that registered for one gets both, and any other none, whatever nodes send. */
 export function subjectHandle(certificate: PlatformCertificate, pair: Pair, offers: readonly [SignInOffer, SignInOffer]): SubjectHandle | undefined {
   const [one, other] = [offers[0].handle, offers[1].handle];
-  if ((one ?? other) !== undefined && handleUses(certificate).length === 0) throw new Untrusted("a subject handle that nobody asked for");
-  if (one === undefined || other === undefined) return undefined;
+  if (handleUses(certificate).length === 0) {
+    if ((one ?? other) !== undefined) throw new Untrusted("a subject handle that nobody asked for");
+    return undefined;
+  }
+  if (one === undefined || other === undefined) throw new Untrusted("half a subject handle");
   const hash = sha256(framed("hufu-v1-subject-handle", Uint8Array.of(...pair), unb64(one)!, unb64(other)!));
   return { text: `${pair[0]}${pair[1]}.${one}.${other}`, hash: b64(hash) };
 }

@@ -59,6 +59,8 @@ class Consent extends Island {
     this.find("[data-answers]").replaceChildren(...rows, this.find("[data-answer='pseudonym']"));
     this.find("[data-uses]").replaceChildren(...later.map((use) => item(this.text(use))));
     this.view("later", later.length > 0);
+    this.view("direct", !later.includes("signals"));
+    this.view("watched", later.includes("signals"));
     this.view("password", transaction.strength === "certificate+password");
     this.view("elsewhere", transaction.elsewhere === true);
     if (transaction.elsewhere) this.querySelector<HTMLElement>("[data-elsewhere]")?.remove();
@@ -117,7 +119,11 @@ class Consent extends Island {
 
   #post(selector: string, values: Partial<Agreed>): void {
     const form = this.find<HTMLFormElement>(`form${selector}`);
-    for (const field of form.querySelectorAll("input")) field.value = String(values[field.name as keyof Agreed] ?? "");
+    for (const field of form.querySelectorAll("input")) {
+      field.value = String(values[field.name as keyof Agreed] ?? "");
+      // A front of before there were handles takes no field that it does not know: what has no value is not sent.
+      field.disabled = field.value === "";
+    }
     form.submit();
   }
 }

@@ -22,6 +22,9 @@ const AT_ONCE: usize = 64;
 /// Of them to one platform: a server that hangs holds no more.
 const EACH: usize = 4;
 
+/// Bytes that are read of what a receiver of events answers.
+const MAX_ANSWER: usize = 4096;
+
 /// Platforms' servers.
 pub struct PlatformServers {
     root: Root,
@@ -96,13 +99,13 @@ impl BackChannel for PlatformServers {
             None => request,
         };
         let answer = request.body(set.to_owned()).send().await;
-        drop(place);
-        match answer.map(|answer| answer.status()) {
-            Ok(status) if status.is_success() => Delivered::Taken,
-            // RFC 8935 section 2.3: the token itself is what is wrong.
-            Ok(StatusCode::BAD_REQUEST) => Delivered::Refused,
+        let delivered = match answer {
+            Ok(answer) if answer.status().is_success() => Delivered::Taken,
+            Ok(answer) if answer.status() == StatusCode::BAD_REQUEST => refused(answer).await,
             _ => Delivered::Away,
-        }
+        };
+        drop(place);
+        delivered
     }
 
     fn post_logout(&self, uri: &str, logout_token: String) {
@@ -134,6 +137,26 @@ impl BackChannel for PlatformServers {
             }
             drop(place);
         });
+    }
+}
+
+/// Given up only if the answer says that the token itself is what is wrong (RFC 8935 sections 2.3, 2.4). `authentication_failed` and
+/// `access_denied` are about the way it came, and may be mended; so may anything that does not say what is wrong.
+async fn refused(mut answer: reqwest::Response) -> Delivered {
+    #[derive(serde::Deserialize)]
+    struct Told {
+        err: String,
+    }
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = answer.chunk().await {
+        if body.len() + chunk.len() > MAX_ANSWER {
+            return Delivered::Away;
+        }
+        body.extend_from_slice(&chunk);
+    }
+    match serde_json::from_slice::<Told>(&body).ok().as_ref().map(|told| &*told.err) {
+        Some("invalid_request" | "invalid_key" | "invalid_issuer" | "invalid_audience") => Delivered::Refused,
+        _ => Delivered::Away,
     }
 }
 
@@ -288,7 +311,11 @@ mod tests {
         let told = |thread: std::thread::JoinHandle<Option<String>>| thread.join().unwrap();
         for (answer, wanted) in [
             ("HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n", Delivered::Taken),
-            ("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n", Delivered::Refused),
+            ("HTTP/1.1 400 Bad Request\r\ncontent-length: 21\r\n\r\n{\"err\":\"invalid_key\"}", Delivered::Refused),
+            // About the way it came and not about the token; and an answer of something in between.
+            ("HTTP/1.1 400 Bad Request\r\ncontent-length: 23\r\n\r\n{\"err\":\"access_denied\"}", Delivered::Away),
+            ("HTTP/1.1 400 Bad\r\ncontent-length: 31\r\n\r\n{\"err\":\"authentication_failed\"}", Delivered::Away),
+            ("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n", Delivered::Away),
             ("HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n", Delivered::Away),
         ] {
             let (port, heard) = server(answer);

@@ -24,6 +24,8 @@ use std::time::Duration;
 const TRANSACTIONS: usize = 20_000;
 /// Single-use values the front remembers.
 const ONCE: usize = 500_000;
+/// Codes it remembers whose tokens were revoked.
+const REVOKED: usize = 200_000;
 /// How often the registry is asked for the admitted platforms.
 const EVERY: Duration = Duration::from_secs(20);
 /// How soon it is asked again while it does not answer, doubled each time.
@@ -84,6 +86,7 @@ pub fn start(
     let ports = Ports {
         keys: Arc::clone(&own.keys),
         once: Arc::new(MemoryOnce::new(ONCE)),
+        revoked: Arc::new(MemoryOnce::new(REVOKED)),
         clock: Arc::clone(&around.clock),
         rng: Arc::clone(&around.rng),
         sealer: Sealer::random(around.rng.as_ref()),

@@ -148,12 +148,11 @@ fn context(case: &Case<'_>) -> bool {
     ctx.hash::<Intl>() == case.token.hufu.ctx.0
 }
 
-/// The halves that came with the token are those that its two nodes made for this sign-in: both put their hash into it. A node of before
-/// there were handles makes none, and the platform gets none.
+/// The halves that came with the token are those that its two nodes made for this sign-in: both put their hash into it.
 fn handle(case: &Case<'_>) -> bool {
     let registered = !case.pending.client.certificate.registration.subject_handle.is_empty();
     match (case.handle, case.token.hufu.handle) {
-        (None, None) => true,
+        (None, None) => !registered,
         (Some(handle), Some(hash)) => registered && handle.hash() == hash,
         _ => false,
     }

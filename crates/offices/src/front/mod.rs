@@ -45,8 +45,8 @@ use auth_requests::AuthRequests;
 use cookie::Cookies;
 use hufu_kernel::{Clock, KeyStore, Octets, Refusal, Rng, Root, Timestamp};
 use hufu_oidc::provider::{
-    self, ACCESS_TOKEN_SECONDS, AccessToken, Call, Client, Clients, Environment, Fresh, OpenRequest, Provider,
-    Redeemed, SealedKind, Told,
+    self, AccessToken, Call, Client, Clients, CodeId, Environment, Fresh, OpenRequest, Provider, Redeemed, SealedKind,
+    Told,
 };
 use hufu_oidc::{Challenge, Form};
 use hufu_store::Once;
@@ -90,6 +90,8 @@ pub struct Ports {
     pub keys: Arc<dyn KeyStore>,
     /// The single-use set.
     pub once: Arc<dyn Once>,
+    /// The codes whose tokens were revoked: a set of its own, so that whoever revokes much takes nobody's place in the other.
+    pub revoked: Arc<dyn Once>,
     /// The present.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -363,12 +365,9 @@ impl Front {
         if let Err(error) = self.use_once(&redeemed.fresh, env.now).await {
             if error == OAuthError::CodeReplayed {
                 // Whoever was first may be the thief: what the code gave is worth nothing from now on.
-                let until = match &redeemed.refresh_token {
-                    Some(token) => token.exp,
-                    None => redeemed.code.exp + ACCESS_TOKEN_SECONDS,
-                };
-                let revoked = self.ports.once.revoke(&redeemed.code.id.tokens_key(), until, env.now).await;
-                revoked.map_err(|_| (OAuthError::Unavailable, Challenge::None))?;
+                let until = redeemed.access_token.revoked_until();
+                let revoked = self.revoke_tokens(redeemed.code.id, until, env.now).await;
+                revoked.map_err(|error| (error, Challenge::None))?;
             }
             return Err((error, Challenge::None));
         }
@@ -418,7 +417,7 @@ impl Front {
     pub async fn introspect(&self, request: &Incoming<'_>, accept: &[&str]) -> Reply {
         self.answer(request, async |env, call| {
             let about = self.of_caller(env, call, |client| provider::about_token(env, call, client)).await?;
-            let live = match (&about.token, &about.refresh_token) {
+            let live = match (&about.token, about.renewable()) {
                 (Some(token), _) => self.is_live(token, env.now).await.map_err(plainly)?,
                 (None, Some(token)) => {
                     let kept = self.is_live(&token.renews, env.now).await.map_err(plainly)?;
@@ -449,17 +448,25 @@ impl Front {
     pub async fn revoke(&self, request: &Incoming<'_>) -> Reply {
         self.answer(request, async |env, call| {
             let about = self.of_caller(env, call, |client| provider::about_token(env, call, client)).await?;
-            if let Some((code, until)) = about.revocation(env.now) {
-                let revoked = self.ports.once.revoke(&code.tokens_key(), until, env.now).await;
-                revoked.map_err(|_| (OAuthError::Unavailable, Challenge::None))?;
+            if let Some((code, until)) = about.revocation() {
+                let revoked = self.revoke_tokens(code, until, env.now).await;
+                revoked.map_err(plainly)?;
             }
             Ok(provider::revoked())
         })
         .await
     }
 
+    /// Makes all tokens of a code worth nothing.
+    pub(super) async fn revoke_tokens(&self, code: CodeId, until: Timestamp, now: Timestamp) -> Result<(), OAuthError> {
+        self.ports.revoked.revoke(&code.tokens_key(), until, now).await.map_err(|error| {
+            tracing::error!(%error, "a revocation cannot be remembered");
+            OAuthError::Unavailable
+        })
+    }
+
     async fn is_live(&self, token: &AccessToken, now: Timestamp) -> Result<bool, OAuthError> {
-        let revoked = self.ports.once.seen(&token.code.tokens_key(), now).await;
+        let revoked = self.ports.revoked.seen(&token.code.tokens_key(), now).await;
         revoked.map(|revoked| !revoked).map_err(|_| OAuthError::Unavailable)
     }
 

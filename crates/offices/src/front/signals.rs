@@ -2,21 +2,28 @@
 //! people stand whose handles they presented.
 
 use super::later::Said;
-use super::streams::View;
+use super::streams::{Asking, Pushing, View};
 use super::{Admitted, Front, Incoming, limits, public};
 use crate::ports::Delivered;
-use hufu_kernel::{NodeIndex, b64, random};
+use hufu_kernel::{Pair, Refusal, Rng, b64, random};
 use hufu_oidc::provider::{self, Call, Client, Environment};
 use hufu_oidc::signals::{self, Event, Poll, SET_TYP, StreamConfig};
 use hufu_oidc::{Challenge, Form, OAuthError, Reply};
-use hufu_wire::api::handles::{MAX_ASKED, PersonStanding};
-use hufu_wire::subject_handle::{HandleHalf, HandleUse, SubjectHandle};
+use hufu_wire::api::handles::MAX_ASKED;
+use hufu_wire::subject_handle::{HandleUse, SubjectHandle};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a receiver that polls may wait for an event.
 const LONG_POLL: Duration = Duration::from_secs(5);
+/// How long a pair of nodes may take to answer one question.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Events pushed to one platform in a row.
+const PUSHED_AT_ONCE: usize = 20;
+/// Seconds that an event is held at most.
+const HELD_AT_MOST: i64 = 120;
 
 /// A platform's request about its stream.
 #[derive(Clone, Copy, Debug, Default)]
@@ -111,23 +118,26 @@ impl Front {
         .await
     }
 
-    /// Adds a subject (SSF section 8.1.3.2): both nodes of the handle must open it for this platform. If the sessions of its sign-in have
-    /// ended already, that is the first event.
+    /// Adds a subject (SSF section 8.1.3.2): both nodes of the handle must open it for this platform and say the same of the person. If the
+    /// sessions of its sign-in have ended already, that is an event, and nobody is watched.
     pub async fn add_subject(&self, request: &Managed<'_>) -> Reply {
-        self.managed(request, "/ssf/subjects/add", async |_, client| {
+        self.managed(request, "/ssf/subjects/add", async |env, client| {
             let (id, handle) = (signals::stream_of(request.body)?, signals::read_subject(request.body)?);
             let of = (client_id(client), id.as_str());
             if self.streams.has(of, &handle)? {
                 return Ok(Reply::empty(200));
             }
             let said = self.standings(client_id(client), HandleUse::Signals, &handle).await;
-            let [Some(one), Some(other)] = said.map_err(|_| OAuthError::NodesAway)? else {
+            let said = said.map_err(|_| OAuthError::NodesAway)?;
+            if said.contains(&None) {
                 return Err(OAuthError::StreamSubject);
-            };
-            let subject = handle.to_string();
-            self.streams.add(of, handle, [one, other])?;
-            if !one.same_epoch && !other.same_epoch {
-                self.tell_stream(of, &subject, &Event::SessionRevoked)?;
+            }
+            let known = signals::agreed(said).ok_or(OAuthError::NodesAway)?;
+            if known[0].same_epoch {
+                self.streams.add(of, handle, known)?;
+            } else {
+                self.streams.add_ended(of, &handle, env.now)?;
+                self.release_of(Some(client_id(client))).await;
             }
             Ok(Reply::empty(200))
         })
@@ -150,7 +160,8 @@ impl Front {
             let (id, state) = (signals::stream_of(request.body)?, signals::read_state(request.body)?);
             let of = (client_id(client), id.as_str());
             self.streams.verify(of, env.now)?;
-            self.tell_stream(of, &id, &Event::Verification { state })?;
+            let (jti, set) = self.event_token(of.0, &id, &Event::Verification { state })?;
+            self.streams.put_verification(of, jti, set)?;
             Ok(Reply::empty(204))
         })
         .await
@@ -170,19 +181,35 @@ impl Front {
             let (mut sets, mut more) = self.streams.poll(client_id, &poll.done, poll.most)?;
             if sets.is_empty() && poll.most > 0 && !poll.at_once {
                 let _in_time = tokio::time::timeout(LONG_POLL, woken).await;
-                (sets, more) = self.streams.poll(client_id, &[], poll.most)?;
+                (sets, more) = self.streams.poll(client_id, &BTreeSet::new(), poll.most)?;
             }
             Ok(Reply::json(200, &signals::polled(&sets, more)))
         })
         .await
     }
 
-    /// Signs an event and puts it where its receiver gets it.
-    fn tell_stream(&self, of: (&str, &str), subject: &str, event: &Event) -> Result<(), OAuthError> {
+    /// Signs an event, now: its identifier, and the token.
+    fn event_token(&self, client_id: &str, subject: &str, event: &Event) -> Result<(String, String), OAuthError> {
         let jti = b64(&random::<16>(self.ports.rng.as_ref()));
-        let claims = event.claims((&self.provider.issuer, of.0), subject, self.now(), &jti);
+        let claims = event.claims((&self.provider.issuer, client_id), subject, self.now(), &jti);
         let set = self.signed(SET_TYP, &claims).map_err(|_| OAuthError::Internal)?;
-        self.streams.put(of, jti, set)
+        Ok((jti, set))
+    }
+
+    /// Signs what is due, and puts it where receivers get it.
+    pub async fn release(&self) {
+        self.release_of(None).await;
+    }
+
+    async fn release_of(&self, client_id: Option<&str>) {
+        for due in self.streams.due(client_id, self.now()) {
+            match self.event_token(&due.client_id, &due.subject, &due.event) {
+                Ok((jti, set)) => self.streams.put((&due.client_id, &due.id), due.number, jti, set),
+                Err(error) => tracing::error!(error = error.name(), "an event cannot be signed; it is tried again"),
+            }
+            // A thousand signatures in a row are no reason to answer nobody meanwhile.
+            tokio::task::yield_now().await;
+        }
     }
 
     async fn managed(
@@ -221,90 +248,89 @@ impl Front {
 
     /// Asks the nodes about every platform's subjects and has events pushed: what a front does every few seconds.
     pub async fn beat(self: &Arc<Self>) {
+        self.hand_out().await;
         self.look().await;
-        for client_id in self.streams.pushes() {
+        self.hand_out().await;
+    }
+
+    /// Signs what is due; pushes go on beside whatever comes next.
+    async fn hand_out(self: &Arc<Self>) {
+        self.release().await;
+        for client_id in self.streams.pushes(self.now()) {
             let front = Arc::clone(self);
             tokio::spawn(async move { front.push_events(&client_id).await });
         }
     }
 
-    /// Asks the nodes about every platform's subjects.
+    /// Asks the nodes about every platform's subjects, the three pairs beside each other.
     pub async fn look(&self) {
-        let now = self.now();
-        let admitted = |client_id: &str| {
-            let client = provider::Clients::client(&Admitted(self, now), client_id);
-            client.is_some_and(|client| client.certificate.registration.may(HandleUse::Signals))
-        };
-        self.streams.keep(admitted);
-        for (client_id, id, handles) in self.streams.asking() {
-            let (of, mut all) = ((client_id.as_str(), id.as_str()), true);
-            // Of all three nodes together no more than one takes of one question.
+        self.streams.keep(|client_id| self.client(client_id, HandleUse::Signals).is_some());
+        let asking = self.streams.asking(self.now());
+        let [one, two, three] = Pair::ALL.map(|pair| self.look_at(pair, &asking));
+        tokio::join!(one, two, three);
+    }
+
+    /// Asks a pair about everybody whose handles it made. One that does not answer in time is left alone until the next beat.
+    async fn look_at(&self, pair: Pair, asking: &[Asking]) {
+        for Asking { client_id, id, handles } in asking {
+            let Some(client) = self.client(client_id, HandleUse::Signals) else { continue };
+            let handles: Vec<&SubjectHandle> = handles.iter().filter(|handle| handle.pair == pair).collect();
             for handles in handles.chunks(MAX_ASKED) {
-                let said = self.said_of(&client_id, handles).await;
-                all = all && said.len() == handles.len();
-                for (subject, event) in self.streams.learn(of, said, self.now()) {
-                    if let Err(error) = self.tell_stream(of, &subject, &event) {
-                        tracing::error!(error = error.name(), "an event was not told");
+                match tokio::time::timeout(PATIENCE, self.said_of(&client, pair, handles)).await {
+                    Ok(Ok(said)) => {
+                        let delay = || delay(self.ports.rng.as_ref());
+                        self.streams.learn((client_id, id), said, self.now(), delay);
                     }
+                    Ok(Err(refusal)) => {
+                        tracing::debug!(code = refusal.code(), "nodes do not say where people stand");
+                        break;
+                    }
+                    Err(_) => return tracing::debug!("nodes do not say in time where people stand"),
                 }
             }
-            if all {
-                self.streams.began(of);
-            }
         }
     }
 
-    /// What both nodes of each handle say; nothing of handles with a node that does not answer.
-    async fn said_of(&self, client_id: &str, handles: &[SubjectHandle]) -> Vec<(SubjectHandle, Said)> {
-        let mut halves: [Vec<HandleHalf>; 3] = Default::default();
-        let mut places = Vec::with_capacity(handles.len());
-        for handle in handles {
-            places.push(handle.parts().map(|(node, half)| {
-                halves[node.slot()].push(half);
-                (node.slot(), halves[node.slot()].len() - 1)
-            }));
-        }
-        let [one, two, three] = halves;
-        let ask = async |node: NodeIndex, halves: Vec<HandleHalf>| {
-            if halves.is_empty() {
-                return Some(Vec::new());
-            }
-            self.ask(client_id, HandleUse::Signals, node, halves).await.ok()
-        };
-        let [first, second, third] = NodeIndex::ALL;
-        let (one, two, three) = tokio::join!(ask(first, one), ask(second, two), ask(third, three));
-        let said = [one, two, three];
-        let answer = |(node, place): (usize, usize)| -> Option<Option<PersonStanding>> {
-            said[node].as_ref()?.get(place).copied()
-        };
-        let both = |(handle, places): (&SubjectHandle, [(usize, usize); 2])| {
-            let [one, other] = places;
-            Some((handle.clone(), [answer(one)?, answer(other)?]))
-        };
-        handles.iter().zip(places).filter_map(both).collect()
+    /// What both nodes of a pair say of its handles.
+    async fn said_of(
+        &self,
+        client: &Client,
+        pair: Pair,
+        handles: &[&SubjectHandle],
+    ) -> Result<Vec<(SubjectHandle, Said)>, Refusal> {
+        let [one, other] = pair.members();
+        let halves = |of: usize| handles.iter().map(|handle| handle.halves[of]).collect();
+        let (one, other) = tokio::try_join!(
+            self.ask(client, HandleUse::Signals, one, halves(0)),
+            self.ask(client, HandleUse::Signals, other, halves(1)),
+        )?;
+        let said = one.into_iter().zip(other).map(|(one, other)| [one, other]);
+        Ok(handles.iter().copied().cloned().zip(said).collect())
     }
 
-    /// Pushes what waits for a platform, in order, until its server does not answer (RFC 8935).
+    /// Pushes what waits for a platform, in order, until its server does not take it (RFC 8935).
     pub async fn push_events(&self, client_id: &str) {
-        let Some(push) = self.streams.push(client_id) else { return };
-        let (mut done, mut answered) = (Vec::new(), true);
-        for (jti, set) in push.sets {
-            let delivered = self.ports.back_channel.post_event(&push.uri, push.authorization.as_deref(), &set).await;
-            match delivered {
-                Delivered::Taken => {}
-                Delivered::Refused => tracing::warn!("a receiver of signals refused an event"),
-                Delivered::Away => {
-                    answered = false;
-                    break;
+        let _over = Pushing(&self.streams, client_id);
+        for _ in 0..PUSHED_AT_ONCE {
+            // Each time anew: the stream may have been paused, or lead elsewhere.
+            let Some(push) = self.streams.push(client_id) else { return };
+            let of = (client_id, push.id.as_str());
+            match self.ports.back_channel.post_event(&push.uri, push.authorization.as_deref(), &push.set).await {
+                Delivered::Taken => self.streams.pushed(of, &push.jti),
+                Delivered::Refused => {
+                    tracing::warn!("a receiver of signals refused an event");
+                    self.streams.pushed(of, &push.jti);
                 }
+                Delivered::Away => return self.streams.not_pushed(of, self.now()),
             }
-            done.push(jti);
-        }
-        let of = (client_id, push.id.as_str());
-        if let Some(event) = self.streams.pushed(of, &done, answered) {
-            let _ended = self.tell_stream(of, &push.id, &event);
         }
     }
+}
+
+/// For how long one event about one subject of one stream is held: two platforms that lay the times of theirs beside each other must not see
+/// whose are one person's.
+fn delay(rng: &dyn Rng) -> i64 {
+    i64::from(u32::from_be_bytes(random(rng))) % (HELD_AT_MOST + 1)
 }
 
 fn client_id(client: &Client) -> &str {

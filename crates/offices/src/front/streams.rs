@@ -1,14 +1,16 @@
-//! Streams of shared signals, in this process's memory alone: the handles that platforms presented and what nodes last said of them, for
-//! as long as the stream is open. What ends with a stream is forgotten with it; what is not written down is lost with the process, and the
-//! platform creates its stream again (decision 0027).
+//! Streams of shared signals, in this process's memory alone: the handles that platforms presented, what nodes last said of them, and what
+//! is yet to be told, for as long as the stream is open. What ends with a stream is forgotten with it; what is not written down is lost with
+//! the process, and the platform creates its stream again (decision 0027).
 
 use super::later::Said;
 use hufu_kernel::Timestamp;
 use hufu_oidc::OAuthError;
-use hufu_oidc::signals::{Delivery, Event, Status, StatusChange, StreamConfig, VERIFY_EVERY, Verdict, compare};
+use hufu_oidc::signals::{
+    Delivery, Event, Status, StatusChange, StreamConfig, VERIFY_EVERY, Verdict, agreed, compare, ending,
+};
 use hufu_wire::api::handles::PersonStanding;
 use hufu_wire::subject_handle::SubjectHandle;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
@@ -16,12 +18,13 @@ use tokio::sync::Notify;
 pub(super) const SUBJECTS: usize = 10_000;
 /// Subjects of all platforms together, about 700 bytes each.
 const SUBJECTS_IN_ALL: usize = 100_000;
-/// Events that wait for one platform; beyond it the stream pauses, and what happens meanwhile is told afterwards.
+/// Events that wait for one platform, due or not; beyond it nothing is compared, and what happens meanwhile is told afterwards.
 const WAITING: usize = 1_000;
-/// Events pushed to one platform in a row.
-const PUSHED_AT_ONCE: usize = 20;
-/// Pushes in a row that fail until the stream pauses: an hour of them.
-const FAILURES: u32 = 240;
+/// Bytes of tokens that wait for all platforms together; beyond it likewise.
+const WAITING_BYTES: usize = 32 * 1024 * 1024;
+/// Seconds after a push that failed until the next, times the failures in a row; and at most.
+const PUSH_AGAIN: i64 = 15;
+const PUSH_AGAIN_AT_MOST: i64 = 600;
 
 /// All open streams, by client identifier.
 #[derive(Default)]
@@ -34,17 +37,19 @@ struct Stream {
     config: StreamConfig,
     status: Status,
     reason: Option<String>,
-    /// Paused by the transmitter: a receiver that is behind may fetch what waits, or it could never catch up.
-    own: bool,
-    /// What nodes say next is where the stream begins anew: nothing that happened before is told.
-    anew: bool,
     /// By the handle's text.
     subjects: BTreeMap<String, Subject>,
+    /// What was noticed and is not due, in the order in which it was noticed.
+    held: Vec<Held>,
+    noticed: u64,
     /// Identifiers and tokens that the receiver has not acknowledged, oldest first.
     waiting: VecDeque<(String, String)>,
     wake: Arc<Notify>,
     verified: Option<Timestamp>,
-    failures: u32,
+    /// The verification among those that wait.
+    verification: Option<String>,
+    failures: i64,
+    push_at: Timestamp,
     pushing: bool,
 }
 
@@ -52,6 +57,15 @@ struct Subject {
     handle: SubjectHandle,
     /// What both nodes said when it was last compared.
     known: [PersonStanding; 2],
+    /// The stream was disabled: what both nodes say next is where this subject begins anew.
+    anew: bool,
+}
+
+struct Held {
+    number: u64,
+    due: Timestamp,
+    subject: String,
+    event: Event,
 }
 
 /// A stream as its receiver sees it.
@@ -62,12 +76,40 @@ pub(super) struct View {
     pub reason: Option<String>,
 }
 
-/// What is to be pushed to a platform.
+/// Whom nodes are to be asked about, for one platform.
+pub(super) struct Asking {
+    pub client_id: String,
+    pub id: String,
+    pub handles: Vec<SubjectHandle>,
+}
+
+/// An event that is to be signed now.
+pub(super) struct Due {
+    pub client_id: String,
+    pub id: String,
+    pub number: u64,
+    pub subject: String,
+    pub event: Event,
+}
+
+/// One token, and where it is to be pushed.
 pub(super) struct Push {
     pub id: String,
     pub uri: String,
     pub authorization: Option<String>,
-    pub sets: Vec<(String, String)>,
+    pub jti: String,
+    pub set: String,
+}
+
+/// A push under way; when it is over, however it ended, the next may begin.
+pub(super) struct Pushing<'a>(pub &'a Streams, pub &'a str);
+
+impl Drop for Pushing<'_> {
+    fn drop(&mut self) {
+        if let Some(stream) = self.0.all().get_mut(self.1) {
+            stream.pushing = false;
+        }
+    }
 }
 
 impl Stream {
@@ -76,14 +118,26 @@ impl Stream {
     }
 
     fn room(&self) -> usize {
-        WAITING.saturating_sub(self.waiting.len())
+        WAITING.saturating_sub(self.waiting.len() + self.held.len())
     }
 
-    /// The transmitter's own change, of which the receiver is told.
-    fn pause(&mut self, reason: &'static str) -> Event {
-        (self.status, self.reason, self.own) = (Status::Paused, Some(reason.to_owned()), true);
-        Event::StreamUpdated { status: Status::Paused, reason }
+    /// Notes what is to be told. Whatever the delay, of one subject nothing overtakes what was noticed before.
+    fn hold(&mut self, subject: &str, event: Event, due: Timestamp) {
+        let before = self.held.iter().rev().find(|held| held.subject == subject).map(|held| held.due);
+        let due = before.map_or(due, |before| before.max(due));
+        self.noticed += 1;
+        self.held.push(Held { number: self.noticed, due, subject: subject.to_owned(), event });
     }
+
+    fn forget(&mut self, jti: &str) {
+        self.waiting.retain(|(one, _)| one != jti);
+    }
+}
+
+/// Whether tokens take so much memory that no more are made.
+fn crowded(all: &HashMap<String, Stream>) -> bool {
+    let waiting = all.values().flat_map(|stream| &stream.waiting);
+    waiting.map(|(_, set)| set.len()).sum::<usize>() >= WAITING_BYTES
 }
 
 impl Streams {
@@ -112,13 +166,15 @@ impl Streams {
             config,
             status: Status::Enabled,
             reason: None,
-            own: false,
-            anew: false,
             subjects: BTreeMap::new(),
+            held: Vec::new(),
+            noticed: 0,
             waiting: VecDeque::new(),
             wake: Arc::default(),
             verified: None,
+            verification: None,
             failures: 0,
+            push_at: Timestamp(0),
             pushing: false,
         };
         let view = stream.view();
@@ -137,7 +193,7 @@ impl Streams {
     ) -> Result<View, OAuthError> {
         self.of(of, |stream| {
             stream.config = change(&stream.view())?;
-            stream.failures = 0;
+            (stream.failures, stream.push_at) = (0, Timestamp(0));
             Ok(stream.view())
         })
     }
@@ -159,12 +215,13 @@ impl Streams {
 
     pub(super) fn set_status(&self, of: (&str, &str), wanted: StatusChange) -> Result<View, OAuthError> {
         self.of(of, |stream| {
-            stream.anew = stream.anew || wanted.status == Status::Disabled;
             if wanted.status == Status::Disabled {
                 stream.waiting.clear();
+                stream.held.clear();
+                stream.subjects.values_mut().for_each(|subject| subject.anew = true);
             }
-            (stream.status, stream.reason, stream.own) = (wanted.status, wanted.reason, false);
-            stream.failures = 0;
+            (stream.status, stream.reason) = (wanted.status, wanted.reason);
+            (stream.failures, stream.push_at) = (0, Timestamp(0));
             stream.wake.notify_waiters();
             Ok(stream.view())
         })
@@ -173,29 +230,52 @@ impl Streams {
     /// Whether a subject may come; `true` if it is there.
     pub(super) fn has(&self, of: (&str, &str), handle: &SubjectHandle) -> Result<bool, OAuthError> {
         let text = handle.to_string();
-        self.of(of, |stream| Ok(stream.subjects.contains_key(&text)))
+        let all = self.all();
+        let stream = all.get(of.0).filter(|stream| stream.id == of.1).ok_or(OAuthError::StreamUnknown)?;
+        if stream.subjects.contains_key(&text) {
+            return Ok(true);
+        }
+        let in_all: usize = all.values().map(|stream| stream.subjects.len()).sum();
+        let full =
+            stream.subjects.len() >= SUBJECTS || in_all >= SUBJECTS_IN_ALL || stream.room() == 0 || crowded(&all);
+        if full { Err(OAuthError::StreamFull) } else { Ok(false) }
     }
 
-    /// Adds a subject of whom both nodes say this now; what is known of one that is there stays.
+    /// Adds a subject of whom both nodes say this now, and the same; what is known of one that is there stays.
     pub(super) fn add(
         &self,
         of: (&str, &str),
         handle: SubjectHandle,
         known: [PersonStanding; 2],
     ) -> Result<(), OAuthError> {
-        let in_all: usize = self.all().values().map(|stream| stream.subjects.len()).sum();
+        if self.has(of, &handle)? {
+            return Ok(());
+        }
         self.of(of, |stream| {
-            if stream.subjects.len() >= SUBJECTS || in_all >= SUBJECTS_IN_ALL {
-                return Err(OAuthError::StreamFull);
+            stream.subjects.entry(handle.to_string()).or_insert(Subject { handle, known, anew: false });
+            Ok(())
+        })
+    }
+
+    /// Notes that the sessions of a handle were over when it came: nobody is watched, and that is told at once.
+    pub(super) fn add_ended(&self, of: (&str, &str), handle: &SubjectHandle, now: Timestamp) -> Result<(), OAuthError> {
+        self.of(of, |stream| {
+            // Who does not ask for this event is told in the answer.
+            if !stream.config.delivers(Event::SessionRevoked.uri()) {
+                return Err(OAuthError::StreamSubject);
             }
-            stream.subjects.entry(handle.to_string()).or_insert(Subject { handle, known });
+            if stream.status != Status::Disabled {
+                stream.hold(&handle.to_string(), Event::SessionRevoked, now);
+            }
             Ok(())
         })
     }
 
     pub(super) fn remove(&self, of: (&str, &str), handle: &SubjectHandle) -> Result<(), OAuthError> {
+        let text = handle.to_string();
         self.of(of, |stream| {
-            stream.subjects.remove(&handle.to_string());
+            stream.subjects.remove(&text);
+            stream.held.retain(|held| held.subject != text);
             Ok(())
         })
     }
@@ -211,66 +291,110 @@ impl Streams {
         })
     }
 
-    /// Platforms whose subjects are to be asked about, each with its stream and them.
-    pub(super) fn asking(&self) -> Vec<(String, String, Vec<SubjectHandle>)> {
-        let asked = |stream: &Stream| stream.status == Status::Enabled && stream.room() > 0;
-        let handles = |stream: &Stream| stream.subjects.values().map(|subject| subject.handle.clone()).collect();
-        let all = self.all();
-        let asked = all.iter().filter(|(_, stream)| asked(stream) && !stream.subjects.is_empty());
-        asked.map(|(client_id, stream)| (client_id.clone(), stream.id.clone(), handles(stream))).collect()
+    /// Platforms whose subjects are to be asked about. Handles that end in a moment are let go before: of them nothing is told.
+    pub(super) fn asking(&self, now: Timestamp) -> Vec<Asking> {
+        let mut all = self.all();
+        for stream in all.values_mut() {
+            stream.subjects.retain(|_, subject| !ending(&subject.known, now));
+        }
+        if crowded(&all) {
+            return Vec::new();
+        }
+        let asked = all
+            .iter()
+            .filter(|(_, stream)| stream.status == Status::Enabled && stream.room() > 0 && !stream.subjects.is_empty());
+        asked
+            .map(|(client_id, stream)| Asking {
+                client_id: client_id.clone(),
+                id: stream.id.clone(),
+                handles: stream.subjects.values().map(|subject| subject.handle.clone()).collect(),
+            })
+            .collect()
     }
 
-    /// Takes what nodes said, and tells what happened: subject and event. A stream without room for more pauses, and what it could not be
-    /// told stays to be told.
+    /// Takes what nodes said, and holds what happened for as long as `delay` says, drawn for each event. What a stream has no room for stays
+    /// to be noticed.
     pub(super) fn learn(
         &self,
         of: (&str, &str),
         said: Vec<(SubjectHandle, Said)>,
         now: Timestamp,
-    ) -> Vec<(String, Event)> {
-        let learnt = self.of(of, |stream| {
-            let mut told = Vec::new();
+        mut delay: impl FnMut() -> i64,
+    ) {
+        let _ended = self.of(of, |stream| {
+            // Disabled while nodes were asked: the next word counts.
+            if stream.status != Status::Enabled {
+                return Ok(());
+            }
             for (handle, said) in said {
                 let text = handle.to_string();
                 let Some(subject) = stream.subjects.get(&text) else { continue };
-                let (events, known) = match compare(&subject.known, said, now) {
-                    Verdict::Stays { events, known } => (events, Some(known)),
+                let (mut events, mut known) = match compare(&subject.known, said, now) {
+                    Verdict::Stays { events, known } => (events, Some((*known, false))),
                     Verdict::Gone { events } => (events, None),
                 };
-                let wanted: Vec<Event> =
-                    events.into_iter().filter(|event| !stream.anew && stream.config.delivers(event.uri())).collect();
-                if told.len() + wanted.len() > stream.room() {
-                    told.push((stream.id.clone(), stream.pause("too many events wait to be acknowledged")));
+                if subject.anew {
+                    // That sessions are over is no news of then but how it is now.
+                    events.retain(|event| *event == Event::SessionRevoked);
+                    known = known.map(|_| agreed(said).map_or((subject.known, true), |said| (said, false)));
+                }
+                events.retain(|event| stream.config.delivers(event.uri()));
+                if events.len() > stream.room() {
                     break;
                 }
-                told.extend(wanted.into_iter().map(|event| (text.clone(), event)));
+                for event in events {
+                    stream.hold(&text, event, now + delay());
+                }
                 match known {
                     None => drop(stream.subjects.remove(&text)),
-                    Some(known) => {
-                        if let Some(subject) = stream.subjects.get_mut(&text) {
-                            subject.known = *known;
-                        }
+                    Some((known, anew)) => {
+                        stream.subjects.insert(text, Subject { handle, known, anew });
                     }
                 }
             }
-            Ok(told)
-        });
-        learnt.unwrap_or_default()
-    }
-
-    /// All of a stream's subjects have been asked about since it was enabled again.
-    pub(super) fn began(&self, of: (&str, &str)) {
-        let _gone = self.of(of, |stream| {
-            stream.anew = false;
             Ok(())
         });
     }
 
-    /// Puts a token where its receiver gets it.
-    pub(super) fn put(&self, of: (&str, &str), jti: String, set: String) -> Result<(), OAuthError> {
+    /// What is to be told now, of one platform or of all; each is still held until it is [put](Self::put).
+    pub(super) fn due(&self, client_id: Option<&str>, now: Timestamp) -> Vec<Due> {
+        let all = self.all();
+        let told = all.iter().filter(|(of, stream)| {
+            stream.status == Status::Enabled && client_id.is_none_or(|client_id| client_id == of.as_str())
+        });
+        let held = told.flat_map(|(client_id, stream)| stream.held.iter().map(move |held| (client_id, stream, held)));
+        let due = held.filter(|(_, _, held)| held.due <= now);
+        due.map(|(client_id, stream, held)| Due {
+            client_id: client_id.clone(),
+            id: stream.id.clone(),
+            number: held.number,
+            subject: held.subject.clone(),
+            event: held.event.clone(),
+        })
+        .collect()
+    }
+
+    /// Puts the token of an event that was due where its receiver gets it.
+    pub(super) fn put(&self, of: (&str, &str), number: u64, jti: String, set: String) {
+        let _ended = self.of(of, |stream| {
+            // Another call may have been first, or the stream was disabled.
+            if let Some(at) = stream.held.iter().position(|held| held.number == number) {
+                stream.held.remove(at);
+                stream.waiting.push_back((jti, set));
+                stream.wake.notify_waiters();
+            }
+            Ok(())
+        });
+    }
+
+    /// Puts the token of a verification there; one that waits already is replaced.
+    pub(super) fn put_verification(&self, of: (&str, &str), jti: String, set: String) -> Result<(), OAuthError> {
         self.of(of, |stream| {
-            if stream.status == Status::Disabled || stream.waiting.len() > WAITING + 1 {
+            if stream.status == Status::Disabled {
                 return Ok(());
+            }
+            if let Some(before) = stream.verification.replace(jti.clone()) {
+                stream.forget(&before);
             }
             stream.waiting.push_back((jti, set));
             stream.wake.notify_waiters();
@@ -287,14 +411,13 @@ impl Streams {
     pub(super) fn poll(
         &self,
         client_id: &str,
-        done: &[String],
+        done: &BTreeSet<String>,
         most: usize,
     ) -> Result<(Vec<(String, String)>, bool), OAuthError> {
         let mut all = self.all();
         let stream = all.get_mut(client_id).ok_or(OAuthError::StreamUnknown)?;
         stream.waiting.retain(|(jti, _)| !done.contains(jti));
-        let given = stream.own || stream.status == Status::Enabled;
-        if stream.config.delivery != Delivery::Poll || !given {
+        if stream.config.delivery != Delivery::Poll || stream.status != Status::Enabled {
             return Ok((Vec::new(), false));
         }
         let sets: Vec<_> = stream.waiting.iter().take(most).cloned().collect();
@@ -303,11 +426,11 @@ impl Streams {
     }
 
     /// Platforms to which something is to be pushed, and nobody pushes yet.
-    pub(super) fn pushes(&self) -> Vec<String> {
+    pub(super) fn pushes(&self, now: Timestamp) -> Vec<String> {
         let mut all = self.all();
         let due = all.iter_mut().filter(|(_, stream)| {
-            let pushed = matches!(stream.config.delivery, Delivery::Push { .. });
-            pushed && stream.status == Status::Enabled && !stream.pushing && !stream.waiting.is_empty()
+            let pushed = matches!(stream.config.delivery, Delivery::Push { .. }) && stream.status == Status::Enabled;
+            pushed && now >= stream.push_at && !stream.pushing && !stream.waiting.is_empty()
         });
         due.map(|(client_id, stream)| {
             stream.pushing = true;
@@ -316,159 +439,34 @@ impl Streams {
         .collect()
     }
 
-    /// What to push, oldest first.
+    /// What to push next, as the stream stands now.
     pub(super) fn push(&self, client_id: &str) -> Option<Push> {
         let all = self.all();
-        let stream = all.get(client_id)?;
+        let stream = all.get(client_id).filter(|stream| stream.status == Status::Enabled)?;
         let Delivery::Push { endpoint_url, authorization_header } = &stream.config.delivery else { return None };
-        Some(Push {
-            id: stream.id.clone(),
-            uri: endpoint_url.clone(),
-            authorization: authorization_header.clone(),
-            sets: stream.waiting.iter().take(PUSHED_AT_ONCE).cloned().collect(),
-        })
+        let (jti, set) = stream.waiting.front().cloned()?;
+        let (uri, authorization) = (endpoint_url.clone(), authorization_header.clone());
+        Some(Push { id: stream.id.clone(), uri, authorization, jti, set })
     }
 
-    /// What became of a push: those that were taken or refused, and whether the receiver answered. An event of the transmitter's own if it
-    /// gives up.
-    pub(super) fn pushed(&self, of: (&str, &str), done: &[String], answered: bool) -> Option<Event> {
-        let given_up = self.of(of, |stream| {
-            stream.pushing = false;
-            stream.waiting.retain(|(jti, _)| !done.contains(jti));
-            stream.failures = if answered { 0 } else { stream.failures + 1 };
-            Ok((stream.failures >= FAILURES).then(|| stream.pause("the receiver does not answer")))
+    /// A token was taken, or never will be.
+    pub(super) fn pushed(&self, of: (&str, &str), jti: &str) {
+        let _ended = self.of(of, |stream| {
+            stream.forget(jti);
+            stream.failures = 0;
+            Ok(())
         });
-        given_up.ok().flatten()
+    }
+
+    /// The receiver did not take a token: it waits, longer each time.
+    pub(super) fn not_pushed(&self, of: (&str, &str), now: Timestamp) {
+        let _ended = self.of(of, |stream| {
+            stream.failures += 1;
+            stream.push_at = now + (PUSH_AGAIN * stream.failures).min(PUSH_AGAIN_AT_MOST);
+            Ok(())
+        });
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use hufu_kernel::{Octets, Pair};
-    use hufu_oidc::signals::CAEP;
-    use hufu_wire::api::platform::Registration;
-    use hufu_wire::subject_handle::HALF;
-
-    const SHOP: (&str, &str) = ("shop", "s");
-
-    fn handle(person: u16) -> SubjectHandle {
-        let mut half = [7; HALF];
-        half[..2].copy_from_slice(&person.to_be_bytes());
-        SubjectHandle { pair: Pair::ALL[0], halves: [Octets(half); 2] }
-    }
-
-    fn standing(of: u8) -> PersonStanding {
-        let (sessions, credentials, assurance) = (Octets([of; 32]), Octets([2; 32]), Octets([3; 32]));
-        PersonStanding { active: true, same_epoch: true, sessions, credentials, assurance, exp: Timestamp(100) }
-    }
-
-    fn streams(clients: &[&str]) -> Streams {
-        let streams = Streams::default();
-        for client_id in clients {
-            let config = StreamConfig::create(b"{}", &Registration::default()).unwrap();
-            streams.create(client_id, "s".into(), config).unwrap();
-        }
-        streams
-    }
-
-    /// Whether anything of a handle is anywhere.
-    fn holds(streams: &Streams, handle: &SubjectHandle) -> bool {
-        let text = handle.to_string();
-        streams.all().values().any(|stream| {
-            let waits = stream.waiting.iter().any(|(_, set)| set.contains(&text));
-            waits || stream.subjects.contains_key(&text) || stream.subjects.values().any(|one| one.handle == *handle)
-        })
-    }
-
-    #[test]
-    fn nothing_of_a_stream_is_left_when_it_ends() {
-        let streams = streams(&["shop", "forum"]);
-        let (own, others) = (handle(1), handle(2));
-        streams.add(SHOP, own.clone(), [standing(1); 2]).unwrap();
-        streams.put(SHOP, "j".into(), format!("a token about {own}")).unwrap();
-        streams.add(("forum", "s"), others.clone(), [standing(1); 2]).unwrap();
-        assert!(holds(&streams, &own), "the control: it is found while it is there");
-        assert_eq!(streams.end(("shop", "another")), Err(OAuthError::StreamUnknown));
-        assert!(holds(&streams, &own));
-        streams.end(SHOP).unwrap();
-        assert!(!holds(&streams, &own) && holds(&streams, &others));
-        assert!(streams.all().keys().all(|client_id| client_id != "shop"));
-        // The registry withdraws the other.
-        streams.keep(|_| false);
-        assert!(!holds(&streams, &others) && streams.all().is_empty());
-    }
-
-    #[test]
-    fn nothing_is_left_of_a_subject_that_was_removed_or_whose_handle_ended() {
-        let streams = streams(&["shop"]);
-        for person in 1..4 {
-            streams.add(SHOP, handle(person), [standing(1); 2]).unwrap();
-        }
-        streams.remove(SHOP, &handle(1)).unwrap();
-        assert!(!holds(&streams, &handle(1)));
-        let told = streams.learn(SHOP, vec![(handle(2), [None, None])], Timestamp(100));
-        assert!(told.is_empty() && !holds(&streams, &handle(2)), "its time was over");
-        let told = streams.learn(SHOP, vec![(handle(3), [None, None])], Timestamp(99));
-        assert_eq!(told, [(handle(3).to_string(), Event::SessionRevoked)]);
-        assert!(!holds(&streams, &handle(3)), "somebody who left");
-    }
-
-    #[test]
-    fn a_stream_that_is_full_pauses_and_tells_the_rest_later() {
-        let streams = streams(&["shop"]);
-        let people: Vec<_> = (0..1_500).map(handle).collect();
-        for one in &people {
-            streams.add(SHOP, one.clone(), [standing(1); 2]).unwrap();
-        }
-        let said = || people.iter().map(|one| (one.clone(), [Some(standing(9)); 2])).collect::<Vec<_>>();
-        let told = streams.learn(SHOP, said(), Timestamp(1));
-        assert_eq!(told.len(), WAITING + 1);
-        assert!(matches!(told.last().unwrap().1, Event::StreamUpdated { status: Status::Paused, .. }));
-        for (number, _) in told.iter().enumerate() {
-            streams.put(SHOP, number.to_string(), String::new()).unwrap();
-        }
-        assert!(streams.asking().is_empty(), "nobody is asked about meanwhile");
-        let (sets, more) = streams.poll("shop", &[], 2_000).unwrap();
-        assert_eq!((sets.len(), more), (WAITING + 1, false), "what waits can be fetched");
-        let done: Vec<String> = sets.into_iter().map(|(jti, _)| jti).collect();
-        streams.poll("shop", &done, 0).unwrap();
-        streams.set_status(SHOP, StatusChange { status: Status::Enabled, reason: None }).unwrap();
-        assert_eq!(streams.learn(SHOP, said(), Timestamp(1)).len(), 500, "those that had to wait, once");
-        assert!(streams.learn(SHOP, said(), Timestamp(1)).is_empty());
-    }
-
-    #[test]
-    fn while_disabled_nothing_is_kept_and_what_happened_is_not_told() {
-        let streams = streams(&["shop"]);
-        streams.add(SHOP, handle(1), [standing(1); 2]).unwrap();
-        streams.put(SHOP, "j".into(), "t".into()).unwrap();
-        streams.set_status(SHOP, StatusChange { status: Status::Disabled, reason: None }).unwrap();
-        assert!(streams.asking().is_empty());
-        streams.set_status(SHOP, StatusChange { status: Status::Enabled, reason: None }).unwrap();
-        assert!(streams.poll("shop", &[], 10).unwrap().0.is_empty());
-        assert!(streams.learn(SHOP, vec![(handle(1), [Some(standing(9)); 2])], Timestamp(1)).is_empty());
-        streams.began(SHOP);
-        assert_eq!(streams.learn(SHOP, vec![(handle(1), [Some(standing(10)); 2])], Timestamp(1)).len(), 1);
-    }
-
-    #[test]
-    fn events_that_were_not_asked_for_are_not_told() {
-        let streams = Streams::default();
-        let config = format!(r#"{{"events_requested":["{}"]}}"#, CAEP[1]);
-        let config = StreamConfig::create(config.as_bytes(), &Registration::default()).unwrap();
-        streams.create("shop", "s".into(), config).unwrap();
-        streams.add(SHOP, handle(1), [standing(1); 2]).unwrap();
-        assert!(streams.learn(SHOP, vec![(handle(1), [Some(standing(9)); 2])], Timestamp(1)).is_empty());
-    }
-
-    #[test]
-    fn a_platform_has_ten_thousand_subjects_and_no_more() {
-        let streams = streams(&["shop", "forum"]);
-        for person in 0..10_000 {
-            streams.add(SHOP, handle(person), [standing(1); 2]).unwrap();
-        }
-        assert_eq!(streams.add(SHOP, handle(10_001), [standing(1); 2]), Err(OAuthError::StreamFull));
-        assert_eq!(streams.add(("forum", "s"), handle(1), [standing(1); 2]), Ok(()));
-    }
-}
+mod tests;

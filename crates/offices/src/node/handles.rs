@@ -1,16 +1,19 @@
 //! Sealed subject handles (flows 9, decision 0026): made at a sign-in, kept by the platform alone, opened here in memory when the platform
 //! presents them. Nothing of it is stored or logged: which person it is stands in the half, and which platform in the question.
 
+use super::gate::Certified;
 use super::{Node, Row};
 use crate::keys::{open_under, seal_under};
 use crate::ports::SubjectHandles;
 use async_trait::async_trait;
+use aws_lc_rs::hmac;
 use hufu_domain::holder::{Holder, Status};
-use hufu_kernel::{Bytes, Epoch, Handle, Key, Octets, Refusal, Sealed, Timestamp, framed, random};
+use hufu_kernel::{Bytes, Epoch, Handle, Key, KeyStore, Octets, Refusal, Sealed, Timestamp, framed, random};
 use hufu_store::Versioned;
 use hufu_wire::api::handles::{AskPerson, AskStandings, MAX_ASKED, PersonStanding, Standings};
 use hufu_wire::api::platform::PlatformCertificate;
 use hufu_wire::subject_handle::{HALF, HANDLE_SECONDS, HandleHalf, HandleUse};
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 const VERSION: u8 = 1;
@@ -44,6 +47,23 @@ impl Content {
     }
 }
 
+/// What the keys of halves and the digests follow from: derived from `node/index` once, at the start. Each of them would else be a call of
+/// the token, where keys are in one.
+pub(super) struct HandleKey(hmac::Key);
+
+impl HandleKey {
+    pub(super) fn of(keys: &dyn KeyStore) -> Result<Self, Refusal> {
+        let key = keys.hmac("index", &framed(&[b"hufu-v1-handles"])).map_err(|error| crate::broken(&error))?;
+        Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, Zeroizing::new(key.0).as_slice())))
+    }
+
+    fn code(&self, parts: &[&[u8]]) -> Zeroizing<[u8; 32]> {
+        let mut code = Zeroizing::new([0; 32]);
+        code.copy_from_slice(hmac::sign(&self.0, &framed(parts)).as_ref());
+        code
+    }
+}
+
 /// An opened half: whose it is, as the row stands now.
 pub(super) struct Opened {
     /// The row, active or locked.
@@ -68,7 +88,7 @@ impl Node {
         }
         let content = Content { handle: row.handle, epoch: row.holder.epoch, uses, exp: iat + HANDLE_SECONDS };
         let salt: [u8; SALT] = random(self.rng.as_ref());
-        let (key, aad) = (self.half_key(&salt)?, self.half_aad(&certificate.client_id));
+        let (key, aad) = (self.half_key(&salt), self.half_aad(&certificate.client_id));
         let sealed = seal_under(&key, &aad, &content.encode(), self.rng.as_ref());
         let sealed = sealed.map_err(|error| crate::broken(&error))?;
         let half = [salt.as_slice(), sealed.0.0.as_slice()].concat();
@@ -76,9 +96,8 @@ impl Node {
     }
 
     /// A key for every half: one key with random nonces would reach GCM's limit of 2^32 within a month.
-    fn half_key(&self, salt: &[u8]) -> Result<Zeroizing<[u8; 32]>, Refusal> {
-        let key = self.keys.hmac("index", &framed(&[b"hufu-v1-handle-key", salt]));
-        key.map(|key| Zeroizing::new(key.0)).map_err(|error| crate::broken(&error))
+    fn half_key(&self, salt: &[u8]) -> Zeroizing<[u8; 32]> {
+        self.handle_key.code(&[b"hufu-v1-handle-key", salt])
     }
 
     fn half_aad(&self, client_id: &str) -> Vec<u8> {
@@ -99,7 +118,7 @@ impl Node {
         self.settled().await?;
         let (salt, sealed) = half.as_slice().split_at(SALT);
         let sealed = Sealed(Bytes(sealed.to_vec()));
-        let opened = open_under(&*self.half_key(salt)?, &self.half_aad(client_id), &sealed);
+        let opened = open_under(&self.half_key(salt), &self.half_aad(client_id), &sealed);
         let content = opened.ok().and_then(|bytes| Content::decode(&bytes));
         let now = self.clock.now();
         let Some(content) = content.filter(|content| now < content.exp && content.uses & wanted.bit() != 0) else {
@@ -111,22 +130,36 @@ impl Node {
         Ok(found.filter(lives).map(|found| Opened { found, epoch: content.epoch, exp: content.exp }))
     }
 
-    async fn standing_of(&self, ask: &AskStandings, half: &HandleHalf) -> Result<Option<PersonStanding>, Refusal> {
-        let Some(opened) = self.open_half(&ask.client_id, ask.wanted, half).await? else { return Ok(None) };
+    /// The platform in whose name the front asks, by the registry's word and not by the front's.
+    fn asked_for(&self, ask: &AskStandings) -> Result<Arc<Certified>, Refusal> {
+        let certified = self.gate.certificate(&ask.certificate)?;
+        let certificate = &certified.certificate;
+        if certificate.root != self.trust.root {
+            return Err(Refusal::WrongRoot);
+        }
+        if self.clock.now() >= certificate.exp {
+            return Err(Refusal::PlatformUnknown);
+        }
+        if certificate.registration.may(ask.wanted) { Ok(certified) } else { Err(Refusal::OverAsking) }
+    }
+
+    async fn standing_of(
+        &self,
+        client_id: &str,
+        wanted: HandleUse,
+        half: &HandleHalf,
+    ) -> Result<Option<PersonStanding>, Refusal> {
+        let Some(opened) = self.open_half(client_id, wanted, half).await? else { return Ok(None) };
         let Row { handle, holder, .. } = &opened.found.record;
-        let active = holder.usable().is_ok();
-        let digest = |what: &str, said: &[u8]| {
-            let parts =
-                [b"hufu-v1-person-standing", what.as_bytes(), ask.client_id.as_bytes(), handle.as_slice(), said];
-            self.keys.hmac("index", &framed(&parts)).map_err(|error| crate::broken(&error))
-        };
-        let flags = &holder.flags;
+        let same_epoch = holder.epoch == opened.epoch;
+        // Of a person whose sessions ended the platform learns that, and nothing of what they do afterwards.
+        let said = if same_epoch { credentials(holder, self.clock.now()) } else { Vec::new() };
+        let digest =
+            self.handle_key.code(&[b"hufu-v1-person-credentials", client_id.as_bytes(), handle.as_slice(), &said]);
         Ok(Some(PersonStanding {
-            active,
-            same_epoch: holder.epoch == opened.epoch,
-            sessions: digest("sessions", holder.epoch.as_slice())?,
-            credentials: digest("credentials", &credentials(holder, self.clock.now()))?,
-            assurance: digest("assurance", &[active, flags.real, flags.unique, flags.alive].map(u8::from))?,
+            active: same_epoch && holder.usable().is_ok(),
+            same_epoch,
+            credentials: Octets(*digest),
             exp: opened.exp,
         }))
     }
@@ -147,9 +180,11 @@ impl SubjectHandles for Node {
         if ask.halves.len() > MAX_ASKED {
             return Err(Refusal::Malformed);
         }
+        let certified = self.asked_for(ask)?;
+        let client_id = &certified.certificate.client_id;
         let mut standings = Vec::with_capacity(ask.halves.len());
         for half in &ask.halves {
-            standings.push(self.standing_of(ask, half).await?);
+            standings.push(self.standing_of(client_id, ask.wanted, half).await?);
         }
         Ok(Standings { standings })
     }

@@ -89,6 +89,7 @@ pub struct Node {
     signer: Signer,
     group_kid: String,
     gate: Gate,
+    handle_key: handles::HandleKey,
     sign_ins: Sessions<sign_in::Begun>,
     signings: Sessions<paper::Begun>,
     requests: requests::Requests,
@@ -120,6 +121,7 @@ impl Node {
         let group_kid =
             parts.trust.group_jwk().and_then(|jwk| jwk.kid).ok_or_else(|| crate::broken(&"the group key is no key"))?;
         let gate = Gate::new(parts.trust.offices.registry);
+        let handle_key = handles::HandleKey::of(parts.keys.as_ref())?;
         let generations = Generations::look(parts.keys.as_ref(), parts.index, 0)?;
         Ok(Self {
             index: parts.index,
@@ -139,6 +141,7 @@ impl Node {
             signer,
             group_kid,
             gate,
+            handle_key,
             sign_ins: Sessions::default(),
             signings: Sessions::default(),
             requests: requests::Requests::default(),

@@ -5,7 +5,7 @@ use super::{AccessToken, Call, Client, CodeId, Environment, RefreshToken, Sealed
 use crate::{Challenge, OAuthError, Reply};
 use hufu_kernel::Timestamp;
 use hufu_wire::api::sign_in::acr;
-use hufu_wire::subject_handle::{HANDLE_SECONDS, HandleUse};
+use hufu_wire::subject_handle::HandleUse;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub struct AboutToken {
     /// The token, if it is one of this client's that has not ended. It is worth nothing if the tokens of its code were revoked
     /// ([`super::CodeId::tokens_key`]).
     pub token: Option<AccessToken>,
-    /// The refresh token, if it is one; likewise.
+    /// The refresh token, if it is one; likewise. Worth nothing while the platform may not renew ([`AboutToken::renewable`]).
     pub refresh_token: Option<RefreshToken>,
 }
 
@@ -49,16 +49,21 @@ impl AboutToken {
     /// The code that the token descends from, and until when a revocation of its tokens must be remembered: as long as any of them might
     /// live, of whichever kind the one in question is.
     #[must_use]
-    pub fn revocation(&self, now: Timestamp) -> Option<(CodeId, Timestamp)> {
+    pub fn revocation(&self) -> Option<(CodeId, Timestamp)> {
         let token = self.token.as_ref().or(self.refresh_token.as_ref().map(|token| &token.renews))?;
-        let renewed = self.refresh_token.is_some() || self.client.certificate.registration.may(HandleUse::Refresh);
-        Some((token.code, if renewed { now + HANDLE_SECONDS } else { token.exp }))
+        Some((token.code, token.revoked_until()))
+    }
+
+    /// The refresh token, where the platform may still renew.
+    #[must_use]
+    pub fn renewable(&self) -> Option<&RefreshToken> {
+        self.refresh_token.as_ref().filter(|_| self.client.certificate.registration.may(HandleUse::Refresh))
     }
 
     /// The answer (RFC 7662 section 2.2), `live` unless the token was revoked. Of a token that is worth nothing nothing is told.
     #[must_use]
     pub fn introspection(&self, issuer: &str, live: bool) -> Value {
-        if let Some(token) = self.refresh_token.as_ref().filter(|_| live) {
+        if let Some(token) = self.renewable().filter(|_| live) {
             return renewable(token, issuer);
         }
         let Some(token) = self.token.as_ref().filter(|_| live) else { return json!({ "active": false }) };
@@ -85,18 +90,16 @@ impl AboutToken {
     }
 }
 
-/// What is told of a refresh token: no `token_type`, which access tokens have.
+/// What is told of a refresh token: neither `token_type` nor `cnf`, which access tokens have.
 fn renewable(token: &RefreshToken, issuer: &str) -> Value {
-    let mut told = json!({
+    json!({
         "active": true,
         "iss": issuer,
         "client_id": token.renews.client_id,
         "sub": token.renews.sub,
         "scope": token.scope,
         "exp": token.exp,
-    });
-    confirm(&mut told, &token.renews);
-    told
+    })
 }
 
 /// The keys that a token is bound to (RFC 9449 section 6.2, RFC 8705 section 3.2).

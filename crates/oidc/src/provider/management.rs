@@ -2,6 +2,7 @@
 //! asked of whoever shows it (RFC 6750, RFC 9449 section 7). Today that is its stream of shared signals, scope `ssf.manage`.
 
 use super::client_auth::challenge;
+use super::shown::Shown;
 use super::{ACCESS_TOKEN_SECONDS, Call, Client, Environment, Fresh, SealedKind, Step, proof, run};
 use crate::{Challenge, OAuthError, Reply};
 use hufu_kernel::Timestamp;
@@ -144,12 +145,9 @@ pub struct Manager {
 #[derive(Default)]
 pub(super) struct Managing {
     path: &'static str,
-    dpop: bool,
-    sealed: String,
+    shown: Shown,
     token: Option<ManagementToken>,
     client: Option<Arc<Client>>,
-    fresh: Vec<Fresh>,
-    by_nonce: bool,
 }
 
 impl Managing {
@@ -165,32 +163,24 @@ impl Managing {
 pub fn manager(env: &Environment<'_>, call: &Call<'_>, path: &'static str) -> Result<Manager, (OAuthError, Challenge)> {
     let mut managing = Managing { path, ..Managing::default() };
     let checked = run(CHECKS, env, call, &mut managing);
-    let challenge = match (managing.sealed.is_empty(), managing.dpop) {
-        (true, _) => Challenge::Resource,
-        (_, true) => Challenge::Dpop,
-        (_, false) => Challenge::Bearer,
-    };
+    let challenge = managing.shown.challenge();
     match (checked, managing.client) {
-        (Ok(()), Some(client)) => Ok(Manager { client, fresh: managing.fresh, challenge, by_nonce: managing.by_nonce }),
+        (Ok(()), Some(client)) => {
+            let Shown { fresh, by_nonce, .. } = managing.shown;
+            Ok(Manager { client, fresh, challenge, by_nonce })
+        }
         (Ok(()), None) => Err((OAuthError::TokenInvalid, challenge)),
         (Err(error), _) => Err((error, challenge)),
     }
 }
 
 fn one_token(_: &Environment<'_>, call: &Call<'_>, managing: &mut Managing) -> Result<(), OAuthError> {
-    let [header] = call.authorization else { return Err(OAuthError::TokenMissing) };
-    let (scheme, token) = header.split_once(' ').ok_or(OAuthError::TokenMissing)?;
-    managing.dpop = match scheme.to_ascii_lowercase().as_str() {
-        "dpop" => true,
-        "bearer" => false,
-        _ => return Err(OAuthError::TokenMissing),
-    };
-    token.trim().clone_into(&mut managing.sealed);
-    Ok(())
+    managing.shown.one_token(call, None)
 }
 
 fn ours(env: &Environment<'_>, _: &Call<'_>, managing: &mut Managing) -> Result<(), OAuthError> {
-    let opened = env.sealed.open(SealedKind::ManagementToken, "", &managing.sealed).ok_or(OAuthError::TokenInvalid)?;
+    let opened =
+        env.sealed.open(SealedKind::ManagementToken, "", &managing.shown.sealed).ok_or(OAuthError::TokenInvalid)?;
     let token: ManagementToken = serde_json::from_slice(&opened).map_err(|_| OAuthError::TokenInvalid)?;
     if env.now >= token.exp {
         return Err(OAuthError::TokenInvalid);
@@ -207,26 +197,16 @@ fn still(env: &Environment<'_>, _: &Call<'_>, managing: &mut Managing) -> Result
 }
 
 fn shown_certificate(_: &Environment<'_>, call: &Call<'_>, managing: &mut Managing) -> Result<(), OAuthError> {
-    let x5t = &managing.token()?.x5t;
-    let shown = call.certificate.is_some_and(|certificate| certificate.thumbprint() == x5t);
-    if x5t.is_empty() || shown { Ok(()) } else { Err(OAuthError::TokenCertificate) }
+    Shown::certificate(call, &managing.token()?.x5t)
 }
 
 fn shown_key(env: &Environment<'_>, call: &Call<'_>, managing: &mut Managing) -> Result<(), OAuthError> {
-    let ManagementToken { jkt, x5t, .. } = managing.token()?;
-    if managing.dpop == jkt.is_empty() || (jkt.is_empty() && x5t.is_empty()) {
+    let Managing { path, shown, token: Some(token), client: Some(client) } = managing else {
+        return Err(OAuthError::TokenInvalid);
+    };
+    // Never a bearer token.
+    if token.jkt.is_empty() && token.x5t.is_empty() {
         return Err(OAuthError::TokenBinding);
     }
-    if jkt.is_empty() {
-        return Ok(());
-    }
-    let client = managing.client.as_deref().ok_or(OAuthError::TokenInvalid)?;
-    let proof = proof::read(env, call, (managing.path, client), Some(&managing.sealed))?;
-    let proof = proof.ok_or(OAuthError::ProofMissing)?;
-    if proof.jkt != *jkt {
-        return Err(OAuthError::TokenBinding);
-    }
-    managing.by_nonce = proof.nonce.is_some();
-    managing.fresh.push(proof::fresh(&proof));
-    Ok(())
+    shown.key(env, call, (*path, &**client), &token.jkt)
 }

@@ -18,6 +18,7 @@ mod registration;
 mod request;
 mod request_object;
 mod response;
+mod shown;
 mod token;
 mod userinfo;
 mod verified_claims;

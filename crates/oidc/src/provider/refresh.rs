@@ -1,5 +1,6 @@
 //! Renewing an access token without the person (RFC 6749 section 6), for platforms that registered for it and were told so by the person.
-//! The token is bound as the first access token was, and is not rotated (FAPI 2.0 section 5.3.2.1). Whether the person's sessions still
+//! The token is bound to the client, which authenticates (RFC 9449 section 5, RFC 8705 section 4), and is not rotated (FAPI 2.0 section
+//! 5.3.2.1); each access token it gives is bound to the key or the certificate that is shown for it. Whether the person's sessions still
 //! last, two nodes say: the caller asks them once all checks passed.
 
 use super::client_auth::challenge;
@@ -17,19 +18,18 @@ pub const OFFLINE_ACCESS: &str = "offline_access";
 
 pub(super) const CHECKS: &[Step<Renewing>] = &[
     ("grant_type", "RFC 6749 section 6", grant_type),
-    ("a proof with a nonce, where one is due", "RFC 9449 sections 5, 8", possession),
+    ("a TLS certificate, where tokens are bound to one", "RFC 8705 sections 3, 4", certificate),
+    ("a proof, unless bound to a certificate", "FAPI 2.0 section 5.3.2.1; RFC 9449 sections 5, 8", possession),
     ("the token is ours and this client's", "RFC 6749 section 6", ours),
     ("the token is in time", "RFC 6749 section 10.4", in_time),
     ("the platform may still renew", "the platform certificate", registered),
-    ("the key the token is bound to", "FAPI 2.0 section 5.3.2.1; RFC 9449 section 5", key),
-    ("the certificate the token is bound to", "RFC 8705 section 4", certificate),
     ("no wider scope", "RFC 6749 section 6", scope),
 ];
 
 /// What is sealed into a refresh token.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RefreshToken {
-    /// The access token that it renews, as it was given first: keys, person and answers stay the same.
+    /// The access token that it renews, as it was given first: person and answers stay the same, keys need not.
     pub renews: AccessToken,
     /// The scope that was granted.
     pub scope: String,
@@ -85,6 +85,8 @@ impl Renewed {
 
 pub(super) struct Renewing {
     client: Arc<Client>,
+    /// `x5t#S256` of the certificate that the access token is bound to; empty where it is not.
+    x5t: String,
     proof: Option<Proof>,
     token: Option<RefreshToken>,
 }
@@ -108,13 +110,14 @@ pub fn refresh(
 }
 
 fn checked(env: &Environment<'_>, call: &Call<'_>, client: Arc<Client>) -> Result<Renewed, OAuthError> {
-    let mut renewing = Renewing { client, proof: None, token: None };
+    let mut renewing = Renewing { client, x5t: String::new(), proof: None, token: None };
     run(CHECKS, env, call, &mut renewing)?;
-    let Renewing { proof, token, .. } = renewing;
+    let Renewing { x5t, proof, token, .. } = renewing;
     let token = token.ok_or(OAuthError::RefreshUnknown)?;
     let fresh = proof.as_ref().map(proof::fresh).into_iter().collect();
-    let by_nonce = proof.is_some_and(|proof| proof.nonce.is_some());
-    let access_token = AccessToken { exp: env.now + ACCESS_TOKEN_SECONDS, ..token.renews.clone() };
+    let by_nonce = proof.as_ref().is_some_and(|proof| proof.nonce.is_some());
+    let (jkt, exp) = (proof.map(|proof| proof.jkt).unwrap_or_default(), env.now + ACCESS_TOKEN_SECONDS);
+    let access_token = AccessToken { jkt, x5t, exp, ..token.renews.clone() };
     Ok(Renewed { token, access_token, fresh, by_nonce })
 }
 
@@ -124,7 +127,9 @@ fn grant_type(_: &Environment<'_>, call: &Call<'_>, _: &mut Renewing) -> Result<
 
 fn possession(env: &Environment<'_>, call: &Call<'_>, renewing: &mut Renewing) -> Result<(), OAuthError> {
     renewing.proof = proof::read(env, call, ("/token", &*renewing.client), None)?;
-    Ok(())
+    // Also where profile `basic` would give a bearer token: one that lives for a month through others is never unbound.
+    let bound = renewing.proof.is_some() || !renewing.x5t.is_empty();
+    if bound { Ok(()) } else { Err(OAuthError::ProofMissing) }
 }
 
 fn ours(env: &Environment<'_>, call: &Call<'_>, renewing: &mut Renewing) -> Result<(), OAuthError> {
@@ -151,21 +156,12 @@ fn registered(_: &Environment<'_>, _: &Call<'_>, renewing: &mut Renewing) -> Res
     if may { Ok(()) } else { Err(OAuthError::LaterUse) }
 }
 
-fn key(_: &Environment<'_>, _: &Call<'_>, renewing: &mut Renewing) -> Result<(), OAuthError> {
-    let jkt = &renewing.token()?.renews.jkt;
-    match &renewing.proof {
-        None if jkt.is_empty() => Ok(()),
-        None => Err(OAuthError::ProofMissing),
-        Some(proof) if proof.jkt == *jkt => Ok(()),
-        Some(_) => Err(OAuthError::RefreshKey),
-    }
-}
-
 fn certificate(_: &Environment<'_>, call: &Call<'_>, renewing: &mut Renewing) -> Result<(), OAuthError> {
-    let AccessToken { jkt, x5t, .. } = &renewing.token()?.renews;
-    let shown = call.certificate.is_some_and(|certificate| certificate.thumbprint() == x5t);
-    let bound = if x5t.is_empty() { !jkt.is_empty() } else { shown };
-    if bound { Ok(()) } else { Err(OAuthError::RefreshKey) }
+    if renewing.client.certificate.registration.tls_client_certificate_bound_access_tokens {
+        let certificate = call.certificate.ok_or(OAuthError::CertificateMissing)?;
+        certificate.thumbprint().clone_into(&mut renewing.x5t);
+    }
+    Ok(())
 }
 
 fn scope(_: &Environment<'_>, call: &Call<'_>, renewing: &mut Renewing) -> Result<(), OAuthError> {

@@ -193,6 +193,7 @@ fn access_token(code: &Code, (jkt, x5t): (Option<String>, String), now: Timestam
         auth_time: token.auth_time,
         hufu: token.hufu,
         wanted: code.wanted.clone(),
+        offline: code.offline,
     })
 }
 

@@ -1,10 +1,14 @@
 //! The userinfo endpoint (OpenID Connect Core section 5.3): the same `sub` and verification result as the ID token, so
 //! that a revoked access token can be seen to be revoked.
 
-use super::{Call, Client, CodeId, Environment, Fresh, SealedKind, Step, Wanted, proof, run, verified_claims};
+use super::shown::Shown;
+use super::{
+    ACCESS_TOKEN_SECONDS, Call, Client, CodeId, Environment, Fresh, SealedKind, Step, Wanted, run, verified_claims,
+};
 use crate::{Challenge, OAuthError, Reply};
 use hufu_kernel::Timestamp;
 use hufu_wire::api::sign_in::VerificationResult;
+use hufu_wire::subject_handle::HANDLE_SECONDS;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
@@ -41,9 +45,18 @@ pub struct AccessToken {
     /// What was asked for beyond the ID token.
     #[serde(skip_serializing_if = "Wanted::is_empty", default)]
     pub wanted: Wanted,
+    /// Its code may have given a refresh token: a revocation is remembered for as long as that one might live.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub offline: bool,
 }
 
 impl AccessToken {
+    /// Until when a revocation of the tokens of this one's code must be remembered.
+    #[must_use]
+    pub fn revoked_until(&self) -> Timestamp {
+        if self.offline { self.auth_time + HANDLE_SECONDS + ACCESS_TOKEN_SECONDS } else { self.exp }
+    }
+
     /// What was granted of the `authorization_details`, if any were asked for (RFC 9396 section 7).
     #[must_use]
     pub fn authorization_details(&self) -> Option<Value> {
@@ -99,12 +112,9 @@ impl Told {
 
 #[derive(Default)]
 pub(super) struct Telling {
-    dpop: bool,
-    sealed: String,
+    shown: Shown,
     token: Option<AccessToken>,
     client: Option<Arc<Client>>,
-    fresh: Vec<Fresh>,
-    by_nonce: bool,
 }
 
 /// Checks a userinfo request; `call.form` is the body of a POST, empty for a GET.
@@ -114,38 +124,23 @@ pub(super) struct Telling {
 pub fn userinfo(env: &Environment<'_>, call: &Call<'_>) -> Result<Told, (OAuthError, Challenge)> {
     let mut telling = Telling::default();
     let checked = run(CHECKS, env, call, &mut telling);
-    let challenge = match (telling.sealed.is_empty(), telling.dpop) {
-        (true, _) => Challenge::Resource,
-        (_, true) => Challenge::Dpop,
-        (_, false) => Challenge::Bearer,
-    };
+    let challenge = telling.shown.challenge();
     match (checked, telling.token) {
-        (Ok(()), Some(token)) => Ok(Told { token, fresh: telling.fresh, challenge, by_nonce: telling.by_nonce }),
+        (Ok(()), Some(token)) => {
+            let Shown { fresh, by_nonce, .. } = telling.shown;
+            Ok(Told { token, fresh, challenge, by_nonce })
+        }
         (Ok(()), None) => Err((OAuthError::TokenInvalid, challenge)),
         (Err(error), _) => Err((error, challenge)),
     }
 }
 
 fn one_token(_: &Environment<'_>, call: &Call<'_>, telling: &mut Telling) -> Result<(), OAuthError> {
-    let (dpop, sealed) = match (call.authorization, call.form.get("access_token")) {
-        ([], None) => return Err(OAuthError::TokenMissing),
-        ([], Some(token)) => (false, token),
-        ([header], None) => {
-            let (scheme, token) = header.split_once(' ').ok_or(OAuthError::TokenMissing)?;
-            match scheme.to_ascii_lowercase().as_str() {
-                "dpop" => (true, token.trim()),
-                "bearer" => (false, token.trim()),
-                _ => return Err(OAuthError::TokenMissing),
-            }
-        }
-        _ => return Err(OAuthError::TokenTwice),
-    };
-    (telling.dpop, telling.sealed) = (dpop, sealed.to_owned());
-    Ok(())
+    telling.shown.one_token(call, call.form.get("access_token"))
 }
 
 fn ours(env: &Environment<'_>, _: &Call<'_>, telling: &mut Telling) -> Result<(), OAuthError> {
-    let opened = env.sealed.open(SealedKind::AccessToken, "", &telling.sealed).ok_or(OAuthError::TokenInvalid)?;
+    let opened = env.sealed.open(SealedKind::AccessToken, "", &telling.shown.sealed).ok_or(OAuthError::TokenInvalid)?;
     telling.token = Some(serde_json::from_slice(&opened).map_err(|_| OAuthError::TokenInvalid)?);
     Ok(())
 }
@@ -160,29 +155,12 @@ fn admitted(env: &Environment<'_>, _: &Call<'_>, telling: &mut Telling) -> Resul
     if telling.client.is_some() { Ok(()) } else { Err(OAuthError::TokenInvalid) }
 }
 
-/// Worth nothing with another certificate than the one it was given to, or with none.
 fn certificate(_: &Environment<'_>, call: &Call<'_>, telling: &mut Telling) -> Result<(), OAuthError> {
-    let x5t = telling.token.as_ref().map(|token| token.x5t.as_str()).ok_or(OAuthError::TokenInvalid)?;
-    let shown = call.certificate.is_some_and(|certificate| certificate.thumbprint() == x5t);
-    if x5t.is_empty() || shown { Ok(()) } else { Err(OAuthError::TokenCertificate) }
+    Shown::certificate(call, telling.token.as_ref().map(|token| token.x5t.as_str()).ok_or(OAuthError::TokenInvalid)?)
 }
 
-/// A bound token is worth nothing without its proof, and may not be sent as if it were a bearer token.
 fn bound(env: &Environment<'_>, call: &Call<'_>, telling: &mut Telling) -> Result<(), OAuthError> {
     let jkt = telling.token.as_ref().map(|token| token.jkt.as_str()).ok_or(OAuthError::TokenInvalid)?;
-    if telling.dpop == jkt.is_empty() {
-        return Err(OAuthError::TokenBinding);
-    }
-    if jkt.is_empty() {
-        return Ok(());
-    }
     let client = telling.client.as_deref().ok_or(OAuthError::TokenInvalid)?;
-    let proof = proof::read(env, call, ("/userinfo", client), Some(&telling.sealed))?;
-    let proof = proof.ok_or(OAuthError::ProofMissing)?;
-    if proof.jkt != jkt {
-        return Err(OAuthError::TokenBinding);
-    }
-    telling.by_nonce = proof.nonce.is_some();
-    telling.fresh.push(proof::fresh(&proof));
-    Ok(())
+    telling.shown.key(env, call, ("/userinfo", client), jkt)
 }

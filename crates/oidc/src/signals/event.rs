@@ -1,6 +1,5 @@
 //! Events and the tokens that carry them (RFC 8417, SSF section 4, CAEP section 3).
 
-use super::Status;
 use hufu_kernel::Timestamp;
 use serde_json::{Value, json};
 
@@ -24,24 +23,15 @@ pub enum Event {
     SessionRevoked,
     /// A device or the password changed; which, and how, nobody here can tell.
     CredentialChange,
-    /// The person may be signed in or may not, or what the service vouches for changed.
+    /// The person may be signed in again, or may not any more.
     AssuranceLevelChange {
         /// Whether the person may be signed in now.
         active: bool,
-        /// Whether that is what changed.
-        turned: bool,
     },
     /// The receiver asked for it (SSF section 8.1.4).
     Verification {
         /// As it was asked with.
         state: Option<String>,
-    },
-    /// The transmitter changed the stream's status by itself (SSF section 8.1.5).
-    StreamUpdated {
-        /// The status now.
-        status: Status,
-        /// Why.
-        reason: &'static str,
     },
 }
 
@@ -54,38 +44,37 @@ impl Event {
             Self::CredentialChange => CAEP[1],
             Self::AssuranceLevelChange { .. } => CAEP[2],
             Self::Verification { .. } => "https://schemas.openid.net/secevent/ssf/event-type/verification",
-            Self::StreamUpdated { .. } => "https://schemas.openid.net/secevent/ssf/event-type/stream-updated",
         }
     }
 
-    fn body(&self, now: Timestamp) -> Value {
+    /// No `event_timestamp` (CAEP section 2, optional): when it happened nobody here knows, and when it was noticed two platforms could lay
+    /// beside each other.
+    fn body(&self) -> Value {
         match self {
-            Self::SessionRevoked => json!({ "event_timestamp": now }),
+            Self::SessionRevoked => json!({}),
             // CAEP section 3.3 takes types that both sides know; ours says that the kind is not told.
-            Self::CredentialChange => {
-                json!({ "event_timestamp": now, "credential_type": "urn:hufu:credential", "change_type": "update" })
-            }
-            Self::AssuranceLevelChange { active, turned } => {
-                let level = if *active { "active" } else { "inactive" };
-                let mut body = json!({ "event_timestamp": now, "namespace": NAMESPACE, "current_level": level });
-                if *turned {
-                    body["previous_level"] = if *active { "inactive" } else { "active" }.into();
-                    body["change_direction"] = if *active { "increase" } else { "decrease" }.into();
-                }
-                body
+            Self::CredentialChange => json!({ "credential_type": "urn:hufu:credential", "change_type": "update" }),
+            Self::AssuranceLevelChange { active } => {
+                let (level, before) = if *active { ("active", "inactive") } else { ("inactive", "active") };
+                let direction = if *active { "increase" } else { "decrease" };
+                json!({
+                    "namespace": NAMESPACE,
+                    "current_level": level,
+                    "previous_level": before,
+                    "change_direction": direction,
+                })
             }
             Self::Verification { state: None } => json!({}),
             Self::Verification { state: Some(state) } => json!({ "state": state }),
-            Self::StreamUpdated { status, reason } => json!({ "status": status.as_str(), "reason": reason }),
         }
     }
 
     /// The claims of a token with this event about `subject`: a handle as the platform presented it, or the stream itself. Neither `sub`
-    /// nor `exp` (SSF sections 4.1.2, 4.1.7): it must not be taken for an ID token. `jti`: unique.
+    /// nor `exp` (SSF sections 4.1.2, 4.1.7): it must not be taken for an ID token. `now`: when it is sent. `jti`: unique.
     #[must_use]
     pub fn claims(&self, (issuer, client_id): (&str, &str), subject: &str, now: Timestamp, jti: &str) -> Value {
         let mut events = serde_json::Map::new();
-        events.insert(self.uri().to_owned(), self.body(now));
+        events.insert(self.uri().to_owned(), self.body());
         json!({
             "iss": issuer,
             "aud": client_id,
@@ -106,28 +95,29 @@ mod tests {
         let all = [
             Event::SessionRevoked,
             Event::CredentialChange,
-            Event::AssuranceLevelChange { active: false, turned: true },
-            Event::AssuranceLevelChange { active: true, turned: false },
+            Event::AssuranceLevelChange { active: false },
+            Event::AssuranceLevelChange { active: true },
             Event::Verification { state: Some("s".into()) },
-            Event::StreamUpdated { status: Status::Paused, reason: "full" },
         ];
         for event in all {
-            let claims = event.claims(("https://id.example", "shop"), "handle", Timestamp(7), "j");
+            let claims = event.claims(("https://id.example", "shop"), "handle", Timestamp(777_777), "j");
             assert_eq!(claims["sub_id"], json!({ "format": "opaque", "id": "handle" }));
             assert_eq!(claims["events"].as_object().unwrap().len(), 1);
             assert!(claims["events"].get(event.uri()).is_some());
             for absent in ["sub", "exp", "nonce"] {
                 assert!(claims.get(absent).is_none(), "{absent}");
             }
+            // Nothing of when it was noticed: the only time is that of sending.
+            assert_eq!(claims.to_string().matches("777777").count(), 1, "{claims}");
         }
     }
 
     #[test]
     fn what_caep_requires_of_each_event_is_there() {
-        let body = |event: Event| event.body(Timestamp(7));
+        let body = |event: Event| event.body();
         let credential = body(Event::CredentialChange);
         assert!(credential["credential_type"].is_string() && credential["change_type"] == "update");
-        let assurance = body(Event::AssuranceLevelChange { active: false, turned: true });
+        let assurance = body(Event::AssuranceLevelChange { active: false });
         assert_eq!((&assurance["namespace"], &assurance["current_level"]), (&json!(NAMESPACE), &json!("inactive")));
         assert_eq!(assurance["change_direction"], "decrease");
     }

@@ -6,9 +6,9 @@ mod event;
 mod poll;
 mod stream;
 
-pub use compare::{Verdict, compare};
+pub use compare::{Verdict, agreed, compare, ending};
 pub use event::{CAEP, Event, SET_TYP};
-pub use poll::{POLLED_AT_ONCE, Poll, polled};
+pub use poll::{ACKNOWLEDGED_AT_ONCE, POLLED_AT_ONCE, Poll, polled};
 pub use stream::{
     Delivery, POLL_PATH, Status, StatusChange, StreamConfig, VERIFY_EVERY, read_state, read_status, read_subject,
     stream_of,

@@ -3,9 +3,13 @@
 use super::object;
 use crate::OAuthError;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 
 /// Tokens in one answer.
 pub const POLLED_AT_ONCE: usize = 100;
+
+/// Tokens that one request acknowledges: as many as may wait for a receiver.
+pub const ACKNOWLEDGED_AT_ONCE: usize = 1_002;
 
 /// What a receiver asks (RFC 8936 section 2.2).
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -15,7 +19,7 @@ pub struct Poll {
     /// Not to wait for one.
     pub at_once: bool,
     /// Tokens that need not be sent again: those that were taken, and those that were refused.
-    pub done: Vec<String>,
+    pub done: BTreeSet<String>,
     /// How many of them were refused.
     pub refused: usize,
 }
@@ -36,14 +40,15 @@ impl Poll {
             None => false,
             Some(at_once) => at_once.as_bool().ok_or(wrong)?,
         };
-        let mut done = Vec::new();
-        for jti in members.get("ack").map(|ack| ack.as_array().ok_or(wrong)).transpose()?.into_iter().flatten() {
-            done.push(jti.as_str().ok_or(wrong)?.to_owned());
-        }
+        let taken = members.get("ack").map(|ack| ack.as_array().ok_or(wrong)).transpose()?;
         let errors = members.get("setErrs").map(|errors| errors.as_object().ok_or(wrong)).transpose()?;
-        let before = done.len();
+        let refused = errors.map_or(0, Map::len);
+        if taken.map_or(0, Vec::len) + refused > ACKNOWLEDGED_AT_ONCE {
+            return Err(wrong);
+        }
+        let taken = taken.into_iter().flatten().map(|jti| jti.as_str().map(str::to_owned).ok_or(wrong));
+        let mut done: BTreeSet<String> = taken.collect::<Result<_, _>>()?;
         done.extend(errors.into_iter().flat_map(Map::keys).cloned());
-        let refused = done.len() - before;
         Ok(Self { most, at_once, done, refused })
     }
 }
@@ -63,7 +68,7 @@ mod tests {
     fn a_poll_is_read_as_rfc_8936_has_it() {
         assert_eq!(Poll::read(b"{}"), Ok(Poll { most: 100, ..Poll::default() }));
         let full = br#"{"ack":["a","b"],"setErrs":{"c":{"err":"invalid_key","description":"d"}},"maxEvents":0,"returnImmediately":true}"#;
-        let done = ["a", "b", "c"].map(str::to_owned).to_vec();
+        let done = ["a", "b", "c"].map(str::to_owned).into();
         assert_eq!(Poll::read(full), Ok(Poll { most: 0, at_once: true, done, refused: 1 }));
         assert_eq!(Poll::read(br#"{"maxEvents":5000}"#).unwrap().most, 100);
         for wrong in [
@@ -77,5 +82,13 @@ mod tests {
         ] {
             assert_eq!(Poll::read(wrong.as_bytes()), Err(OAuthError::StreamMalformed), "{wrong}");
         }
+    }
+
+    #[test]
+    fn one_request_acknowledges_no_more_than_may_wait_and_each_once() {
+        let acks =
+            |count: usize| json!({ "ack": (0..count).map(|n| (n % 7).to_string()).collect::<Vec<_>>() }).to_string();
+        assert_eq!(Poll::read(acks(ACKNOWLEDGED_AT_ONCE).as_bytes()).unwrap().done.len(), 7);
+        assert_eq!(Poll::read(acks(ACKNOWLEDGED_AT_ONCE + 1).as_bytes()), Err(OAuthError::StreamMalformed));
     }
 }

@@ -336,6 +336,7 @@ impl World {
             auth_time: NOW,
             hufu,
             wanted: Wanted::default(),
+            offline: false,
         }
     }
 

@@ -28,8 +28,9 @@ pub struct AskPerson {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AskStandings {
-    /// The platform that presented the handles. A half opens for no other.
-    pub client_id: String,
+    /// The certificate of the platform that presented the handles, a compact JWS. A half opens for no other platform, and for no use that
+    /// the certificate does not register.
+    pub certificate: String,
     /// What for: a half that was not made for this use does not open.
     pub wanted: HandleUse,
     /// The node's halves, at most [`MAX_ASKED`].
@@ -51,21 +52,17 @@ pub struct Standings {
     pub standings: Vec<Option<PersonStanding>>,
 }
 
-/// Where one person stands. The digests say that something changed and never what: each is a code under the node's own key over the
+/// Where one person stands. The digest says that something changed and never what: it is a code under the node's own key over the
 /// platform, the person and the thing itself, so that nobody else can compare two platforms' digests of one person.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PersonStanding {
-    /// The person may be signed in: enrolled, and not locked.
+    /// The person may be signed in: enrolled, and not locked. Never once the epoch is another.
     pub active: bool,
     /// The person has not ended all sessions since the sign-in that gave this handle.
     pub same_epoch: bool,
-    /// Changes when the person ends all sessions.
-    pub sessions: Octets<32>,
-    /// Changes with the devices that may act and with the password.
+    /// Changes with the devices that may act and with the password. Once the epoch is another it stays as it is.
     pub credentials: Octets<32>,
-    /// Changes with what the service vouches for: whether the person is active, real, unique, alive.
-    pub assurance: Octets<32>,
     /// The handle ends.
     pub exp: Timestamp,
 }

@@ -10,7 +10,7 @@ use hufu_offices::keys::{SoftwareKey, SoftwareKeys};
 use hufu_offices::ports::{BackChannel, Delivered, SubjectHandles};
 use hufu_oidc::client::{ClientAuth, HttpRequest, Pending, RelyingParty, SignedIn, Wish};
 use hufu_pairwise::{Context, Intl, request_direct};
-use hufu_store::MemoryOnce;
+use hufu_store::{MemoryOnce, Once, StoreError};
 use hufu_wire::api::handles::{AskPerson, AskStandings, PersonStanding, Standings};
 use hufu_wire::api::platform::{Bilingual, PlatformCertificate, Profile, Purpose, Registration};
 use hufu_wire::api::sign_in::{Answers, CompleteSignIn, Continue, IdToken, Transaction, VerificationResult, acr, amr};
@@ -19,6 +19,7 @@ use hufu_wire::jose::{Alg, Compact, Header, Jwk, Jwks, PublicKey, RsaKey, Signer
 use hufu_wire::subject_handle::{HALF, HANDLE_SECONDS, SubjectHandle};
 use hufu_wire::tls_client::ClientCertificate;
 use sha2::{Digest, Sha256};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use zeroize::Zeroizing;
 
@@ -59,6 +60,8 @@ pub struct World {
     /// One-key mode of node 1.
     pub node: SoftKey,
     pub once: Arc<MemoryOnce>,
+    /// Codes whose tokens were revoked.
+    pub revoked: Arc<Revoked>,
     /// What platforms' servers were told.
     pub posted: Arc<Posted>,
     /// The nodes, as the front asks them about handles.
@@ -152,6 +155,8 @@ impl World {
         let posted = Arc::new(Posted::default());
         let mut ports = ports(&front_key, &clock, &rng, &once);
         ports.back_channel = Arc::clone(&posted) as Arc<dyn BackChannel>;
+        let revoked = Arc::new(Revoked::default());
+        ports.revoked = Arc::clone(&revoked) as Arc<dyn Once>;
         let nodes = [(); 3].map(|()| Arc::new(PlayedNode::default()));
         ports.nodes = nodes.each_ref().map(|node| Arc::clone(node) as Arc<dyn SubjectHandles>);
         if !responses {
@@ -159,7 +164,7 @@ impl World {
             ports.keys = Arc::new(SoftwareKeys::load(own, Arc::clone(&rng) as Arc<dyn Rng>).unwrap());
         }
         let front = Arc::new(Front::new(config, ports).unwrap());
-        Self { front, clock, rng, trust, registry, front_key, group, node, once, posted, nodes }
+        Self { front, clock, rng, trust, registry, front_key, group, node, once, revoked, posted, nodes }
     }
 
     /// The same front, at which each platform may ask so much.
@@ -414,12 +419,41 @@ pub fn ports(front_key: &SoftKey, clock: &Arc<ManualClock>, rng: &Arc<SeededRng>
     ];
     Ports {
         keys: Arc::new(SoftwareKeys::load(keys, Arc::clone(rng) as Arc<dyn Rng>).unwrap()),
-        once: Arc::clone(once) as Arc<dyn hufu_store::Once>,
+        once: Arc::clone(once) as Arc<dyn Once>,
+        revoked: Arc::new(Revoked::default()),
         clock: Arc::clone(clock) as Arc<dyn hufu_kernel::Clock>,
         rng: Arc::clone(rng) as Arc<dyn Rng>,
         sealer: Sealer::random(&**rng),
         back_channel: Arc::new(Posted::default()),
         nodes: [1, 2, 3].map(|_| Arc::new(PlayedNode::default()) as Arc<dyn SubjectHandles>),
+    }
+}
+
+/// A small set of revocations, and until when each is remembered.
+pub struct Revoked {
+    pub set: MemoryOnce,
+    pub until: Mutex<Vec<Timestamp>>,
+}
+
+impl Default for Revoked {
+    fn default() -> Self {
+        Self { set: MemoryOnce::new(1_000), until: Mutex::default() }
+    }
+}
+
+#[async_trait]
+impl Once for Revoked {
+    async fn insert_once(&self, key: &[u8], expires: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
+        self.set.insert_once(key, expires, now).await
+    }
+
+    async fn seen(&self, key: &[u8], now: Timestamp) -> Result<bool, StoreError> {
+        self.set.seen(key, now).await
+    }
+
+    async fn revoke(&self, key: &[u8], expires: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+        self.until.lock().unwrap().push(expires);
+        self.set.revoke(key, expires, now).await
     }
 }
 
@@ -431,20 +465,25 @@ pub struct PlayedNode {
     pub asked: Mutex<Vec<AskStandings>>,
     /// What it was asked to tell persons.
     pub told: Mutex<Vec<AskPerson>>,
+    /// Does not answer at all.
+    pub hangs: AtomicBool,
 }
 
 pub const ACTIVE: PersonStanding = PersonStanding {
     active: true,
     same_epoch: true,
-    sessions: Octets([1; 32]),
     credentials: Octets([2; 32]),
-    assurance: Octets([3; 32]),
     exp: Timestamp(NOW.0 + HANDLE_SECONDS),
 };
 
 impl Default for PlayedNode {
     fn default() -> Self {
-        Self { says: Mutex::new(Ok(Some(ACTIVE))), asked: Mutex::default(), told: Mutex::default() }
+        Self {
+            says: Mutex::new(Ok(Some(ACTIVE))),
+            asked: Mutex::default(),
+            told: Mutex::default(),
+            hangs: AtomicBool::new(false),
+        }
     }
 }
 
@@ -460,6 +499,9 @@ impl PlayedNode {
 impl SubjectHandles for PlayedNode {
     async fn standings(&self, ask: &AskStandings) -> Result<Standings, Refusal> {
         self.asked.lock().unwrap().push(ask.clone());
+        if self.hangs.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
         let said = (*self.says.lock().unwrap())?;
         Ok(Standings { standings: vec![said; ask.halves.len()] })
     }
@@ -500,6 +542,12 @@ impl BackChannel for Posted {
     fn post_ping(&self, uri: &str, token: String, auth_req_id: String) {
         self.0.lock().unwrap().push((uri.to_owned(), format!("{token} {auth_req_id}")));
     }
+}
+
+/// In whose name a node was asked, by the certificate that it was shown.
+pub fn asker(ask: &AskStandings) -> String {
+    let certificate: PlatformCertificate = Compact::parse(&ask.certificate).unwrap().unverified().json().unwrap();
+    certificate.client_id
 }
 
 /// A handle of nodes 1 and 3 that the played nodes open.

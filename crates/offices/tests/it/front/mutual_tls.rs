@@ -9,6 +9,7 @@ use hufu_oidc::client::{ClientAuth, HttpRequest, Pending, RelyingParty, Wish};
 use hufu_wire::api::platform::{PlatformCertificate, Profile, Registration};
 use hufu_wire::dpop::{Expected, make_proof};
 use hufu_wire::jose::{Alg, SoftKey};
+use hufu_wire::subject_handle::HandleUse;
 use hufu_wire::tls_client::ClientCertificate;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -82,6 +83,34 @@ async fn a_platform_signs_somebody_in_with_its_certificate_and_no_key_of_its_own
     assert_eq!((&introspected["active"], &introspected["token_type"]), (&json!(true), &json!("Bearer")));
     assert_eq!(world.send_with(&about("/revoke"), Some(&own)).await.status, 200);
     assert_eq!(error_of(&told(&world, &token, Some(&own)).await), "401 invalid_token");
+}
+
+/// A refresh token is bound to the client (RFC 8705 section 4, RFC 9449 section 5): certificates are renewed, and it goes on.
+#[tokio::test]
+async fn a_platform_may_change_its_certificate_and_the_new_access_token_is_bound_to_the_one_shown_now() {
+    let world = World::new();
+    let (till, own, next) = (world.by_certificate("till"), tls("till.example"), tls("till.example"));
+    let mut registered = certificate("till", Root::Sandbox);
+    registered.registration.tls_client_auth_san_dns = Some("till.example".into());
+    registered.registration.tls_client_certificate_bound_access_tokens = true;
+    registered.registration.subject_handle = vec![HandleUse::Refresh];
+    world.admit(&registered).unwrap();
+    let pending = till.begin(&Wish { offline: true, ..Wish::default() }, &*world.rng);
+    let reply = world.send_with(&world.push_request(&till, &pending), Some(&own)).await;
+    let url = till.pushed(reply.status, &reply.body).unwrap();
+    let at = world.arrived(pending, url).await;
+    let then = world.front.complete(&world.answer_with_handle(&at.transaction), &[&at.begun.cookie]).await.unwrap();
+    let code = till.callback(&at.pending, query(&then.redirect_to)).unwrap();
+    let reply = world.send_with(&world.token_request(&till, &at.pending, &code), Some(&own)).await;
+    let token = till.redeemed(&at.pending, reply.status, &reply.body, world.now()).unwrap().refresh_token.unwrap();
+    let renew = || till.renew(&token, world.now(), &*world.rng).unwrap();
+    let reply = world.send_with(&renew(), Some(&next)).await;
+    let renewed: Value = serde_json::from_str(&reply.body).unwrap();
+    let renewed = renewed["access_token"].as_str().unwrap();
+    assert_eq!(told(&world, renewed, Some(&next)).await.status, 200);
+    assert_eq!(error_of(&told(&world, renewed, Some(&own)).await), "401 invalid_token", "the one of before");
+    assert_eq!(error_of(&world.send_with(&renew(), Some(&tls("evil.example"))).await), "401 invalid_client");
+    assert_eq!(error_of(&world.send(&to(ISSUER, &renew())).await), "401 invalid_client", "no certificate");
 }
 
 #[tokio::test]

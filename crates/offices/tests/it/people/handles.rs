@@ -37,8 +37,9 @@ async fn ask(
     wanted: HandleUse,
     half: HandleHalf,
 ) -> Option<PersonStanding> {
-    let client_id = sector.trim_start_matches("https://").to_owned();
-    let ask = AskStandings { client_id, wanted, halves: vec![half] };
+    // A certificate of the platform's for every use: which of them a half is for, the half says.
+    let certificate = asked(world, sector, &HandleUse::ALL, Alg::EdDSA).transaction.certificate;
+    let ask = AskStandings { certificate, wanted, halves: vec![half] };
     let answer = world.nodes.at(node).standings(&ask).await.unwrap();
     assert_eq!(answer.standings.len(), 1);
     answer.standings[0]
@@ -106,21 +107,18 @@ async fn two_handles_have_nothing_in_common() {
     assert_eq!(handle.to_string().len(), again.to_string().len());
     let [at_shop, _] = known(&world, SHOP, &handle).await;
     assert_eq!(
-        known(&world, SHOP, &again).await[0].sessions,
-        at_shop.sessions,
+        known(&world, SHOP, &again).await[0].credentials,
+        at_shop.credentials,
         "the control: one person at one platform"
     );
     let elsewhere = handle_at(&world, &mut wallet, FORUM, &uses).await;
     let [at_forum, _] = known(&world, FORUM, &elsewhere).await;
     let somebody = handle_at(&world, &mut other, SHOP, &uses).await;
     let [another, _] = known(&world, SHOP, &somebody).await;
-    let digests = |of: &PersonStanding| [of.sessions, of.credentials, of.assurance];
-    for one in digests(&at_shop) {
-        assert!(!digests(&at_forum).contains(&one), "two platforms cannot lay their digests beside each other");
-        assert!(!digests(&another).contains(&one));
-    }
+    assert_ne!(at_forum.credentials, at_shop.credentials, "two platforms cannot lay their digests beside each other");
+    assert_ne!(another.credentials, at_shop.credentials);
     let [_, second] = known(&world, SHOP, &handle).await;
-    assert!(digests(&at_shop).iter().all(|one| !digests(&second).contains(one)), "nor two nodes'");
+    assert_ne!(second.credentials, at_shop.credentials, "nor can two nodes'");
 }
 
 #[tokio::test]
@@ -129,13 +127,15 @@ async fn what_a_person_does_shows_as_a_change_of_its_own_kind() {
     let mut wallet = world.enrolled(1).await;
     let handle = handle_at(&world, &mut wallet, SHOP, &HandleUse::ALL).await;
     let before = known(&world, SHOP, &handle).await;
-    let changed = |now: &[PersonStanding; 2], of: fn(&PersonStanding) -> Octets<32>| {
-        let [one, other] = [0, 1].map(|at| of(&before[at]) != of(&now[at]));
+    let changed = |now: &[PersonStanding; 2], differs: fn(&PersonStanding, &PersonStanding) -> bool| {
+        let [one, other] = [0, 1].map(|at| differs(&before[at], &now[at]));
         assert_eq!(one, other);
         one
     };
     let kinds = |now: &[PersonStanding; 2]| {
-        (changed(now, |of| of.sessions), changed(now, |of| of.credentials), changed(now, |of| of.assurance))
+        let sessions = changed(now, |before, now| before.same_epoch != now.same_epoch);
+        let credentials = changed(now, |before, now| before.credentials != now.credentials);
+        (sessions, credentials, changed(now, |before, now| before.active != now.active))
     };
     assert_eq!(kinds(&known(&world, SHOP, &handle).await), (false, false, false));
 
@@ -161,8 +161,15 @@ async fn what_a_person_does_shows_as_a_change_of_its_own_kind() {
 
     wallet.end_sessions().await.unwrap();
     let ended = known(&world, SHOP, &handle).await;
-    assert_eq!(kinds(&ended), (true, true, false));
-    assert!(ended.iter().all(|standing| standing.active && !standing.same_epoch));
+    assert_eq!(kinds(&ended), (true, true, true));
+    assert!(ended.iter().all(|standing| !standing.active && !standing.same_epoch));
+    // Whatever the person does after that is not this handle's affair any more: nothing of the answer changes.
+    let another = SoftwareDevice::generate(&world.trust.rp_id, super::world::WALLET, world.rng.as_ref()).unwrap();
+    wallet.add_device(&another).await.unwrap();
+    assert_eq!(known(&world, SHOP, &handle).await, ended);
+    wallet.lock().await.unwrap();
+    assert_eq!(known(&world, SHOP, &handle).await, ended);
+    wallet.unlock().await.unwrap();
     let anew = handle_at(&world, &mut wallet, SHOP, &HandleUse::ALL).await;
     assert!(known(&world, SHOP, &anew).await.iter().all(|standing| standing.same_epoch));
 
@@ -215,10 +222,40 @@ async fn a_wallet_takes_no_half_for_a_platform_that_registered_for_none() {
 async fn a_question_has_an_end() {
     let world = World::new(407);
     let halves = vec![Octets([0; 86]); MAX_ASKED + 1];
-    let mut ask = AskStandings { client_id: "shop.example".into(), wanted: HandleUse::Signals, halves };
+    let certificate = asked(&world, SHOP, &HandleUse::ALL, Alg::EdDSA).transaction.certificate;
+    let mut ask = AskStandings { certificate, wanted: HandleUse::Signals, halves };
     assert_eq!(world.nodes.at(ONE).standings(&ask).await.unwrap_err(), Refusal::Malformed);
     ask.halves.pop();
     assert_eq!(world.nodes.at(ONE).standings(&ask).await.unwrap().standings, vec![None; MAX_ASKED]);
+}
+
+/// A front alone opens nothing in a name that the registry has not signed, for a use that it has not, or when the certificate has ended.
+#[tokio::test]
+async fn a_node_is_asked_in_the_name_of_a_certificate_and_not_of_whom_the_front_says() {
+    let world = World::new(409);
+    let mut wallet = world.enrolled(1).await;
+    let half = handle_at(&world, &mut wallet, SHOP, &HandleUse::ALL).await.halves[0];
+    let said = async |certificate: String| {
+        let ask = AskStandings { certificate, wanted: HandleUse::Signals, halves: vec![half] };
+        world.nodes.at(ONE).standings(&ask).await.map(|said| said.standings[0].is_some())
+    };
+    let good = asked(&world, SHOP, &[HandleUse::Signals], Alg::EdDSA);
+    assert_eq!(said(good.transaction.certificate.clone()).await, Ok(true), "the control");
+    let (input, _) = good.transaction.certificate.rsplit_once('.').unwrap();
+    let forged = format!("{input}.{}", hufu_kernel::b64(&[7; 64]));
+    for unsigned in [forged, "shop.example".to_owned(), String::new()] {
+        assert_eq!(said(unsigned).await, Err(Refusal::PlatformUnknown));
+    }
+    let withdrawn = asked(&world, SHOP, &[HandleUse::Refresh], Alg::EdDSA);
+    assert_eq!(said(withdrawn.transaction.certificate).await, Err(Refusal::OverAsking));
+    let mut other = good.certificate.clone();
+    other.root = hufu_kernel::Root::Production;
+    let other = world.ask_with(other, &[Answer::Real], Strength::Certificate);
+    assert_eq!(said(other.transaction.certificate).await, Err(Refusal::WrongRoot));
+    let mut ended = good.certificate.clone();
+    ended.exp = world.clock.now();
+    let ended = world.ask_with(ended, &[Answer::Real], Strength::Certificate);
+    assert_eq!(said(ended.transaction.certificate).await, Err(Refusal::PlatformUnknown));
 }
 
 /// Everything that is said to a log on this thread.

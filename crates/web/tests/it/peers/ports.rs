@@ -129,7 +129,7 @@ async fn every_method_reaches_its_own_path() {
     let _ = uniqueness.confirmation(&EnrolmentId::from([1; 16])).await;
     let _ = registry.admitted(&ListAdmitted { after: String::new() }).await;
     let wanted = hufu_wire::subject_handle::HandleUse::Signals;
-    let _ = handles.standings(&AskStandings { client_id: String::new(), wanted, halves: Vec::new() }).await;
+    let _ = handles.standings(&AskStandings { certificate: String::new(), wanted, halves: Vec::new() }).await;
     let nobody = hufu_kernel::b64(&[0; 32]);
     let half = hufu_kernel::b64(&[0; hufu_wire::subject_handle::HALF]);
     let ask = json!({ "client_id": "", "half": half, "tx": nobody, "secret": nobody, "exp": 0 });
