@@ -5,7 +5,7 @@ use crate::refusals::{detail, push_body, with};
 use hufu_kernel::{Answer, Octets, Strength};
 use hufu_oidc::provider::{
     AccessToken, AuthorizationRequest, Call, Code, CodeId, MAX_CLAIMS, MAX_VALUES, Redeemed, SealedKind,
-    TRUST_FRAMEWORK, about_token, par, userinfo,
+    TRUST_FRAMEWORK, userinfo,
 };
 use hufu_oidc::{Form, OAuthError};
 use hufu_wire::api::sign_in::Answers;

@@ -17,6 +17,11 @@ pub fn with(body: &str, name: &str, value: Option<&str>) -> String {
     kept.chain(value.map(|value| Pairs::default().with(name, value).encode())).collect::<Vec<_>>().join("&")
 }
 
+/// `authorization_details` for one answer.
+pub fn detail(purpose: &str, answer: &str) -> String {
+    json!([{ "type": DETAIL_TYPE, "purpose": purpose, "answers": [answer] }]).to_string()
+}
+
 pub struct Seen(HashSet<OAuthError>);
 
 impl Seen {

@@ -97,7 +97,7 @@ pub const CODE: Errors = &[
 
 /// The refresh token.
 pub const REFRESH: Errors =
-    &[E::RefreshMissing, E::RefreshUnknown, E::RefreshExpired, E::RefreshKey, E::RefreshScope, E::RefreshEnded];
+    &[E::RefreshMissing, E::RefreshUnknown, E::RefreshExpired, E::RefreshScope, E::RefreshEnded];
 
 /// What a platform may do later, and a token for what it manages itself.
 pub const LATER: Errors = &[E::LaterUse, E::ManagementScope];
@@ -188,11 +188,11 @@ pub const ALL_SETS: &[Errors] = &[
     OURS,
 ];
 
-pub(super) const fn must(name: &'static str, what: &'static str, example: &'static str) -> Parameter {
+pub(crate) const fn must(name: &'static str, what: &'static str, example: &'static str) -> Parameter {
     Parameter { name, required: true, what, example }
 }
 
-pub(super) const fn may(name: &'static str, what: &'static str, example: &'static str) -> Parameter {
+pub(crate) const fn may(name: &'static str, what: &'static str, example: &'static str) -> Parameter {
     Parameter { name, required: false, what, example }
 }
 

@@ -3,7 +3,7 @@
 use crate::mutants::{hold, samples};
 use hufu_kernel::{Answer, Lang, Strength, unb64};
 use hufu_wire::api::trust::Trust;
-use hufu_wire::api::{enrolment, handles, holder, peer, platform, recovery, sign_in};
+use hufu_wire::api::{enrolment, handles, holder, peer, platform, recovery, requests, sign_in};
 use hufu_wire::documents::{DocumentNumber, DocumentType};
 use hufu_wire::jose::strict_json;
 use hufu_wire::network_number::NetworkNumber;
