@@ -17,6 +17,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+/// From here on an office's file is of one run.
+const MARK: &str = "\n# Of this run.\n";
+
 /// Offices apart.
 pub struct Apart {
     folder: PathBuf,
@@ -36,21 +39,22 @@ impl Apart {
         let runtime = tokio::runtime::Builder::new_multi_thread().build().map_err(Failure::other)?;
         let devices = runtime.block_on(people::settle(nodes, persons, SystemClock.now(), rng))?;
         let apart = Self { folder };
-        apart.limit(false)?;
+        apart.limit(None)?;
         Ok((apart, devices))
     }
 
-    /// Puts limits by address, platform and person into force, with their defaults, or out of it. An office reads them when it starts.
+    /// Puts these limits by address, platform and person into force (what they leave out has its default), or all out of it. An office reads
+    /// them when it starts.
     ///
     /// # Errors
     /// [`Failure`].
-    pub fn limit(&self, on: bool) -> Result<(), Failure> {
+    pub fn limit(&self, limits: Option<&str>) -> Result<(), Failure> {
         for office in PUBLIC.into_iter().chain(["front"]) {
             let path = self.folder.join(office).join(office_file::FILE);
             let bytes = files::read(&path)?.ok_or_else(|| Failure::unreadable(&path, "missing"))?;
             let text = String::from_utf8(bytes).map_err(|error| Failure::unreadable(&path, error))?;
-            let own = text.split(UNLIMITED).next().unwrap_or_default();
-            let text = if on { own.to_owned() } else { format!("{own}{UNLIMITED}") };
+            let own = text.split(MARK).next().unwrap_or_default();
+            let text = format!("{own}{MARK}{}", limits.unwrap_or(UNLIMITED));
             files::replace(&path, text.as_bytes(), files::PUBLIC)?;
         }
         Ok(())

@@ -131,6 +131,10 @@ pub async fn run(options: Options, stop: Stop) -> Result<Ended, Failure> {
     let served: BTreeMap<String, String> =
         platforms::SAMPLES.iter().map(|id| (*id).to_owned()).zip(samples_at).collect();
     let mut invented = platforms::invented(demo.root.path(), demo.now(), demo.rng.as_ref(), &served)?;
+    if !demo.offices.front.front.signs() {
+        // A folder of before there were signals: its front signs none, and what platforms need of it else they still get.
+        invented.iter_mut().for_each(|platform| platform.without_signals(demo.now()));
+    }
     for platform in &invented {
         platforms::admit(&demo.offices, &platform.certificate)?;
     }

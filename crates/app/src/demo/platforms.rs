@@ -14,6 +14,7 @@ use hufu_sandbox::sample_client::SampleClient;
 use hufu_sandbox::sample_platform::SamplePlatform;
 use hufu_wire::api::platform::{DeliveryMode, PlatformCertificate, Profile, Registration};
 use hufu_wire::jose::{Alg, Jwks, SoftKey};
+use hufu_wire::subject_handle::HandleUse;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -92,6 +93,14 @@ pub fn samples(invented: &mut Vec<Invented>, names: &[&str], world: &World) -> R
             SamplePlatform::new(certificate, client, world).map_err(Failure::Other)
         })
         .collect()
+}
+
+impl Invented {
+    /// The same platform, which registers no signals.
+    pub fn without_signals(&mut self, now: Timestamp) {
+        self.file.registration.subject_handle.retain(|wanted| *wanted != HandleUse::Signals);
+        self.certificate = self.file.clone().certificate(Root::Sandbox, now);
+    }
 }
 
 /// The invented platforms. `at` says where one of them is served; the others' addresses lead nowhere, on purpose.

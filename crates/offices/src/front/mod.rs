@@ -293,6 +293,12 @@ impl Front {
         origin == self.trust.wallet_origin || self.agents.iter().any(|agent| agent == origin)
     }
 
+    /// Whether it has a key of its own for what it signs; one that was founded before there was one has none.
+    #[must_use]
+    pub fn signs(&self) -> bool {
+        self.responses.public().is_some()
+    }
+
     /// The issuer: the front's own address.
     #[must_use]
     pub fn issuer(&self) -> &str {

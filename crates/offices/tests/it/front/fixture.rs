@@ -1,5 +1,8 @@
 //! A front with four platforms, and one key in the place of two nodes.
 
+#[path = "played.rs"]
+mod played;
+
 use async_trait::async_trait;
 use hufu_kernel::{
     Answer, Bytes, Element, ManualClock, Octets, Pair, Refusal, Rng, Root, SeededRng, Strength, Timestamp, unb64,
@@ -7,21 +10,22 @@ use hufu_kernel::{
 use hufu_offices::buckets::Rate;
 use hufu_offices::front::{Config, Front, Incoming, Ports, RESPONSE_KEY, Reply, Sealer, TRANSACTION_KEY};
 use hufu_offices::keys::{SoftwareKey, SoftwareKeys};
-use hufu_offices::ports::{BackChannel, Delivered, SubjectHandles};
+use hufu_offices::ports::{BackChannel, SubjectHandles};
 use hufu_oidc::client::{ClientAuth, HttpRequest, Pending, RelyingParty, SignedIn, Wish};
 use hufu_pairwise::{Context, Intl, request_direct};
 use hufu_store::{MemoryOnce, Once, StoreError};
-use hufu_wire::api::handles::{AskPerson, AskStandings, PersonStanding, Standings};
+use hufu_wire::api::handles::AskStandings;
 use hufu_wire::api::platform::{Bilingual, PlatformCertificate, Profile, Purpose, Registration};
 use hufu_wire::api::sign_in::{Answers, CompleteSignIn, Continue, IdToken, Transaction, VerificationResult, acr, amr};
 use hufu_wire::api::trust::{NodeTrust, OfficeKeys, Trust};
 use hufu_wire::jose::{Alg, Compact, Header, Jwk, Jwks, PublicKey, RsaKey, Signer, SoftKey, sign, verify};
-use hufu_wire::subject_handle::{HALF, HANDLE_SECONDS, SubjectHandle};
+use hufu_wire::subject_handle::{HALF, SubjectHandle};
 use hufu_wire::tls_client::ClientCertificate;
 use sha2::{Digest, Sha256};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use zeroize::Zeroizing;
+
+pub use played::*;
 
 pub const ISSUER: &str = "http://localhost:7000";
 pub const WALLET: &str = "http://wallet.localhost:7001";
@@ -454,93 +458,6 @@ impl Once for Revoked {
     async fn revoke(&self, key: &[u8], expires: Timestamp, now: Timestamp) -> Result<(), StoreError> {
         self.until.lock().unwrap().push(expires);
         self.set.revoke(key, expires, now).await
-    }
-}
-
-/// A node that says of every half what it is told to say; at first, that it is one of somebody who is active.
-pub struct PlayedNode {
-    /// What it says; `Err` as if it did not answer.
-    pub says: Mutex<Result<Option<PersonStanding>, Refusal>>,
-    /// What it was asked.
-    pub asked: Mutex<Vec<AskStandings>>,
-    /// What it was asked to tell persons.
-    pub told: Mutex<Vec<AskPerson>>,
-    /// Does not answer at all.
-    pub hangs: AtomicBool,
-}
-
-pub const ACTIVE: PersonStanding = PersonStanding {
-    active: true,
-    same_epoch: true,
-    credentials: Octets([2; 32]),
-    exp: Timestamp(NOW.0 + HANDLE_SECONDS),
-};
-
-impl Default for PlayedNode {
-    fn default() -> Self {
-        Self {
-            says: Mutex::new(Ok(Some(ACTIVE))),
-            asked: Mutex::default(),
-            told: Mutex::default(),
-            hangs: AtomicBool::new(false),
-        }
-    }
-}
-
-impl PlayedNode {
-    pub fn say(&self, change: impl FnOnce(&mut PersonStanding)) {
-        let mut said = ACTIVE;
-        change(&mut said);
-        *self.says.lock().unwrap() = Ok(Some(said));
-    }
-}
-
-#[async_trait]
-impl SubjectHandles for PlayedNode {
-    async fn standings(&self, ask: &AskStandings) -> Result<Standings, Refusal> {
-        self.asked.lock().unwrap().push(ask.clone());
-        if self.hangs.load(Ordering::Relaxed) {
-            std::future::pending::<()>().await;
-        }
-        let said = (*self.says.lock().unwrap())?;
-        Ok(Standings { standings: vec![said; ask.halves.len()] })
-    }
-
-    async fn ask_person(&self, ask: &AskPerson) -> Result<bool, Refusal> {
-        let known = (*self.says.lock().unwrap())?.is_some();
-        if known {
-            self.told.lock().unwrap().push(ask.clone());
-        }
-        Ok(known)
-    }
-}
-
-/// What would be posted to platforms' servers: addresses and logout tokens.
-#[derive(Default)]
-pub struct Posted(pub Mutex<Vec<(String, String)>>, pub Events);
-
-/// Event tokens that were pushed, and what receivers say to them; at first they take them.
-#[derive(Default)]
-pub struct Events {
-    /// Address, `Authorization`, token.
-    pub pushed: Mutex<Vec<(String, Option<String>, String)>>,
-    pub answer: Mutex<Option<Delivered>>,
-}
-
-#[async_trait]
-impl BackChannel for Posted {
-    async fn post_event(&self, uri: &str, authorization: Option<&str>, set: &str) -> Delivered {
-        let pushed = (uri.to_owned(), authorization.map(str::to_owned), set.to_owned());
-        self.1.pushed.lock().unwrap().push(pushed);
-        self.1.answer.lock().unwrap().unwrap_or(Delivered::Taken)
-    }
-
-    fn post_logout(&self, uri: &str, logout_token: String) {
-        self.0.lock().unwrap().push((uri.to_owned(), logout_token));
-    }
-
-    fn post_ping(&self, uri: &str, token: String, auth_req_id: String) {
-        self.0.lock().unwrap().push((uri.to_owned(), format!("{token} {auth_req_id}")));
     }
 }
 

@@ -7,6 +7,7 @@ mod agreement;
 mod catch_up;
 mod changes;
 mod enrolment;
+mod evidence;
 mod handles;
 mod keys;
 mod limits;

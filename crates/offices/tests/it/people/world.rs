@@ -34,31 +34,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use zeroize::Zeroizing;
 
+pub use super::evidence::{Face, Register};
+
 pub const PASSWORD: &str = "27182845";
 pub const ISSUER: &str = "http://localhost:1";
 pub const WALLET: &str = "http://wallet.localhost:2";
-
-/// What the register of the test world says: number to name, birth, standing.
-#[derive(Default)]
-pub struct Register(pub Mutex<BTreeMap<String, (String, RegisterEntry)>>);
-
-#[async_trait]
-impl ports::IdentitySource for Register {
-    async fn look_up(&self, number: &DocumentNumber, name: &str) -> Result<Option<RegisterEntry>, Refusal> {
-        let known = self.0.lock().unwrap();
-        Ok(known.get(number.expose()).filter(|(known, _)| known == name).map(|(_, entry)| entry.clone()))
-    }
-}
-
-/// `pass` passes.
-pub struct Face;
-
-#[async_trait]
-impl ports::FaceDecision for Face {
-    async fn decide(&self, _: &DocumentNumber, evidence: &[u8]) -> Result<bool, Refusal> {
-        Ok(evidence == b"pass")
-    }
-}
 
 /// Keeps the last code per phone, and every other message.
 #[derive(Default)]
