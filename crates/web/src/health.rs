@@ -30,7 +30,7 @@ struct Readiness {
     office: &'static str,
     ready: bool,
     reasons: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
     notes: Vec<String>,
 }
 

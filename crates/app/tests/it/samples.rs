@@ -1,6 +1,7 @@
 //! The sample platforms as a person meets them: two sign in with an OpenID Connect library that is not ours, one by FAPI 2.0.
 
 use crate::demo::{Running, options, start};
+use hufu_app::demo::control;
 use hufu_kernel::{Answer, Octets, Pair, SystemClock, unb64};
 use hufu_platform::client::Wish;
 use hufu_platform::{Jwk, Jwks};
@@ -80,11 +81,13 @@ async fn a_platform_that_registered_for_it_is_told_that_somebody_signed_out_ever
     assert!(home().await.contains("id=\"sub\""), "the control: signed in");
     robot.end_sessions().await.unwrap();
     let mut page = home().await;
+    // The front notices at its next beat, and holds what it noticed for up to two minutes of the sandbox's time.
     for _ in 0..120 {
         if page.contains("id=\"ended\"") {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        control::advance(&folder.path().join("demo"), 3).await.unwrap();
         page = home().await;
     }
     assert!(page.contains("id=\"ended\"") && !page.contains("id=\"sub\""), "{page}");

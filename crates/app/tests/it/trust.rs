@@ -194,7 +194,7 @@ const LASTING: [&str; 16] = [
     "Secret<",
 ];
 /// Whole types of the same kind; as a part of a longer name they mean something else.
-const LASTING_WHOLE: [&str; 2] = ["Signer", "Option<RsaKey>"];
+const LASTING_WHOLE: [&str; 3] = ["Signer", "Option<RsaKey>", "handles::HandleKey"];
 
 fn memory() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
