@@ -5,7 +5,7 @@ use super::auth_requests::{AuthReqId, FETCH_SECONDS, Ping};
 use super::transactions::{Backchannel, Pending, Tx};
 use super::{Front, Incoming, completion};
 use hufu_kernel::{Octets, Refusal, Timestamp, b64, random, unb64};
-use hufu_oidc::provider::{self, BackchannelRequest, Call, Code, CodeId, Environment, PersonHint, WaitingCode};
+use hufu_oidc::provider::{self, BackchannelRequest, Call, Client, Code, CodeId, Environment, PersonHint, WaitingCode};
 use hufu_oidc::{Challenge, OAuthError, Reply};
 use hufu_wire::api::handles::AskPerson;
 use hufu_wire::api::requests::{CompleteWaiting, Found, LookWaiting, RefuseWaiting, Waiting};
@@ -41,7 +41,7 @@ impl Front {
             PersonHint::Code(code) => self.waits.take(client_id, code, now).ok_or(OAuthError::HintUnknown)?,
             PersonHint::Handle(handle) => {
                 let secret = Octets(random(rng));
-                self.find(handle, client_id, (tx, secret, asked.expires)).await?;
+                self.find(handle, &asked.client, (tx, secret, asked.expires)).await?;
                 hash_of(&secret)
             }
             PersonHint::Nobody => return Err(OAuthError::HintUnknown),
@@ -68,11 +68,11 @@ impl Front {
     async fn find(
         &self,
         handle: &SubjectHandle,
-        client_id: &str,
+        client: &Client,
         (tx, secret, exp): (Tx, Octets<32>, Timestamp),
     ) -> Result<(), OAuthError> {
         for (node, half) in handle.parts() {
-            let ask = AskPerson { client_id: client_id.to_owned(), half, tx, secret, exp };
+            let ask = AskPerson { certificate: client.jws.clone(), half, tx, secret, exp };
             match self.ports.nodes[node.slot()].ask_person(&ask).await {
                 Ok(true) => {}
                 Ok(false) => return Err(OAuthError::HintUnknown),

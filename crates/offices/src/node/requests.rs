@@ -130,9 +130,11 @@ impl Requests {
 }
 
 impl Node {
-    /// A platform asks whom it knows. `false` is one answer for every half that does not open for it.
+    /// A platform asks whom it knows, by the registry's word that it may. `false` is one answer for every half that does not open for it.
     pub(super) async fn ask_person_once(&self, ask: &AskPerson) -> Result<bool, Refusal> {
-        let Some(opened) = self.open_half(&ask.client_id, HandleUse::Ciba, &ask.half).await? else { return Ok(false) };
+        let certified = self.asked_for(&ask.certificate, HandleUse::Ciba)?;
+        let client_id = &certified.certificate.client_id;
+        let Some(opened) = self.open_half(client_id, HandleUse::Ciba, &ask.half).await? else { return Ok(false) };
         let row = &opened.found.record;
         if row.holder.usable().is_err() || row.holder.epoch != opened.epoch {
             return Ok(false);
@@ -140,7 +142,7 @@ impl Node {
         let now = self.clock.now();
         let exp = Timestamp(ask.exp.0.min((now + REQUEST_SECONDS).0));
         let request = PersonRequest { tx: ask.tx, secret: ask.secret, exp };
-        let platform = Octets(Sha256::digest(&ask.client_id).into());
+        let platform = Octets(Sha256::digest(client_id).into());
         // Made whether it is due or not, and sent by itself: how long the answer takes says nothing of who asked before.
         let message = self.request_message(row, now);
         if self.requests.add(row.handle, platform, request, now)? {

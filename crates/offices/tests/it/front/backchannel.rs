@@ -506,7 +506,7 @@ async fn a_person_whom_the_platform_knows_is_asked_through_both_nodes_of_the_han
     let told: Vec<usize> = nodes.iter().map(|node| node.told.lock().unwrap().len()).collect();
     assert_eq!(told, [1, 0, 1]);
     let request = nodes[0].told.lock().unwrap()[0].clone();
-    assert_eq!((request.client_id.as_str(), request.half), ("centre", handle.halves[0]));
+    assert_eq!((asker(&request.certificate).as_str(), request.half), ("centre", handle.halves[0]));
     let wallet = Asked { secret: request.secret, transaction: world.fetch(&b64(request.tx.as_slice())) };
     wallet.agree(&world).await.unwrap();
     assert_eq!(centre.look(&world, &id).await.status, 200);

@@ -15,6 +15,13 @@ async fn handle_at(world: &World, wallet: &mut TestWallet, uses: &[HandleUse]) -
     handle_of(world, wallet, SHOP, uses).await
 }
 
+/// What the registry signed of a platform.
+fn certificate(world: &World, sector: &str, uses: &[HandleUse]) -> String {
+    let mut certificate = world.ask(sector, &[Answer::Real], Strength::Certificate).certificate;
+    certificate.registration.subject_handle = uses.to_vec();
+    world.ask_with(certificate, &[Answer::Real], Strength::Certificate).transaction.certificate
+}
+
 async fn handle_of(world: &World, wallet: &mut TestWallet, sector: &str, uses: &[HandleUse]) -> SubjectHandle {
     let mut certificate = world.ask(sector, &[Answer::Real], Strength::Certificate).certificate;
     certificate.registration.subject_handle = uses.to_vec();
@@ -22,9 +29,19 @@ async fn handle_of(world: &World, wallet: &mut TestWallet, sector: &str, uses: &
     wallet.sign_in_with(&asked, &[Answer::Real], None, pair(ONE, TWO)).await.unwrap().handle.unwrap()
 }
 
-async fn ask(world: &World, (node, half): (NodeIndex, HandleHalf), client_id: &str, tx: u8) -> Result<bool, Refusal> {
-    let (client_id, exp) = (client_id.to_owned(), world.clock.now() + 600);
-    let ask = AskPerson { client_id, half, tx: Octets([tx; 32]), secret: Octets([tx + 100; 32]), exp };
+async fn ask(world: &World, at: (NodeIndex, HandleHalf), client_id: &str, tx: u8) -> Result<bool, Refusal> {
+    let certificate = certificate(world, &format!("https://{client_id}"), &[HandleUse::Ciba]);
+    ask_as(world, at, certificate, tx).await
+}
+
+async fn ask_as(
+    world: &World,
+    (node, half): (NodeIndex, HandleHalf),
+    certificate: String,
+    tx: u8,
+) -> Result<bool, Refusal> {
+    let exp = world.clock.now() + 600;
+    let ask = AskPerson { certificate, half, tx: Octets([tx; 32]), secret: Octets([tx + 100; 32]), exp };
     world.nodes.at(node).ask_person(&ask).await
 }
 
@@ -136,5 +153,13 @@ async fn a_half_asks_nobody_for_another_platform_another_use_or_after_the_person
     wallet.lock().await.unwrap();
     assert_eq!(ask(&world, fresh, "shop.example", 1).await, Ok(false), "locked");
     wallet.unlock().await.unwrap();
+    // By the registry's word and not the front's.
+    let good = certificate(&world, SHOP, &[HandleUse::Ciba]);
+    let (input, _) = good.rsplit_once('.').unwrap();
+    for unsigned in [format!("{input}.{}", hufu_kernel::b64(&[7; 64])), "shop.example".to_owned(), String::new()] {
+        assert_eq!(ask_as(&world, fresh, unsigned, 1).await, Err(Refusal::PlatformUnknown));
+    }
+    let other_uses = certificate(&world, SHOP, &[HandleUse::Refresh, HandleUse::Signals]);
+    assert_eq!(ask_as(&world, fresh, other_uses, 1).await, Err(Refusal::OverAsking), "it may ask nobody any more");
     assert_eq!(ask(&world, fresh, "shop.example", 1).await, Ok(true), "the control");
 }
