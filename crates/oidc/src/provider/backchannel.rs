@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 /// Seconds between two looks of a platform (CIBA Core section 7.3).
 pub const INTERVAL_SECONDS: i64 = 5;
-/// Seconds a request lives, if nothing else was asked for.
+/// Seconds a request lives, if nothing else was asked for; by a subject handle at most, for nodes keep it no longer.
 pub const BACKCHANNEL_SECONDS: i64 = 300;
 /// Seconds it may live at most.
 pub const MAX_BACKCHANNEL_SECONDS: i64 = 600;
@@ -220,7 +220,8 @@ fn is_plain(c: char) -> bool {
 fn requested_expiry(_: &Environment<'_>, call: &Call<'_>, asking: &mut Asking) -> Result<(), OAuthError> {
     if let Some(text) = call.form.get("requested_expiry") {
         let seconds = text.parse::<u32>().ok().filter(|seconds| *seconds > 0).ok_or(OAuthError::RequestedExpiry)?;
-        asking.seconds = i64::from(seconds).min(MAX_BACKCHANNEL_SECONDS);
+        let most = if let PersonHint::Handle(_) = asking.hint { BACKCHANNEL_SECONDS } else { MAX_BACKCHANNEL_SECONDS };
+        asking.seconds = i64::from(seconds).min(most);
     }
     Ok(())
 }

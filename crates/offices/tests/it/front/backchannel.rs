@@ -511,6 +511,15 @@ async fn a_person_whom_the_platform_knows_is_asked_through_both_nodes_of_the_han
     wallet.agree(&world).await.unwrap();
     assert_eq!(centre.look(&world, &id).await.status, 200);
 
+    // Nodes keep it for five minutes, and the platform is told no other end.
+    let ask = centre.ask(&world, &handle.to_string(), |claims| claims["requested_expiry"] = json!(600));
+    assert_eq!(body(&world.send(&ask).await)["expires_in"], json!(300));
+    assert_eq!(nodes[0].told.lock().unwrap().last().unwrap().exp, world.now() + 300);
+    let by_code = centre.ask(&world, &world.front.wait().unwrap().code, |claims| {
+        claims["requested_expiry"] = json!(600);
+    });
+    assert_eq!(body(&world.send(&by_code).await)["expires_in"], json!(600), "the control");
+
     // One node that does not know it, or does not answer.
     *nodes[2].says.lock().unwrap() = Ok(None);
     let reply = world.send(&centre.ask(&world, &handle.to_string(), |_| {})).await;
