@@ -144,7 +144,7 @@ impl Front {
         let (pending, id) = self.waited_for(&message.tx, &message.secret)?;
         self.transactions.end(&message.tx)?;
         self.waits.end(&pending.began);
-        self.tell_to_look(&id, self.auth_requests.deny(&id));
+        self.tell_to_look(&id, self.auth_requests.deny(&id, self.now()));
         Ok(self.answered("refused"))
     }
 
