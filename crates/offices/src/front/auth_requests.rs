@@ -265,7 +265,7 @@ mod tests {
     fn a_platform_that_fills_its_share_asks_nobody_more_and_every_other_goes_on() {
         let requests = AuthRequests::new(8);
         let begin =
-            |name: u8, client: &str, now| requests.begin(Octets([name; 32]), client, (NOW + 600, None), NOW + now);
+            |name: u8, client: &str, now: i64| requests.begin(Octets([name; 32]), client, (NOW + 600, None), NOW + now);
         let full = Err(OAuthError::Unavailable);
         assert_eq!((begin(1, "greedy", 0), begin(2, "greedy", 0), begin(3, "greedy", 0)), (Ok(()), Ok(()), full));
         assert_eq!(begin(4, "other", 0), Ok(()));

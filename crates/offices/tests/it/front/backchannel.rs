@@ -305,6 +305,25 @@ async fn a_request_that_was_refused_or_not_answered_gives_nothing() {
     assert_eq!(error_of(&centre.look(&world, said["auth_req_id"].as_str().unwrap()).await), "400 expired_token");
 }
 
+/// On a front where nobody looks any more, and nobody asks: the clock is set back to see what is still there.
+#[tokio::test]
+async fn what_nobody_fetched_is_gone_after_two_minutes_though_nobody_looks() {
+    for sweeps in [false, true] {
+        let world = World::new();
+        let centre = centre(&world);
+        let waiting = world.front.wait().unwrap();
+        let id = centre.asked(&world, &waiting.code).await;
+        asked(&world, &waiting).agree(&world).await.unwrap();
+        world.clock.advance(120);
+        if sweeps {
+            world.front.sweep();
+        }
+        world.clock.advance(-120);
+        let wanted = if sweeps { 400 } else { 200 };
+        assert_eq!(centre.look(&world, &id).await.status, wanted, "swept: {sweeps}");
+    }
+}
+
 #[tokio::test]
 async fn of_two_answers_the_first_stands() {
     let world = World::new();
@@ -493,6 +512,49 @@ async fn wallets_that_wait_are_so_many_and_no_more() {
     assert_eq!(waiting.len(), 2_000);
     world.clock.advance(120);
     assert!(world.front.wait().is_ok());
+}
+
+/// A code that was used up, or a person who was asked, for a request that there is no room for would be lost.
+#[tokio::test]
+async fn a_request_that_there_is_no_room_for_uses_no_code_up_and_asks_no_node() {
+    // Four transactions: one for each platform.
+    let world = World::with_capacity(4);
+    let centre = centre(&world);
+    let waiting = world.front.wait().unwrap();
+    let first = world.front.wait().unwrap();
+    let id = centre.asked(&world, &first.code).await;
+    for hint in [waiting.code.clone(), handle_of(5).to_string()] {
+        let reply = world.send(&centre.ask(&world, &hint, |_| {})).await;
+        assert_eq!(error_of(&reply), "503 temporarily_unavailable");
+    }
+    assert_eq!(world.front.found(&LookWaiting { secret: waiting.secret }).unwrap().tx, None);
+    assert!(world.nodes.iter().all(|node| node.told.lock().unwrap().is_empty()));
+    asked(&world, &first).agree(&world).await.unwrap();
+    assert_eq!(centre.look(&world, &id).await.status, 200);
+    // There is room again, and the code is good.
+    centre.asked(&world, &waiting.code).await;
+}
+
+/// One that no node answers for has its places back at once: a platform asks again, as often as it likes.
+#[tokio::test]
+async fn a_request_that_reaches_nobody_leaves_nothing_behind() {
+    let world = World::with_capacity(4);
+    let centre = centre(&world);
+    let handle = handle_of(5).to_string();
+    for said in [Err(Refusal::NodesUnavailable), Ok(None), Err(Refusal::NodesUnavailable)] {
+        *world.nodes[2].says.lock().unwrap() = said;
+        let reply = world.send(&centre.ask(&world, &handle, |_| {})).await;
+        assert!(["503 temporarily_unavailable", "400 unknown_user_id"].contains(&error_of(&reply).as_str()));
+    }
+    // The first node was asked each time: what its person's wallet were to open is gone.
+    let told = world.nodes[0].told.lock().unwrap().clone();
+    assert_eq!(told.len(), 3);
+    for ask in &told {
+        let refusal = RefuseWaiting { tx: ask.tx, secret: ask.secret };
+        assert_eq!(world.front.refuse_waiting(&refusal), Err(Refusal::TransactionGone));
+    }
+    world.nodes[2].say(|_| {});
+    centre.asked(&world, &handle).await;
 }
 
 /// By a subject handle: both nodes are asked, and what they were told is what answers.
