@@ -166,6 +166,16 @@ impl Transactions {
         Ok(agreed)
     }
 
+    /// Drops what is over, also where nobody looks: ended transactions, and an ID token that another device brought and whose number was
+    /// not typed in time. To be called every few seconds: the token is kept for two minutes and so much longer.
+    pub(super) fn sweep(&self, now: Timestamp) {
+        let mut inner = self.lock();
+        inner.sweep(now);
+        for entry in inner.entries.values_mut() {
+            entry.held.settle(now);
+        }
+    }
+
     /// Ends the transaction: of two that try, one succeeds.
     pub(super) fn end(&self, tx: &Tx) -> Result<(), Refusal> {
         self.lock().remove(tx).map(|_| ()).ok_or(Refusal::TransactionGone)
