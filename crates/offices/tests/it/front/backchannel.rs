@@ -390,8 +390,8 @@ async fn a_request_must_be_signed_fresh_and_by_who_asks() {
     let object = |claims: Value, key: &SoftKey| sign(key, Header::new(key.alg()), &claims).unwrap();
     let now = world.now();
     let claims = |jti: &str| {
-        json!({ "iss": "centre", "aud": ISSUER, "nbf": now, "exp": now + 300, "jti": jti, "scope": "openid",
-                "login_hint": code() })
+        json!({ "iss": "centre", "aud": ISSUER, "iat": now, "nbf": now, "exp": now + 300, "jti": jti,
+                "scope": "openid", "login_hint": code(), "binding_message": "Order 0427" })
     };
     let send = async |object: &str| {
         let form = Pairs::default().with("request", object);
@@ -399,9 +399,11 @@ async fn a_request_must_be_signed_fresh_and_by_who_asks() {
     };
     let stranger = key(Alg::ES256, &*world.rng);
     assert_eq!(error_of(&send(&object(claims("a"), &stranger)).await), "400 invalid_request_object");
-    let mut without = claims("b");
-    without.as_object_mut().unwrap().remove("jti");
-    assert_eq!(error_of(&send(&object(without, &centre.key)).await), "400 invalid_request_object");
+    for needed in ["jti", "iat", "nbf", "exp", "aud", "iss"] {
+        let mut without = claims("b");
+        without.as_object_mut().unwrap().remove(needed);
+        assert_eq!(error_of(&send(&object(without, &centre.key)).await), "400 invalid_request_object", "{needed}");
+    }
     let mut foreign = claims("c");
     foreign["aud"] = json!("https://other.example");
     assert_eq!(error_of(&send(&object(foreign, &centre.key)).await), "400 invalid_request_object");
@@ -414,7 +416,10 @@ async fn a_request_must_be_signed_fresh_and_by_who_asks() {
 async fn a_binding_message_that_hides_something_is_refused_and_over_asking_as_everywhere() {
     let world = World::new();
     let centre = centre(&world);
-    for message in ["x".repeat(65), "pay \u{202e}001".to_owned(), " x".to_owned(), "a\u{200b}b".to_owned()] {
+    let piled = "a\u{336}\u{336}".to_owned();
+    for message in
+        ["x".repeat(65), "pay \u{202e}001".into(), " x".into(), "a\u{200b}b".into(), "a\u{3164}b".into(), piled]
+    {
         let ask =
             centre.ask(&world, &world.front.wait().unwrap().code, |claims| claims["binding_message"] = json!(message));
         assert_eq!(error_of(&world.send(&ask).await), "400 invalid_binding_message");
