@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Seconds a code can be used.
 pub const WAITING_SECONDS: i64 = 120;
 
-/// Codes shown at once, in all. Of a thousand million codes so few that a guess finds nobody.
+/// Codes shown at once, in all; who was found has no place any more. Of a thousand million codes so few that a guess finds nobody.
 pub(super) const WAITING: usize = 2_000;
 
 /// Wrong codes that one platform may try in [`TRIES_SECONDS`].
@@ -76,7 +76,7 @@ impl Waits {
     pub(super) fn begin(&self, code: WaitingCode, secret: SecretHash, now: Timestamp) -> Result<Timestamp, Refusal> {
         let mut inner = self.lock();
         inner.sweep(now);
-        if inner.by_secret.len() >= self.capacity || inner.by_code.contains_key(&code) {
+        if inner.by_code.len() >= self.capacity || inner.by_code.contains_key(&code) {
             return Err(Refusal::Busy);
         }
         let exp = now + WAITING_SECONDS;
@@ -180,9 +180,12 @@ mod tests {
         assert_eq!(waits.begin(code(3), Octets([3; 32]), NOW), Err(Refusal::Busy));
         waits.end(&ME);
         assert!(waits.begin(code(3), Octets([3; 32]), NOW).is_ok());
+        assert_eq!(waits.begin(code(4), Octets([4; 32]), NOW), Err(Refusal::Busy));
+        assert!(waits.take(&code(3), Octets([9; 32]), NOW + 120));
+        assert!(waits.begin(code(4), Octets([4; 32]), NOW).is_ok(), "who was found has no place");
         assert_eq!(waits.look(&ME, NOW), Err(Refusal::TransactionGone));
         waits.sweep(NOW + 119);
-        assert_eq!(waits.lock().by_secret.len(), 2, "the control");
+        assert_eq!(waits.lock().by_secret.len(), 3, "the control");
         waits.sweep(NOW + 120);
         let inner = waits.lock();
         assert!(inner.by_secret.is_empty() && inner.by_code.is_empty() && inner.by_end.is_empty());
