@@ -51,6 +51,7 @@ impl Front {
             request: asked.request.clone(),
             pushed: None,
             began,
+            begun: now,
             exp: asked.expires,
             backchannel: Some(Backchannel { id, binding_message: asked.binding_message.clone() }),
         };

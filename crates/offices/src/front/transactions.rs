@@ -21,6 +21,8 @@ pub(super) struct Pending {
     pub pushed: Option<(Octets<32>, Timestamp)>,
     /// The secret of the browser that began, or of the wallet that waits.
     pub began: SecretHash,
+    /// When the front was asked.
+    pub begun: Timestamp,
     /// When it ends.
     pub exp: Timestamp,
     /// Of a request that came without a browser.
@@ -224,6 +226,7 @@ mod tests {
             request: AuthorizationRequest::default(),
             pushed: pushed.map(|name| (Octets([name; 32]), Timestamp(60))),
             began: Octets::default(),
+            begun: Timestamp(0),
             exp: Timestamp(exp),
             backchannel: None,
         }

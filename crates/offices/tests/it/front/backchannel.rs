@@ -305,6 +305,21 @@ async fn a_request_that_was_refused_or_not_answered_gives_nothing() {
     assert_eq!(error_of(&centre.look(&world, said["auth_req_id"].as_str().unwrap()).await), "400 expired_token");
 }
 
+/// A request lives as long as its platform says, and begins when it came.
+#[tokio::test]
+async fn a_proof_is_not_older_than_the_request_however_soon_that_ends() {
+    let world = World::new();
+    let centre = centre(&world);
+    for (ago, refused) in [(91, true), (120, true), (90, false), (0, false)] {
+        let waiting = world.front.wait().unwrap();
+        centre.asked(&world, &waiting.code).await;
+        let wallet = asked(&world, &waiting);
+        let answer = world.answer_with(&wallet.transaction, |token| token.auth_time = NOW - ago);
+        let done = world.front.complete_waiting(&CompleteWaiting { answer, secret: wallet.secret }).await;
+        assert_eq!(done.err(), refused.then_some(Refusal::TokenRejected), "{ago}");
+    }
+}
+
 /// On a front where nobody looks any more, and nobody asks: the clock is set back to see what is still there.
 #[tokio::test]
 async fn what_nobody_fetched_is_gone_after_two_minutes_though_nobody_looks() {
