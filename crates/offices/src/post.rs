@@ -93,7 +93,11 @@ pub struct Post {
     clock: Arc<dyn Clock>,
     rules: Arc<Rules>,
     codes: CodesSent,
+    notice_turns: [tokio::sync::Mutex<()>; NOTICE_TURNS],
 }
+
+/// One event is told at a time, so that nodes which tell of it at once are heard once: which of these its turn is follows from its name.
+const NOTICE_TURNS: usize = 64;
 
 /// Codes sent to each phone within the hour, in memory alone: whoever begins many enrolments must not ring a stranger's phone.
 #[derive(Default)]
@@ -142,7 +146,8 @@ impl Post {
         clock: Arc<dyn Clock>,
         rules: Arc<Rules>,
     ) -> Self {
-        Self { trust, keys, store, sms, clock, rules, codes: CodesSent::default() }
+        let notice_turns = std::array::from_fn(|_| tokio::sync::Mutex::new(()));
+        Self { trust, keys, store, sms, clock, rules, codes: CodesSent::default(), notice_turns }
     }
 
     async fn store_once(&self, request: &StoreContact) -> Result<(), Refusal> {
@@ -250,6 +255,8 @@ impl ports::Post for Post {
             return Err(Refusal::OfficeRefused);
         }
         let request = open_signed(&self.trust, &request.office, request)?;
+        let [turn, ..] = request.event.as_slice() else { return Err(Refusal::Internal) };
+        let _turn = self.notice_turns[usize::from(*turn) % NOTICE_TURNS].lock().await;
         retrying(|| self.notify_once(&request)).await
     }
 

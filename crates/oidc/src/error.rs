@@ -133,11 +133,11 @@ errors! {
     // -- the back channel (OpenID Connect CIBA Core 1.0 sections 11, 13)
     BackchannelClient "unauthorized_client" 400 Page "This client registered no backchannel_token_delivery_mode (CIBA Core section 4).";
     BackchannelUnsigned "invalid_request" 400 Page "This client registered backchannel_authentication_request_signing_alg: send request, a JWT of its own (CIBA Core section 7.1.1).";
-    BackchannelObject "invalid_request_object" 400 Page "The signed request is of another algorithm than registered, or has no jti of 1 to 256 characters (CIBA Core section 7.1.1).";
+    BackchannelObject "invalid_request_object" 400 Page "The signed request is of another algorithm than registered, or has no iat, or no jti of 1 to 256 characters (CIBA Core section 7.1.1).";
     BackchannelReplayed "invalid_request_object" 400 Page "This signed request was used before; make a new one for every request.";
     HintMissing "invalid_request" 400 Page "login_hint is required and is the one hint that is taken: no login_hint_token, no id_token_hint (CIBA Core section 7.1).";
     HintUnknown "unknown_user_id" 400 Page "login_hint is neither a code that a wallet shows now nor a subject handle of this client for this use; or too many codes were wrong. No number, name or sub is looked up.";
-    BindingMessage "invalid_binding_message" 400 Page "binding_message is longer than 64 characters, begins or ends with a space, or has characters that cannot be seen.";
+    BindingMessage "invalid_binding_message" 400 Page "binding_message is longer than 64 characters, begins or ends with a space, or has characters that cannot be seen; or profile fapi2 sent neither it nor authorization_details.";
     RequestedExpiry "invalid_request" 400 Page "requested_expiry must be a positive number of seconds.";
     NotificationToken "invalid_request" 400 Page "client_notification_token is required for delivery mode ping: up to 1024 characters of RFC 6750 section 2.1.";
     AuthRequestMissing "invalid_request" 400 Page "auth_req_id is required.";

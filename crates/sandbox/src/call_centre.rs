@@ -117,7 +117,7 @@ fn form(lang: Lang, problem: Option<&str>) -> String {
     format!(
         "<h1>{title}</h1>{alert}<p>{lead}</p><form method=\"post\" action=\"/call\">\
          <p><label for=\"code\">{code}</label><input id=\"code\" name=\"code\" inputmode=\"numeric\" autocomplete=\"off\" required></p>\
-         <p><label for=\"about\">{about}</label><input id=\"about\" name=\"about\" value=\"{example}\" maxlength=\"{MESSAGE}\"></p>\
+         <p><label for=\"about\">{about}</label><input id=\"about\" name=\"about\" value=\"{example}\" maxlength=\"{MESSAGE}\" required></p>\
          <p><button id=\"ask\">{ask}</button></p></form><p><a href=\"/\">{back}</a></p>",
         title = say(lang, "客服电话（示例）", "Call centre (sample)"),
         lead = say(

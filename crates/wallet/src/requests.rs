@@ -10,6 +10,22 @@ use hufu_wire::api::requests::{
 };
 use hufu_wire::api::sign_in::{CompleteSignIn, Continue};
 
+/// The requests that two nodes say alike, each once. When one ends each says by its own clock; the earliest counts.
+fn alike(told: &[PersonRequests]) -> Vec<PersonRequest> {
+    let mut known: Vec<PersonRequest> = Vec::new();
+    for one in told.iter().flat_map(|said| &said.requests) {
+        let is_same = |other: &&PersonRequest| (other.tx, other.secret) == (one.tx, one.secret);
+        let ends = told.iter().filter_map(|said| said.requests.iter().filter(is_same).map(|same| same.exp).min());
+        let ends: Vec<_> = ends.collect();
+        if let Some(exp) = ends.iter().min().filter(|_| ends.len() >= 2)
+            && !known.iter().any(|other| is_same(&other))
+        {
+            known.push(PersonRequest { exp: *exp, ..one.clone() });
+        }
+    }
+    known
+}
+
 impl<T: Transport, D: Device> Wallet<T, D> {
     /// Waits: the code is for the person to tell the platform, the secret is this wallet's.
     ///
@@ -46,14 +62,7 @@ impl<T: Transport, D: Device> Wallet<T, D> {
         if told.len() < 2 {
             return Err(last);
         }
-        let mut known: Vec<PersonRequest> = Vec::new();
-        for one in told.iter().flat_map(|said| &said.requests) {
-            let times = told.iter().filter(|other| other.requests.contains(one)).count();
-            if times >= 2 && !known.contains(one) {
-                known.push(one.clone());
-            }
-        }
-        Ok(known)
+        Ok(alike(&told))
     }
 
     /// Hands the result to the front for the platform to fetch.
@@ -79,5 +88,31 @@ impl<T: Transport, D: Device> Wallet<T, D> {
     pub async fn refuse_waiting(&self, tx: &Octets<32>, secret: &Octets<32>) -> Result<Continue, WalletError> {
         let request = RefuseWaiting { tx: *tx, secret: *secret };
         call(&self.transport, Address::Front, "/requests/refuse", &request).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hufu_kernel::Timestamp;
+
+    fn one(tx: u8, secret: u8, exp: i64) -> PersonRequest {
+        PersonRequest { tx: Octets([tx; 32]), secret: Octets([secret; 32]), exp: Timestamp(exp) }
+    }
+
+    fn told(nodes: &[&[PersonRequest]]) -> Vec<PersonRequest> {
+        alike(&nodes.iter().map(|said| PersonRequests { requests: said.to_vec() }).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_request_is_known_though_the_clocks_of_its_nodes_differ_and_ends_at_the_earlier() {
+        assert_eq!(told(&[&[one(1, 1, 300)], &[], &[one(1, 1, 271)]]), [one(1, 1, 271)]);
+        assert_eq!(told(&[&[one(1, 1, 300)], &[one(1, 1, 302)], &[one(1, 1, 301)]]), [one(1, 1, 300)]);
+    }
+
+    #[test]
+    fn what_one_node_alone_says_is_not_known_however_often_it_says_it() {
+        assert_eq!(told(&[&[one(1, 1, 300), one(1, 1, 301)], &[], &[]]), []);
+        assert_eq!(told(&[&[one(1, 1, 300)], &[one(1, 2, 300)], &[one(2, 1, 300)]]), []);
     }
 }

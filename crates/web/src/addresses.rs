@@ -69,6 +69,8 @@ pub enum Asked {
     Wallet,
     /// The beginning of an enrolment: of nobody who is known yet.
     Start,
+    /// A wallet that begins to wait to be asked: of nobody who is known, and places are few.
+    Wait,
     /// A new connection; over TLS each costs a signature.
     Connection,
     /// Everything else: documents, pages, and what there is not.
@@ -76,7 +78,8 @@ pub enum Asked {
 }
 
 impl Asked {
-    const ALL: [Self; 6] = [Self::Browser, Self::Platform, Self::Wallet, Self::Start, Self::Connection, Self::Other];
+    const ALL: [Self; 7] =
+        [Self::Browser, Self::Platform, Self::Wallet, Self::Start, Self::Wait, Self::Connection, Self::Other];
 
     /// As metrics name it.
     fn limit(self) -> &'static str {
@@ -85,6 +88,7 @@ impl Asked {
             Self::Platform => "platform",
             Self::Wallet => "wallet",
             Self::Start => "start",
+            Self::Wait => "wait",
             Self::Connection => "connection",
             Self::Other => "other",
         }
@@ -102,6 +106,8 @@ pub struct AddressLimits {
     pub wallet: Option<Rate>,
     /// [`Asked::Start`].
     pub start: Option<Rate>,
+    /// [`Asked::Wait`].
+    pub wait: Option<Rate>,
     /// [`Asked::Connection`].
     pub connection: Option<Rate>,
     /// [`Asked::Other`].
@@ -117,6 +123,7 @@ impl AddressLimits {
             Asked::Platform => self.platform,
             Asked::Wallet => self.wallet,
             Asked::Start => self.start,
+            Asked::Wait => self.wait,
             Asked::Connection => self.connection,
             Asked::Other => self.other,
         }
@@ -128,7 +135,7 @@ impl AddressLimits {
 pub struct Addresses {
     began: Instant,
     /// By what is asked.
-    buckets: [Option<Mutex<Buckets<Network>>>; 6],
+    buckets: [Option<Mutex<Buckets<Network>>>; 7],
     open: Option<Arc<Places<Network>>>,
     open_wide: Option<Arc<Places<[u8; 6]>>>,
     office: &'static str,

@@ -112,10 +112,11 @@ async fn bounded(State(site): State<Site>, request: Request, next: Next) -> Resp
     }
 }
 
-/// What the wallet asks counts with what browsers ask; its scripts read no pages.
+/// What the wallet asks counts with what browsers ask, but for the places of those who wait; its scripts read no pages.
 async fn bounded_wallet(State(site): State<Site>, request: Request, next: Next) -> Response<Body> {
     let headers = request.headers();
-    match addresses::may(&request, Asked::Browser) {
+    let asked = if request.uri().path() == table::WAIT { Asked::Wait } else { Asked::Browser };
+    match addresses::may(&request, asked) {
         Ok(()) => next.run(request).await,
         Err(wait) if request.uri().path().starts_with("/tx/") || posts_json(request.method(), headers) => {
             addresses::parting(site.edge.too_often(wait))

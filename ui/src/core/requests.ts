@@ -6,6 +6,23 @@ import type { Core } from "./state.ts";
 import { found, personRequests, type PersonRequest, proceed, type Waiting, waiting } from "./wire.ts";
 import { NODES } from "./words.ts";
 
+/** The requests that two nodes say alike, each once. When one ends each says by its own clock; the earliest counts. */
+function alike(told: readonly PersonRequest[][]): PersonRequest[] {
+  const known = new Map<string, PersonRequest & { nodes: Set<number> }>();
+  for (const [node, requests] of told.entries()) {
+    for (const { tx, secret, exp } of requests) {
+      const name = JSON.stringify([tx, secret]);
+      const before = known.get(name);
+      known.set(name, {
+        tx, secret,
+        exp: Math.min(exp, before?.exp ?? exp),
+        nodes: new Set([...(before?.nodes ?? []), node]),
+      });
+    }
+  }
+  return [...known.values()].flatMap(({ nodes, ...one }) => (nodes.size >= 2 ? [one] : []));
+}
+
 export class Requests {
   readonly #core: Core;
   readonly #holder: Holder;
@@ -30,10 +47,7 @@ export class Requests {
     return this.#holder.within(async () => {
       const proof = await this.#holder.proof("requests");
       const told = twoOf(await Promise.allSettled(NODES.map((node) => this.#core.api.post(node, "/v1/requests", { proof }, personRequests))));
-      const texts = told.map(({ requests }) => requests.map((one) => JSON.stringify([one.tx, one.secret, one.exp])));
-      const twice = (text: string) => texts.filter((all) => all.includes(text)).length >= 2;
-      const known = new Map(told.flatMap(({ requests }, at) => requests.map((one, index) => [texts[at]![index]!, one] as const)));
-      return [...known].flatMap(([text, one]) => (twice(text) ? [one] : []));
+      return alike(told.map(({ requests }) => requests));
     });
   }
 

@@ -501,6 +501,10 @@ fn limits_of_callers(office: &str) -> Vec<Line> {
         (wallets, off("address_wallet", "6000", "What wallets at one address ask, a minute.")),
         (office == "registrar", off("address_starts", "300", "Enrolments that are begun at one address, a minute.")),
         (
+            front,
+            off("address_waits", "30", "Wallets at one address that begin to wait to be asked, a minute; ten at once."),
+        ),
+        (
             front || wallets || office == WALLET,
             off("address_other", "30000", "Documents, pages and what there is not, asked at one address, a minute."),
         ),

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 /// The file's name in an office's folder.
 pub const FILE: &str = "office.toml";
+/// Wallets at one address that begin to wait at once: places are few, and each is held for two minutes.
+const WAITS_AT_ONCE: u32 = 10;
 /// The longest that is read by root.
 const LONGEST: u64 = 256 * 1024;
 /// The process of static pages; no office, since it has neither keys nor rows.
@@ -26,6 +28,7 @@ address_browser = 0
 address_platform = 0
 address_wallet = 0
 address_starts = 0
+address_waits = 0
 address_other = 0
 platform = 0
 person = 0
@@ -232,6 +235,8 @@ pub struct Limits {
     pub address_wallet: u32,
     /// Registrar: enrolments that are begun at one address, a minute.
     pub address_starts: u32,
+    /// Front: wallets at one address that begin to wait to be asked, a minute; ten may come at once.
+    pub address_waits: u32,
     /// Everything else that is asked at one address, a minute.
     pub address_other: u32,
     /// Front: what one platform asks that has proved who it is, a minute.
@@ -254,6 +259,7 @@ impl Default for Limits {
             address_platform: 30_000,
             address_wallet: 6000,
             address_starts: 300,
+            address_waits: 30,
             address_other: 30_000,
             platform: 30_000,
             person: 300,
@@ -270,6 +276,7 @@ impl Limits {
             platform: Rate::a_minute(self.address_platform),
             wallet: Rate::a_minute(self.address_wallet),
             start: Rate::a_minute(self.address_starts),
+            wait: Rate::a_minute(self.address_waits).map(|rate| Rate { burst: rate.burst.min(WAITS_AT_ONCE), ..rate }),
             connection: Rate::a_minute(self.address_connects),
             other: Rate::a_minute(self.address_other),
             at_once: (self.address_connections > 0).then_some(self.address_connections),

@@ -9,11 +9,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// `auth_req_id`: at least 128 bits of entropy (CIBA Core section 7.3).
 pub(super) type AuthReqId = Octets<32>;
 
-/// Seconds for which an ended request is told from one that never was.
-const REMEMBERED_SECONDS: i64 = 300;
-
-/// Seconds within which what was granted is to be fetched.
+/// Seconds within which what was granted is to be fetched, and for which every ended request is told from one that never was.
 pub(super) const FETCH_SECONDS: i64 = 120;
+
+/// The part of the memory that one platform may fill, as with transactions.
+const SHARE: usize = 4;
 
 /// Seconds between two looks at most, however often a platform looked too fast.
 const LONGEST_INTERVAL: i64 = 60;
@@ -34,6 +34,8 @@ enum State {
 struct AuthRequest {
     client_id: String,
     exp: Timestamp,
+    /// Nothing is kept of it from then on.
+    end: Timestamp,
     interval: i64,
     looked: Option<Timestamp>,
     ping: Option<Ping>,
@@ -44,11 +46,14 @@ struct AuthRequest {
 struct Inner {
     requests: HashMap<AuthReqId, AuthRequest>,
     by_end: BTreeSet<(Timestamp, AuthReqId)>,
+    /// How many each platform has; no entry stands for none.
+    by_client: HashMap<String, usize>,
 }
 
 /// Requests under way, as many as there may be transactions.
 pub(super) struct AuthRequests {
     capacity: usize,
+    per_client: usize,
     inner: Mutex<Inner>,
 }
 
@@ -64,14 +69,20 @@ impl Inner {
 
     fn remove(&mut self, id: &AuthReqId) -> Option<AuthRequest> {
         let request = self.requests.remove(id)?;
-        self.by_end.remove(&(request.exp + REMEMBERED_SECONDS, *id));
+        self.by_end.remove(&(request.end, *id));
+        if let Some(count) = self.by_client.get_mut(&request.client_id) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_client.remove(&request.client_id);
+            }
+        }
         Some(request)
     }
 }
 
 impl AuthRequests {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { capacity, inner: Mutex::default() }
+        Self { capacity, per_client: (capacity / SHARE).max(1), inner: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -89,31 +100,47 @@ impl AuthRequests {
     ) -> Result<(), OAuthError> {
         let mut inner = self.lock();
         inner.sweep(now);
-        if inner.requests.len() >= self.capacity {
+        let under_way = inner.by_client.get(client_id).copied().unwrap_or_default();
+        if inner.requests.len() >= self.capacity || under_way >= self.per_client {
             return Err(OAuthError::Unavailable);
         }
-        inner.by_end.insert((exp + REMEMBERED_SECONDS, id));
-        let (client_id, interval) = (client_id.to_owned(), INTERVAL_SECONDS);
-        let request = AuthRequest { client_id, exp, interval, looked: None, ping, state: State::Pending };
+        let (client_id, end, interval) = (client_id.to_owned(), exp + FETCH_SECONDS, INTERVAL_SECONDS);
+        inner.by_client.insert(client_id.clone(), under_way + 1);
+        inner.by_end.insert((end, id));
+        let request = AuthRequest { client_id, exp, end, interval, looked: None, ping, state: State::Pending };
         inner.requests.insert(id, request);
         Ok(())
     }
 
-    /// The person agreed. Returns where the platform is told.
+    /// Nobody was asked after all.
+    pub(super) fn undo(&self, id: &AuthReqId) {
+        self.lock().remove(id);
+    }
+
+    /// The person agreed; what they agreed to is gone with the code. Returns where the platform is told.
     pub(super) fn grant(&self, id: &AuthReqId, code: Code) -> Option<Ping> {
-        self.answer(id, State::Granted(Box::new(code)))
+        let end = code.exp;
+        self.answer(id, State::Granted(Box::new(code)), end)
     }
 
     /// The person did not.
-    pub(super) fn deny(&self, id: &AuthReqId) -> Option<Ping> {
-        self.answer(id, State::Denied)
+    pub(super) fn deny(&self, id: &AuthReqId, now: Timestamp) -> Option<Ping> {
+        self.answer(id, State::Denied, now + FETCH_SECONDS)
     }
 
-    fn answer(&self, id: &AuthReqId, state: State) -> Option<Ping> {
+    fn answer(&self, id: &AuthReqId, state: State, end: Timestamp) -> Option<Ping> {
         let mut inner = self.lock();
         let request = inner.requests.get_mut(id).filter(|request| matches!(request.state, State::Pending))?;
         request.state = state;
-        request.ping.clone()
+        let (before, ping) = (std::mem::replace(&mut request.end, end), request.ping.clone());
+        inner.by_end.remove(&(before, *id));
+        inner.by_end.insert((end, *id));
+        ping
+    }
+
+    /// Forgets what has ended, also when nobody looks or asks any more.
+    pub(super) fn sweep(&self, now: Timestamp) {
+        self.lock().sweep(now);
     }
 
     /// A platform looks. What was granted to who `fits` is given once.
@@ -132,7 +159,6 @@ impl AuthRequests {
             State::Pending if now >= request.exp => OAuthError::AuthRequestExpired,
             State::Pending => return Err(request.waits(now)),
             State::Denied => OAuthError::AuthRequestDenied,
-            State::Granted(code) if now >= code.exp => OAuthError::AuthRequestExpired,
             // Whoever has another key has not used the answer up.
             State::Granted(code) if !fits(code) => return Err(OAuthError::CodeKey),
             State::Granted(_) => OAuthError::AuthRequestUnknown,
@@ -199,13 +225,13 @@ mod tests {
         assert_eq!(look(&requests, NOW), Ok(()));
         assert_eq!(look(&requests, NOW), Err(OAuthError::AuthRequestUnknown));
         let inner = requests.lock();
-        assert!(inner.requests.is_empty() && inner.by_end.is_empty());
+        assert!(inner.requests.is_empty() && inner.by_end.is_empty() && inner.by_client.is_empty());
     }
 
     #[test]
     fn a_refusal_and_an_end_are_told_once_and_the_first_answer_stands() {
         let requests = asked();
-        requests.deny(&ID);
+        requests.deny(&ID, NOW);
         requests.grant(&ID, code(NOW));
         assert_eq!(look(&requests, NOW), Err(OAuthError::AuthRequestDenied));
         assert_eq!(look(&requests, NOW), Err(OAuthError::AuthRequestUnknown));
@@ -213,14 +239,47 @@ mod tests {
         assert_eq!(look(&requests, NOW + 300), Err(OAuthError::AuthRequestExpired));
         let requests = asked();
         requests.grant(&ID, code(NOW));
-        assert_eq!(look(&requests, NOW + FETCH_SECONDS), Err(OAuthError::AuthRequestExpired));
-        assert_eq!(look(&asked(), NOW + 600), Err(OAuthError::AuthRequestUnknown), "and then forgotten");
+        assert_eq!(look(&requests, NOW + FETCH_SECONDS), Err(OAuthError::AuthRequestUnknown));
+        let forgotten = Err(OAuthError::AuthRequestUnknown);
+        assert_eq!(look(&asked(), NOW + 300 + FETCH_SECONDS), forgotten, "and then forgotten");
+    }
+
+    #[test]
+    fn what_has_ended_is_forgotten_though_nobody_looks() {
+        let kept = |requests: &AuthRequests, now: Timestamp| {
+            requests.sweep(now);
+            let inner = requests.lock();
+            assert_eq!(inner.requests.len(), inner.by_end.len());
+            inner.requests.len()
+        };
+        let (granted, denied, open) = (asked(), asked(), asked());
+        granted.grant(&ID, code(NOW));
+        denied.deny(&ID, NOW);
+        for one in [&granted, &denied] {
+            assert_eq!((kept(one, NOW + FETCH_SECONDS - 1), kept(one, NOW + FETCH_SECONDS)), (1, 0));
+        }
+        assert_eq!((kept(&open, NOW + 299 + FETCH_SECONDS), kept(&open, NOW + 300 + FETCH_SECONDS)), (1, 0));
+    }
+
+    #[test]
+    fn a_platform_that_fills_its_share_asks_nobody_more_and_every_other_goes_on() {
+        let requests = AuthRequests::new(8);
+        let begin =
+            |name: u8, client: &str, now: i64| requests.begin(Octets([name; 32]), client, (NOW + 600, None), NOW + now);
+        let full = Err(OAuthError::Unavailable);
+        assert_eq!((begin(1, "greedy", 0), begin(2, "greedy", 0), begin(3, "greedy", 0)), (Ok(()), Ok(()), full));
+        assert_eq!(begin(4, "other", 0), Ok(()));
+        // What was answered gives its place back after two minutes, not when the request would have ended.
+        requests.deny(&Octets([1; 32]), NOW);
+        assert_eq!((begin(5, "greedy", FETCH_SECONDS - 1), begin(5, "greedy", FETCH_SECONDS)), (full, Ok(())));
+        requests.undo(&Octets([5; 32]));
+        assert_eq!(requests.lock().by_client, HashMap::from([("greedy".to_owned(), 1), ("other".to_owned(), 1)]));
     }
 
     #[test]
     fn so_many_and_no_more() {
-        let requests = asked();
-        let begin = |name: u8| requests.begin(Octets([name; 32]), "shop", (NOW + 300, None), NOW);
-        assert_eq!((begin(2), begin(3)), (Ok(()), Err(OAuthError::Unavailable)));
+        let requests = AuthRequests::new(2);
+        let begin = |name: u8| requests.begin(Octets([name; 32]), &name.to_string(), (NOW + 300, None), NOW);
+        assert_eq!((begin(1), begin(2), begin(3)), (Ok(()), Ok(()), Err(OAuthError::Unavailable)));
     }
 }

@@ -5,7 +5,7 @@ use super::auth_requests::{AuthReqId, FETCH_SECONDS, Ping};
 use super::transactions::{Backchannel, Pending, Tx};
 use super::{Front, Incoming, completion};
 use hufu_kernel::{Octets, Refusal, Timestamp, b64, random, unb64};
-use hufu_oidc::provider::{self, BackchannelRequest, Call, Code, CodeId, Environment, PersonHint, WaitingCode};
+use hufu_oidc::provider::{self, BackchannelRequest, Call, Client, Code, CodeId, Environment, PersonHint, WaitingCode};
 use hufu_oidc::{Challenge, OAuthError, Reply};
 use hufu_wire::api::handles::AskPerson;
 use hufu_wire::api::requests::{CompleteWaiting, Found, LookWaiting, RefuseWaiting, Waiting};
@@ -32,18 +32,14 @@ impl Front {
         .await
     }
 
-    /// Opens a transaction for whom the platform means.
+    /// Opens a transaction for whom the platform means. A code is used up, and nodes are asked, only once there is room for the answer.
     async fn ask_somebody(&self, asked: &BackchannelRequest, now: Timestamp) -> Result<AuthReqId, OAuthError> {
         let rng = self.ports.rng.as_ref();
         let (tx, id): (Tx, AuthReqId) = (Octets(random(rng)), Octets(random(rng)));
-        let client_id = &asked.request.client_id;
+        let (client_id, secret) = (&asked.request.client_id, Octets(random(rng)));
         let began = match &asked.hint {
-            PersonHint::Code(code) => self.waits.take(client_id, code, now).ok_or(OAuthError::HintUnknown)?,
-            PersonHint::Handle(handle) => {
-                let secret = Octets(random(rng));
-                self.find(handle, client_id, (tx, secret, asked.expires)).await?;
-                hash_of(&secret)
-            }
+            PersonHint::Code(code) => self.waits.find(client_id, code, now).ok_or(OAuthError::HintUnknown)?,
+            PersonHint::Handle(_) => hash_of(&secret),
             PersonHint::Nobody => return Err(OAuthError::HintUnknown),
         };
         let ping = asked.notification_token.as_ref().and_then(|token| {
@@ -55,24 +51,35 @@ impl Front {
             request: asked.request.clone(),
             pushed: None,
             began,
+            begun: now,
             exp: asked.expires,
             backchannel: Some(Backchannel { id, binding_message: asked.binding_message.clone() }),
         };
-        self.transactions.open(tx, pending, now).map_err(|_| OAuthError::Unavailable)?;
         self.auth_requests.begin(id, client_id, (asked.expires, ping), now)?;
-        self.waits.found(&began, tx, asked.expires);
-        Ok(id)
+        let opened = self.transactions.open(tx, pending, now).map_err(|_| OAuthError::Unavailable);
+        let reached = match (opened, &asked.hint) {
+            (Err(error), _) => Err(error),
+            (Ok(()), PersonHint::Code(code)) if self.waits.take(code, tx, asked.expires) => Ok(()),
+            (Ok(()), PersonHint::Handle(handle)) => self.find(handle, &asked.client, (tx, secret, asked.expires)).await,
+            (Ok(()), PersonHint::Code(_) | PersonHint::Nobody) => Err(OAuthError::HintUnknown),
+        };
+        if reached.is_err() {
+            self.auth_requests.undo(&id);
+            // It is not there if it could not be opened.
+            let _ = self.transactions.end(&tx);
+        }
+        reached.map(|()| id)
     }
 
     /// Has both nodes of a handle ask its person. One that does not know it is enough for nobody.
     async fn find(
         &self,
         handle: &SubjectHandle,
-        client_id: &str,
+        client: &Client,
         (tx, secret, exp): (Tx, Octets<32>, Timestamp),
     ) -> Result<(), OAuthError> {
         for (node, half) in handle.parts() {
-            let ask = AskPerson { client_id: client_id.to_owned(), half, tx, secret, exp };
+            let ask = AskPerson { certificate: client.jws.clone(), half, tx, secret, exp };
             match self.ports.nodes[node.slot()].ask_person(&ask).await {
                 Ok(true) => {}
                 Ok(false) => return Err(OAuthError::HintUnknown),
@@ -144,7 +151,7 @@ impl Front {
         let (pending, id) = self.waited_for(&message.tx, &message.secret)?;
         self.transactions.end(&message.tx)?;
         self.waits.end(&pending.began);
-        self.tell_to_look(&id, self.auth_requests.deny(&id));
+        self.tell_to_look(&id, self.auth_requests.deny(&id, self.now()));
         Ok(self.answered("refused"))
     }
 

@@ -1,7 +1,7 @@
 //! What the front checks of an ID token before it makes a code of it (flows 7d). The front cannot sign results, and these
 //! checks keep it from passing on a result that was made for anybody or anything else.
 
-use super::transactions::{Pending, TRANSACTION_SECONDS, Tx};
+use super::transactions::{Pending, Tx};
 use hufu_kernel::{Answer, DEVICE_SKEW, OFFICE_SKEW, Octets, Refusal, Timestamp};
 use hufu_oidc::provider::AuthorizationRequest;
 use hufu_pairwise::{Context, Intl, request_direct};
@@ -105,7 +105,7 @@ fn members(case: &Case<'_>) -> bool {
 /// `max_age` and `prompt` (OpenID Connect Core section 3.1.2.1), by the front's own record of the request: what the browser's address
 /// says to whoever answers may have been written by anybody.
 fn late_enough(case: &Case<'_>) -> bool {
-    let begun = case.pending.exp - TRANSACTION_SECONDS;
+    let begun = case.pending.begun;
     let since = case.request().session_since(begun).unwrap_or(begun);
     case.token.auth_time >= since - case.behind
 }

@@ -82,10 +82,15 @@ impl Front {
         if may { Ok(()) } else { Err(OAuthError::TooMany) }
     }
 
-    /// Forgets the platforms whose requests make no difference any more.
+    /// Forgets the platforms whose requests make no difference any more, and what people answered and nobody came for: an ID token must
+    /// not stay since nobody asks.
     pub fn sweep(&self) {
+        let now = self.now();
         if let Some(asking) = &self.asking {
-            asking.sweep(self.now());
+            asking.sweep(now);
         }
+        self.transactions.sweep(now);
+        self.auth_requests.sweep(now);
+        self.waits.sweep(now);
     }
 }

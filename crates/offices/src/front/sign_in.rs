@@ -65,8 +65,15 @@ impl Front {
         let begun = self.cookies.begin(cookies, self.ports.rng.as_ref());
         let to = self.page_of(&request, &tx, now, Side::Here);
         let busy = self.unavailable(&request);
-        let pending =
-            Pending { client, request, pushed, began: begun.hash, exp: now + TRANSACTION_SECONDS, backchannel: None };
+        let pending = Pending {
+            client,
+            request,
+            pushed,
+            began: begun.hash,
+            begun: now,
+            exp: now + TRANSACTION_SECONDS,
+            backchannel: None,
+        };
         self.transactions.open(tx, pending, now).map_err(|_| busy)?;
         let mut reply = see_other(to);
         reply.headers.extend(begun.set.into_iter().map(|cookie| ("set-cookie", cookie)));

@@ -21,6 +21,8 @@ pub(super) struct Pending {
     pub pushed: Option<(Octets<32>, Timestamp)>,
     /// The secret of the browser that began, or of the wallet that waits.
     pub began: SecretHash,
+    /// When the front was asked.
+    pub begun: Timestamp,
     /// When it ends.
     pub exp: Timestamp,
     /// Of a request that came without a browser.
@@ -166,6 +168,16 @@ impl Transactions {
         Ok(agreed)
     }
 
+    /// Drops what is over, also where nobody looks: ended transactions, and an ID token that another device brought and whose number was
+    /// not typed in time. To be called every few seconds: the token is kept for two minutes and so much longer.
+    pub(super) fn sweep(&self, now: Timestamp) {
+        let mut inner = self.lock();
+        inner.sweep(now);
+        for entry in inner.entries.values_mut() {
+            entry.held.settle(now);
+        }
+    }
+
     /// Ends the transaction: of two that try, one succeeds.
     pub(super) fn end(&self, tx: &Tx) -> Result<(), Refusal> {
         self.lock().remove(tx).map(|_| ()).ok_or(Refusal::TransactionGone)
@@ -214,6 +226,7 @@ mod tests {
             request: AuthorizationRequest::default(),
             pushed: pushed.map(|name| (Octets([name; 32]), Timestamp(60))),
             began: Octets::default(),
+            begun: Timestamp(0),
             exp: Timestamp(exp),
             backchannel: None,
         }

@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Seconds a code can be used.
 pub const WAITING_SECONDS: i64 = 120;
 
-/// Codes shown at once, in all. Of a thousand million codes so few that a guess finds nobody.
+/// Codes shown at once, in all; who was found has no place any more. Of a thousand million codes so few that a guess finds nobody.
 pub(super) const WAITING: usize = 2_000;
 
 /// Wrong codes that one platform may try in [`TRIES_SECONDS`].
@@ -76,7 +76,7 @@ impl Waits {
     pub(super) fn begin(&self, code: WaitingCode, secret: SecretHash, now: Timestamp) -> Result<Timestamp, Refusal> {
         let mut inner = self.lock();
         inner.sweep(now);
-        if inner.by_secret.len() >= self.capacity || inner.by_code.contains_key(&code) {
+        if inner.by_code.len() >= self.capacity || inner.by_code.contains_key(&code) {
             return Err(Refusal::Busy);
         }
         let exp = now + WAITING_SECONDS;
@@ -86,31 +86,35 @@ impl Waits {
         Ok(exp)
     }
 
-    /// The wallet that waits by this code, once. Wrong codes count against the platform, which after too many of them finds nobody.
-    pub(super) fn take(&self, client_id: &str, code: &WaitingCode, now: Timestamp) -> Option<SecretHash> {
+    /// The wallet that waits by this code. Wrong codes count against the platform, which after too many of them finds nobody.
+    pub(super) fn find(&self, client_id: &str, code: &WaitingCode, now: Timestamp) -> Option<SecretHash> {
         let mut inner = self.lock();
         inner.sweep(now);
         if inner.wrong.get(client_id).is_some_and(|(_, wrong)| *wrong >= WRONG_CODES) {
             return None;
         }
-        let Some(secret) = inner.by_code.remove(code) else {
+        let found = inner.by_code.get(code).copied();
+        if found.is_none() {
             inner.wrong.entry(client_id.to_owned()).or_insert((now, 0)).1 += 1;
-            return None;
-        };
-        if let Some(wait) = inner.by_secret.get_mut(&secret) {
-            wait.code = None;
         }
-        Some(secret)
+        found
     }
 
-    /// The wallet's turn has come.
-    pub(super) fn found(&self, secret: &SecretHash, tx: Tx, exp: Timestamp) {
+    /// The wallet's turn has come, and its code is used up: of two platforms that found it one has it.
+    pub(super) fn take(&self, code: &WaitingCode, tx: Tx, exp: Timestamp) -> bool {
         let mut inner = self.lock();
-        let Some(wait) = inner.by_secret.get_mut(secret) else { return };
+        let Some(secret) = inner.by_code.remove(code) else { return false };
+        let Some(wait) = inner.by_secret.get_mut(&secret) else { return false };
         let before = std::mem::replace(&mut wait.exp, exp);
-        wait.found = Some(tx);
-        inner.by_end.remove(&(before, *secret));
-        inner.by_end.insert((exp, *secret));
+        (wait.code, wait.found) = (None, Some(tx));
+        inner.by_end.remove(&(before, secret));
+        inner.by_end.insert((exp, secret));
+        true
+    }
+
+    /// Forgets who waits no more, also when nobody else comes.
+    pub(super) fn sweep(&self, now: Timestamp) {
+        self.lock().sweep(now);
     }
 
     /// Whether a platform has asked. Answered with the transaction until it ends.
@@ -143,13 +147,15 @@ mod tests {
         let waits = Waits::new(4);
         assert_eq!(waits.begin(code(1), ME, NOW), Ok(NOW + 120));
         assert_eq!(waits.look(&ME, NOW), Ok(None));
-        assert_eq!(waits.take("shop", &code(1), NOW + 119), Some(ME));
-        assert_eq!(waits.take("shop", &code(1), NOW + 119), None);
-        waits.found(&ME, Octets([9; 32]), NOW + 400);
+        assert_eq!(waits.find("shop", &code(1), NOW + 119), Some(ME));
+        assert_eq!(waits.find("bank", &code(1), NOW + 119), Some(ME), "two at once");
+        assert!(waits.take(&code(1), Octets([9; 32]), NOW + 400));
+        assert!(!waits.take(&code(1), Octets([8; 32]), NOW + 500), "one has it");
+        assert_eq!(waits.find("shop", &code(1), NOW + 119), None);
         assert_eq!(waits.look(&ME, NOW + 399), Ok(Some(Octets([9; 32]))));
         assert_eq!(waits.look(&ME, NOW + 400), Err(Refusal::TransactionGone));
         assert_eq!(waits.begin(code(1), ME, NOW), Ok(NOW + 120));
-        assert_eq!(waits.take("shop", &code(1), NOW + 120), None);
+        assert_eq!(waits.find("shop", &code(1), NOW + 120), None);
     }
 
     #[test]
@@ -157,12 +163,12 @@ mod tests {
         let waits = Waits::new(4);
         waits.begin(code(1), ME, NOW).unwrap();
         for seed in 0..u64::from(WRONG_CODES) {
-            assert_eq!(waits.take("greedy", &code(100 + seed), NOW), None);
+            assert_eq!(waits.find("greedy", &code(100 + seed), NOW), None);
         }
-        assert_eq!(waits.take("greedy", &code(1), NOW), None, "the right one is found no more");
-        assert_eq!(waits.take("other", &code(1), NOW), Some(ME));
+        assert_eq!(waits.find("greedy", &code(1), NOW), None, "the right one is found no more");
+        assert_eq!(waits.find("other", &code(1), NOW), Some(ME));
         waits.begin(code(2), Octets([2; 32]), NOW + TRIES_SECONDS).unwrap();
-        assert!(waits.take("greedy", &code(2), NOW + TRIES_SECONDS).is_some());
+        assert!(waits.find("greedy", &code(2), NOW + TRIES_SECONDS).is_some());
     }
 
     #[test]
@@ -174,7 +180,13 @@ mod tests {
         assert_eq!(waits.begin(code(3), Octets([3; 32]), NOW), Err(Refusal::Busy));
         waits.end(&ME);
         assert!(waits.begin(code(3), Octets([3; 32]), NOW).is_ok());
-        assert_eq!(waits.look(&ME, NOW + 200), Err(Refusal::TransactionGone));
+        assert_eq!(waits.begin(code(4), Octets([4; 32]), NOW), Err(Refusal::Busy));
+        assert!(waits.take(&code(3), Octets([9; 32]), NOW + 120));
+        assert!(waits.begin(code(4), Octets([4; 32]), NOW).is_ok(), "who was found has no place");
+        assert_eq!(waits.look(&ME, NOW), Err(Refusal::TransactionGone));
+        waits.sweep(NOW + 119);
+        assert_eq!(waits.lock().by_secret.len(), 3, "the control");
+        waits.sweep(NOW + 120);
         let inner = waits.lock();
         assert!(inner.by_secret.is_empty() && inner.by_code.is_empty() && inner.by_end.is_empty());
     }

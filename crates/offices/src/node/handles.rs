@@ -131,8 +131,8 @@ impl Node {
     }
 
     /// The platform in whose name the front asks, by the registry's word and not by the front's.
-    fn asked_for(&self, ask: &AskStandings) -> Result<Arc<Certified>, Refusal> {
-        let certified = self.gate.certificate(&ask.certificate)?;
+    pub(super) fn asked_for(&self, certificate: &str, wanted: HandleUse) -> Result<Arc<Certified>, Refusal> {
+        let certified = self.gate.certificate(certificate)?;
         let certificate = &certified.certificate;
         if certificate.root != self.trust.root {
             return Err(Refusal::WrongRoot);
@@ -140,7 +140,7 @@ impl Node {
         if self.clock.now() >= certificate.exp {
             return Err(Refusal::PlatformUnknown);
         }
-        if certificate.registration.may(ask.wanted) { Ok(certified) } else { Err(Refusal::OverAsking) }
+        if certificate.registration.may(wanted) { Ok(certified) } else { Err(Refusal::OverAsking) }
     }
 
     async fn standing_of(
@@ -180,7 +180,7 @@ impl SubjectHandles for Node {
         if ask.halves.len() > MAX_ASKED {
             return Err(Refusal::Malformed);
         }
-        let certified = self.asked_for(ask)?;
+        let certified = self.asked_for(&ask.certificate, ask.wanted)?;
         let client_id = &certified.certificate.client_id;
         let mut standings = Vec::with_capacity(ask.halves.len());
         for half in &ask.halves {

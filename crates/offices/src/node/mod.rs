@@ -20,7 +20,7 @@ mod sub_keys;
 pub use enrol::sealing_aad;
 pub use paper::{PASS_TYP, VCT};
 pub use peer::{Beside, Compared, Settling, Standing, mark_restored, settle_by_order, unmark};
-pub use requests::{HOURLY_REQUESTS, OPEN_REQUESTS, REQUEST_SECONDS, TOLD_SECONDS};
+pub use requests::{HOURLY_REQUESTS, OPEN_REQUESTS, PLATFORM_REQUESTS, REQUEST_SECONDS, TOLD_SECONDS};
 pub use row::{Commitments, HeldStatement, Issued, OpenVote, Private, Remembered, Row};
 
 use crate::ports;

@@ -329,13 +329,14 @@ impl Node {
         }
     }
 
-    /// Clears signing sessions nobody came back for, and who asked a while ago.
+    /// Clears signing sessions nobody came back for, who asked a while ago, and requests to persons that have ended.
     pub fn sweep_sessions(&self) {
         let now = self.clock.now();
         self.gate.sweep(now);
         self.sign_ins.sweep(now);
         self.signings.sweep(now);
         self.sweep_asking(now);
+        self.requests.sweep(now);
     }
 }
 

@@ -44,7 +44,8 @@ pub enum Looked {
 }
 
 impl RelyingParty {
-    /// Asks whoever `hint` means: the code that a person told, or a subject handle. `message` is for both to compare.
+    /// Asks whoever `hint` means: the code that a person told, or a subject handle. `message` is for both to compare; profile `fapi2` has
+    /// one always.
     ///
     /// # Errors
     /// [`ClientError::Signing`], also without a key to sign requests with.

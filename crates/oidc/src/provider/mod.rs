@@ -12,6 +12,7 @@ mod introspect;
 mod logout;
 mod management;
 mod par;
+mod plain;
 mod proof;
 mod refresh;
 mod registration;

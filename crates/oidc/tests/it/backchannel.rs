@@ -17,9 +17,11 @@ pub fn mistakes(seen: &mut Seen) {
         "who",
     );
     seen.expect(said(&push_body(&world)), E::BackchannelUnsigned, "unsigned");
-    let changes: [(&str, Value, E); 16] = [
+    let changes: [(&str, Value, E); 21] = [
         ("jti", Value::Null, E::BackchannelObject),
         ("jti", json!(""), E::BackchannelObject),
+        ("iat", Value::Null, E::BackchannelObject),
+        ("iat", json!("x"), E::RequestObjectTime),
         ("exp", json!(NOW), E::RequestObjectTime),
         ("aud", json!("https://other.example"), E::RequestObjectAudience),
         ("scope", json!("profile"), E::ScopeOpenid),
@@ -31,6 +33,9 @@ pub fn mistakes(seen: &mut Seen) {
         ("login_hint", json!("somebody@example.com"), E::HintUnknown),
         ("binding_message", json!("x".repeat(65)), E::BindingMessage),
         ("binding_message", json!("a\u{202e}b"), E::BindingMessage),
+        ("binding_message", json!("a\u{3164}b"), E::BindingMessage),
+        ("binding_message", json!("a\u{336}\u{336}"), E::BindingMessage),
+        ("binding_message", Value::Null, E::BindingMessage),
         ("requested_expiry", json!("0"), E::RequestedExpiry),
         ("client_notification_token", Value::Null, E::NotificationToken),
         ("client_notification_token", json!("a b"), E::NotificationToken),

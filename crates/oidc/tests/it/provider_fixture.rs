@@ -179,8 +179,9 @@ impl World {
     /// A signed request of the back channel with changed claims, and the client's authentication.
     pub fn backchannel_body(&self, change: impl FnOnce(&mut Value)) -> String {
         let mut claims = json!({
-            "iss": "shop", "aud": ISSUER, "nbf": NOW, "exp": NOW + 300, "jti": "j", "scope": "openid",
+            "iss": "shop", "aud": ISSUER, "iat": NOW, "nbf": NOW, "exp": NOW + 300, "jti": "j", "scope": "openid",
             "login_hint": WaitingCode::draw(&self.rng).to_string(), "client_notification_token": "t",
+            "binding_message": "Order 0427",
         });
         change(&mut claims);
         self.signed_push(&sign(self.assertions(), Header::new(Alg::ES256), &claims).unwrap())

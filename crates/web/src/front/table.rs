@@ -10,6 +10,7 @@ use crate::api::oauth::{
 use crate::api::{Asks, At, Operation, Parameter, Told};
 use crate::pages;
 use axum::routing::{MethodRouter, get, post};
+pub(super) use elsewhere::WAIT;
 use hufu_kernel::Refusal;
 use hufu_wire::api::sign_in::{CompleteSignIn, Continue, RefuseSignIn};
 use schemars::{Schema, SchemaGenerator};

@@ -198,3 +198,19 @@ async fn an_address_is_the_connections_and_no_header_speaks_for_another() {
         assert_ne!(status(2, ports[1]).await, 429);
     }
 }
+
+/// Places of waiting wallets are few and anybody may take one.
+#[tokio::test]
+async fn an_address_begins_to_wait_so_often_and_no_more_whatever_else_it_may_ask() {
+    let rate = Some(Rate { burst: 3, every: Duration::from_secs(90) });
+    let site = Site::with(AddressLimits { wait: rate, ..AddressLimits::default() });
+    let headers = [("content-type", "application/json"), ("origin", WALLET)];
+    let ask =
+        async |from: &'static str, path: &'static str| site.ask(&site.open, from, (Method::POST, path, &headers)).await;
+    for _ in 0..3 {
+        assert_ne!(ask("192.0.2.1", "/requests/wait").await.status(), 429);
+    }
+    assert!(wait(&ask("192.0.2.1", "/requests/wait").await) <= 90);
+    assert_ne!(ask("192.0.2.1", "/requests/look").await.status(), 429, "who waits looks");
+    assert_ne!(ask("192.0.2.2", "/requests/wait").await.status(), 429, "another address");
+}

@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 pub const MAX_ASKED: usize = 500;
 
 /// A platform asks a person whom it knows, without a browser.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AskPerson {
-    /// The platform that presented the handle. A half opens for no other.
-    pub client_id: String,
+    /// The certificate of the platform that presented the handle, a compact JWS. A half opens for no other platform, and only for one that
+    /// registered to ask.
+    pub certificate: String,
     /// The node's half.
     pub half: HandleHalf,
     /// The transaction at the front.
@@ -22,6 +23,13 @@ pub struct AskPerson {
     pub secret: Octets<32>,
     /// The transaction ends.
     pub exp: Timestamp,
+}
+
+/// Never platform and half: no log may hold the two together.
+impl std::fmt::Debug for AskPerson {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AskPerson")
+    }
 }
 
 /// The front asks where people stand, in the name of a platform.

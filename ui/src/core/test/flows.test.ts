@@ -275,8 +275,14 @@ export default {
     equal(await wallet.requests.read(), []);
     offices.requests = { 1: [one], 2: [], 3: [{ ...one, secret: b64(random(32)) }] };
     equal(await wallet.requests.read(), []);
+    offices.requests = { 1: [one, { ...one, exp: one.exp - 1 }], 2: [], 3: [] };
+    equal(await wallet.requests.read(), [], "however often it says it");
     offices.requests = { 1: [one], 2: [one], 3: [one] };
     equal(await wallet.requests.read(), [one]);
+    // Each node says by its own clock when it ends.
+    const sooner = { ...one, exp: one.exp - 29 };
+    offices.requests = { 1: [one], 2: [], 3: [sooner] };
+    equal(await wallet.requests.read(), [sooner]);
   },
 
   async "two nodes together cannot sign what was not agreed"() {

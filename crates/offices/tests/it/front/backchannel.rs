@@ -14,6 +14,8 @@ use hufu_wire::jose::{Alg, Header, Signer as _, SoftKey, sign};
 use hufu_wire::subject_handle::HandleUse;
 use serde_json::{Value, json};
 
+mod handles;
+
 const PING: &str = "https://centre.example/ping";
 
 /// A platform that may ask without a browser, with the key of its client assertions.
@@ -305,6 +307,40 @@ async fn a_request_that_was_refused_or_not_answered_gives_nothing() {
     assert_eq!(error_of(&centre.look(&world, said["auth_req_id"].as_str().unwrap()).await), "400 expired_token");
 }
 
+/// A request lives as long as its platform says, and begins when it came.
+#[tokio::test]
+async fn a_proof_is_not_older_than_the_request_however_soon_that_ends() {
+    let world = World::new();
+    let centre = centre(&world);
+    for (ago, refused) in [(91, true), (120, true), (90, false), (0, false)] {
+        let waiting = world.front.wait().unwrap();
+        centre.asked(&world, &waiting.code).await;
+        let wallet = asked(&world, &waiting);
+        let answer = world.answer_with(&wallet.transaction, |token| token.auth_time = NOW - ago);
+        let done = world.front.complete_waiting(&CompleteWaiting { answer, secret: wallet.secret }).await;
+        assert_eq!(done.err(), refused.then_some(Refusal::TokenRejected), "{ago}");
+    }
+}
+
+/// On a front where nobody looks any more, and nobody asks: the clock is set back to see what is still there.
+#[tokio::test]
+async fn what_nobody_fetched_is_gone_after_two_minutes_though_nobody_looks() {
+    for sweeps in [false, true] {
+        let world = World::new();
+        let centre = centre(&world);
+        let waiting = world.front.wait().unwrap();
+        let id = centre.asked(&world, &waiting.code).await;
+        asked(&world, &waiting).agree(&world).await.unwrap();
+        world.clock.advance(120);
+        if sweeps {
+            world.front.sweep();
+        }
+        world.clock.advance(-120);
+        let wanted = if sweeps { 400 } else { 200 };
+        assert_eq!(centre.look(&world, &id).await.status, wanted, "swept: {sweeps}");
+    }
+}
+
 #[tokio::test]
 async fn of_two_answers_the_first_stands() {
     let world = World::new();
@@ -371,8 +407,8 @@ async fn a_request_must_be_signed_fresh_and_by_who_asks() {
     let object = |claims: Value, key: &SoftKey| sign(key, Header::new(key.alg()), &claims).unwrap();
     let now = world.now();
     let claims = |jti: &str| {
-        json!({ "iss": "centre", "aud": ISSUER, "nbf": now, "exp": now + 300, "jti": jti, "scope": "openid",
-                "login_hint": code() })
+        json!({ "iss": "centre", "aud": ISSUER, "iat": now, "nbf": now, "exp": now + 300, "jti": jti,
+                "scope": "openid", "login_hint": code(), "binding_message": "Order 0427" })
     };
     let send = async |object: &str| {
         let form = Pairs::default().with("request", object);
@@ -380,9 +416,11 @@ async fn a_request_must_be_signed_fresh_and_by_who_asks() {
     };
     let stranger = key(Alg::ES256, &*world.rng);
     assert_eq!(error_of(&send(&object(claims("a"), &stranger)).await), "400 invalid_request_object");
-    let mut without = claims("b");
-    without.as_object_mut().unwrap().remove("jti");
-    assert_eq!(error_of(&send(&object(without, &centre.key)).await), "400 invalid_request_object");
+    for needed in ["jti", "iat", "nbf", "exp", "aud", "iss"] {
+        let mut without = claims("b");
+        without.as_object_mut().unwrap().remove(needed);
+        assert_eq!(error_of(&send(&object(without, &centre.key)).await), "400 invalid_request_object", "{needed}");
+    }
     let mut foreign = claims("c");
     foreign["aud"] = json!("https://other.example");
     assert_eq!(error_of(&send(&object(foreign, &centre.key)).await), "400 invalid_request_object");
@@ -395,7 +433,10 @@ async fn a_request_must_be_signed_fresh_and_by_who_asks() {
 async fn a_binding_message_that_hides_something_is_refused_and_over_asking_as_everywhere() {
     let world = World::new();
     let centre = centre(&world);
-    for message in ["x".repeat(65), "pay \u{202e}001".to_owned(), " x".to_owned(), "a\u{200b}b".to_owned()] {
+    let piled = "a\u{336}\u{336}".to_owned();
+    for message in
+        ["x".repeat(65), "pay \u{202e}001".into(), " x".into(), "a\u{200b}b".into(), "a\u{3164}b".into(), piled]
+    {
         let ask =
             centre.ask(&world, &world.front.wait().unwrap().code, |claims| claims["binding_message"] = json!(message));
         assert_eq!(error_of(&world.send(&ask).await), "400 invalid_binding_message");
@@ -493,44 +534,4 @@ async fn wallets_that_wait_are_so_many_and_no_more() {
     assert_eq!(waiting.len(), 2_000);
     world.clock.advance(120);
     assert!(world.front.wait().is_ok());
-}
-
-/// By a subject handle: both nodes are asked, and what they were told is what answers.
-#[tokio::test]
-async fn a_person_whom_the_platform_knows_is_asked_through_both_nodes_of_the_handle() {
-    let world = World::new();
-    let nodes = &world.nodes;
-    let centre = centre(&world);
-    let handle = handle_of(5);
-    let id = centre.asked(&world, &handle.to_string()).await;
-    let told: Vec<usize> = nodes.iter().map(|node| node.told.lock().unwrap().len()).collect();
-    assert_eq!(told, [1, 0, 1]);
-    let request = nodes[0].told.lock().unwrap()[0].clone();
-    assert_eq!((request.client_id.as_str(), request.half), ("centre", handle.halves[0]));
-    let wallet = Asked { secret: request.secret, transaction: world.fetch(&b64(request.tx.as_slice())) };
-    wallet.agree(&world).await.unwrap();
-    assert_eq!(centre.look(&world, &id).await.status, 200);
-
-    // One node that does not know it, or does not answer.
-    *nodes[2].says.lock().unwrap() = Ok(None);
-    let reply = world.send(&centre.ask(&world, &handle.to_string(), |_| {})).await;
-    assert_eq!(error_of(&reply), "400 unknown_user_id");
-    *nodes[2].says.lock().unwrap() = Err(Refusal::NodesUnavailable);
-    let reply = world.send(&centre.ask(&world, &handle.to_string(), |_| {})).await;
-    assert_eq!(error_of(&reply), "503 temporarily_unavailable");
-}
-
-#[tokio::test]
-async fn a_handle_of_who_did_not_register_that_use_is_nobody() {
-    let world = World::new();
-    let nodes = &world.nodes;
-    let mut without = registration(DeliveryMode::Poll);
-    without.subject_handle = vec![HandleUse::Refresh];
-    let rp = world.fapi_with("centre", Alg::EdDSA, without);
-    let ClientAuth::PrivateKeyJwt(key) = &rp.auth else { panic!("a key") };
-    let key = copy(key);
-    let centre = Centre { rp, key };
-    let reply = world.send(&centre.ask(&world, &handle_of(5).to_string(), |_| {})).await;
-    assert_eq!(error_of(&reply), "400 unknown_user_id");
-    assert!(nodes.iter().all(|node| node.told.lock().unwrap().is_empty()), "no node was asked");
 }

@@ -14,7 +14,6 @@ use hufu_offices::ports::{BackChannel, SubjectHandles};
 use hufu_oidc::client::{ClientAuth, HttpRequest, Pending, RelyingParty, SignedIn, Wish};
 use hufu_pairwise::{Context, Intl, request_direct};
 use hufu_store::{MemoryOnce, Once, StoreError};
-use hufu_wire::api::handles::AskStandings;
 use hufu_wire::api::platform::{Bilingual, PlatformCertificate, Profile, Purpose, Registration};
 use hufu_wire::api::sign_in::{Answers, CompleteSignIn, Continue, IdToken, Transaction, VerificationResult, acr, amr};
 use hufu_wire::api::trust::{NodeTrust, OfficeKeys, Trust};
@@ -462,8 +461,8 @@ impl Once for Revoked {
 }
 
 /// In whose name a node was asked, by the certificate that it was shown.
-pub fn asker(ask: &AskStandings) -> String {
-    let certificate: PlatformCertificate = Compact::parse(&ask.certificate).unwrap().unverified().json().unwrap();
+pub fn asker(certificate: &str) -> String {
+    let certificate: PlatformCertificate = Compact::parse(certificate).unwrap().unverified().json().unwrap();
     certificate.client_id
 }
 

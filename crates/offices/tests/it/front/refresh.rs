@@ -76,7 +76,10 @@ async fn a_refresh_token_gives_access_again_and_again_and_no_id_token() {
         let asked = world.nodes[node].asked.lock().unwrap();
         assert_eq!(asked.len(), if half.is_some() { 3 } else { 0 });
         for ask in asked.iter() {
-            assert_eq!((&*asker(ask), ask.wanted, ask.halves.first().copied()), ("shop", HandleUse::Refresh, half));
+            assert_eq!(
+                (&*asker(&ask.certificate), ask.wanted, ask.halves.first().copied()),
+                ("shop", HandleUse::Refresh, half)
+            );
         }
     }
 }

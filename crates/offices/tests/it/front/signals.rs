@@ -321,7 +321,12 @@ async fn only_handles_that_both_nodes_open_become_subjects_and_who_signed_out_be
     assert_eq!((told.len(), kind(&told[0].1).as_str()), (1, CAEP[0]));
     // The nodes were asked in the platform's own name.
     assert!(
-        world.nodes[0].asked.lock().unwrap().iter().all(|ask| asker(ask) == "shop" && ask.wanted == HandleUse::Signals)
+        world.nodes[0]
+            .asked
+            .lock()
+            .unwrap()
+            .iter()
+            .all(|ask| asker(&ask.certificate) == "shop" && ask.wanted == HandleUse::Signals)
     );
 }
 

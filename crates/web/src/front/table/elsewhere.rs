@@ -22,6 +22,9 @@ const OF_ELSEWHERE: &[Refusal] = &[
     Refusal::Internal,
 ];
 
+/// Where a wallet begins to wait; counted by itself.
+pub(in crate::front) const WAIT: &str = "/requests/wait";
+
 const OF_WAITING: &[Refusal] = &[
     Refusal::Malformed,
     Refusal::TooLarge,
@@ -133,7 +136,7 @@ fn wallet(
 fn waiting_wallets() -> Vec<Row> {
     vec![
         wallet(
-            "/requests/wait",
+            WAIT,
             "A wallet waits to be asked: the code for its person to tell, and its secret.",
             of::<Wait>,
             Told::Json(200, "Both.", of::<Waiting>),
