@@ -45,7 +45,7 @@ const TYPED: &[Parameter] = &[
 ];
 
 const SCANNED: &[Parameter] = &[
-    must("tx", "The transaction's name: 32 bytes, base64url.", oauth::TRANSACTION[0].example),
+    must("name", "What the codes of this showing go by: 16 bytes, base64url; not the transaction's name.", "…"),
     must("t", "When the code was made, in seconds; three are enough to make it stale.", "1774000000"),
     must("code", "What the front made of both, base64url.", "…"),
 ];
