@@ -261,8 +261,14 @@ impl Held {
         if holds(device) { Ok(shows) } else { Err(Refusal::TransactionCookie) }
     }
 
-    /// A number that was not typed in time is none.
-    fn settle(&mut self, now: Timestamp) {
+    /// Whether an ID token is in it.
+    #[cfg(test)]
+    pub(super) fn keeps_token(&self) -> bool {
+        matches!(self.by, Holder::Agreed(_))
+    }
+
+    /// A number that was not typed in time is none, and what it was for is dropped.
+    pub(super) fn settle(&mut self, now: Timestamp) {
         if let Holder::Agreed(awaited) = &self.by
             && now >= awaited.until
         {

@@ -204,6 +204,16 @@ impl Transactions {
         Ok(agreed)
     }
 
+    /// Drops what is over, also where nobody looks: ended transactions, and an ID token that another device brought and whose number was
+    /// not typed in time. To be called every few seconds: the token is kept for two minutes and so much longer.
+    pub(super) fn sweep(&self, now: Timestamp) {
+        let mut inner = self.lock();
+        inner.sweep(now);
+        for entry in inner.entries.values_mut() {
+            entry.held.settle(now);
+        }
+    }
+
     /// Ends the transaction: of two that try, one succeeds.
     pub(super) fn end(&self, tx: &Tx) -> Result<(), Refusal> {
         self.lock().remove(tx).map(|_| ()).ok_or(Refusal::TransactionGone)
@@ -222,6 +232,7 @@ impl Transactions {
 
 #[cfg(test)]
 mod tests {
+    use super::super::held::NUMBER_SECONDS;
     use super::*;
     use hufu_wire::api::platform::{Bilingual, PlatformCertificate, Profile, Registration};
     use hufu_wire::jose::{Alg, Jwks};
@@ -337,6 +348,31 @@ mod tests {
         assert_eq!(scan(&name, 600), Err(Refusal::TransactionGone));
         transactions.open(Octets([5; 32]), pending(None, 900), Timestamp(600)).unwrap();
         assert!(transactions.lock().by_scan.is_empty());
+    }
+
+    #[test]
+    fn an_id_token_that_nobody_fetches_is_dropped_by_the_sweep_after_two_minutes() {
+        let transactions = Transactions::new(8);
+        let (tx, name, began) = (Octets([1; 32]), Octets([2; 16]), Timestamp(0));
+        transactions.open(tx, pending(None, 600), began).unwrap();
+        transactions.show(&tx, name, began).unwrap();
+        transactions.scan(&name, Octets([4; 32]), began).unwrap();
+        let agreed = Agreed {
+            id_token: "token".into(),
+            handle: None,
+            sub: "sub".into(),
+            strength: hufu_kernel::Strength::Certificate,
+        };
+        let rng = hufu_kernel::SeededRng::new(1);
+        transactions.with(&tx, began, |_, held| held.agree(agreed, &rng, began)).unwrap();
+        let keeps = || transactions.lock().entries.values().any(|entry| entry.held.keeps_token());
+        transactions.sweep(began + (NUMBER_SECONDS - 1));
+        assert!(keeps(), "the control: until then it is kept");
+        transactions.sweep(began + NUMBER_SECONDS);
+        assert!(!keeps());
+        assert!(transactions.look(&tx, began + NUMBER_SECONDS).is_ok(), "the browser that began still hears why");
+        transactions.sweep(began + 600);
+        assert!(transactions.lock().entries.is_empty());
     }
 
     #[test]
