@@ -30,8 +30,6 @@ export function read({ box, path }) {
   return found.data;
 }
 
-const progress = (page) => page.frameLocator("iframe.scan").locator("#progress");
-
 /** `phone` has a certificate; the screen is a browser without one. `ask` begins at the platform, `signedIn` ends there. */
 export async function elsewhere(browser, ready, way, report, { phone, library, ask, consented }) {
   const screen = await Device.make(browser, ready, way, report);
@@ -47,6 +45,10 @@ export async function elsewhere(browser, ready, way, report, { phone, library, a
 
   const pending = await toTheCodes();
   await look(screen, "/elsewhere");
+  await screen.click("#stop");
+  await page.waitForSelector("iframe.scan", { state: "detached" });
+  await look(screen, "/elsewhere stopped");
+  await screen.click("#again");
   const first = await scanned(page);
   report.check(first.startsWith(`${ready.issuer}/elsewhere/scanned?`), "the code is an address of the front's");
   await page.waitForTimeout(2_200);
@@ -59,7 +61,13 @@ export async function elsewhere(browser, ready, way, report, { phone, library, a
   report.check(await phone.page.locator("[data-view='elsewhere']").isVisible(), "the wallet says that it began on another device");
   report.equal(await phone.page.locator("#elsewhere").count(), 0, "and offers no third one");
   await phone.look("/sign-in of another device");
-  report.check((await progress(page).innerText()).length > 0, "the screen says how far it is");
+  await page.frameLocator("iframe.scan").locator("svg").waitFor({ state: "detached" });
+  const before = await page.locator("#progress").innerText();
+  await screen.click("#look");
+  await page.waitForSelector("iframe.scan", { state: "detached" });
+  report.check((await page.locator("#progress").innerText()) !== before, "the screen says how far it is when it is asked");
+  report.equal(await page.locator("#again, #stop").count(), 0, "and shows no code any more");
+  await look(screen, "/elsewhere scanned");
 
   // Who photographed the same code comes too late.
   const thief = await Device.make(browser, ready, way, report);

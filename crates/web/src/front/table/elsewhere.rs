@@ -34,6 +34,12 @@ const OF_WAITING: &[Refusal] = &[
     Refusal::Internal,
 ];
 
+const LOOKED: &[Parameter] = &[
+    must("tx", "The transaction's name: 32 bytes, base64url.", oauth::TRANSACTION[0].example),
+    may("look", "Anything: to see how far it is, without showing codes any longer.", "1"),
+    may("stop", "Anything: the same, and without codes.", "1"),
+];
+
 /// The transaction of the browser that began.
 const OF_TX: &[Parameter] =
     &[must("tx", "The transaction's name: 32 bytes, base64url.", oauth::TRANSACTION[0].example)];
@@ -73,7 +79,7 @@ fn another_device() -> Vec<Row> {
         browser(
             (GET, "/elsewhere"),
             "The page of the browser that began, for signing in with another device.",
-            OF_TX,
+            LOOKED,
             shown(),
             || get(elsewhere::page),
         ),
@@ -91,9 +97,9 @@ fn another_device() -> Vec<Row> {
         ),
         browser(
             (GET, "/elsewhere/code"),
-            "The frame in that page: a code that is new every second, or what the other device is doing.",
+            "The frame in that page: a code that is new every second, or why there is none any more.",
             OF_TX,
-            vec![page("The frame, renewed by its Refresh header."), TOO_MANY],
+            vec![page("The frame, renewed by its Refresh header while there are codes."), TOO_MANY],
             || get(elsewhere::frame),
         ),
         browser(
