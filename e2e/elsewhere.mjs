@@ -51,6 +51,7 @@ export async function elsewhere(browser, ready, way, report, { phone, library, a
   await screen.click("#again");
   const first = await scanned(page);
   report.check(first.startsWith(`${ready.issuer}/elsewhere/scanned?`), "the code is an address of the front's");
+  report.check(!first.includes(new URL(page.url()).searchParams.get("tx")), "in which the transaction is not named");
   await page.waitForTimeout(2_200);
   const second = await scanned(page);
   report.check(first !== second, "the code changes");
@@ -72,7 +73,8 @@ export async function elsewhere(browser, ready, way, report, { phone, library, a
   // Who photographed the same code comes too late.
   const thief = await Device.make(browser, ready, way, report);
   await thief.go(second);
-  report.check(/410|SANDBOX/.test(await thief.page.locator("body").innerText()), "a second device gets a page");
+  const why = (await thief.page.locator("main").innerText()).match(/\b(scan_stale|transaction_gone)\b/)?.[0];
+  report.check(why !== undefined, `a second device is told that the code is worth nothing any more: ${why}`);
   report.equal(new URL(thief.page.url()).origin, ready.issuer, "of the front's, and no transaction");
   await thief.close();
 
