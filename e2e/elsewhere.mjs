@@ -67,6 +67,10 @@ export async function elsewhere(browser, ready, way, report, { phone, library, a
   await screen.click("#look");
   await page.waitForSelector("iframe.scan", { state: "detached" });
   report.check((await page.locator("#progress").innerText()) !== before, "the screen says how far it is when it is asked");
+  const again = page.waitForResponse((response) => new URL(response.url()).searchParams.has("look"));
+  await screen.click("#look");
+  report.equal((await again).status(), 200, "also a second time");
+  await page.waitForLoadState();
   report.equal(await page.locator("#again, #stop").count(), 0, "and shows no code any more");
   await look(screen, "/elsewhere scanned");
 

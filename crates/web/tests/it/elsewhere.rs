@@ -121,6 +121,8 @@ async fn only_the_picture_renews_itself_and_it_can_be_stopped() {
     let codes = "<iframe class=\"scan\"";
     let html = page("").await;
     assert!(html.contains(codes) && html.contains("title=") && html.contains("&amp;stop=1#progress\""), "{html}");
+    // To an address with a fragment a browser that is there already goes without asking anybody.
+    assert!(html.contains("&amp;look=1\""), "{html}");
     let html = page("&stop=1").await;
     assert!(
         !html.contains(codes) && html.contains("No code is shown any more") && html.contains("id=\"again\""),
