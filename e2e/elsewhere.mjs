@@ -30,8 +30,6 @@ export function read({ box, path }) {
   return found.data;
 }
 
-const progress = (page) => page.frameLocator("iframe.scan").locator("#progress");
-
 /** `phone` has a certificate; the screen is a browser without one. `ask` begins at the platform, `signedIn` ends there. */
 export async function elsewhere(browser, ready, way, report, { phone, library, ask, consented }) {
   const screen = await Device.make(browser, ready, way, report);
@@ -47,8 +45,13 @@ export async function elsewhere(browser, ready, way, report, { phone, library, a
 
   const pending = await toTheCodes();
   await look(screen, "/elsewhere");
+  await screen.click("#stop");
+  await page.waitForSelector("iframe.scan", { state: "detached" });
+  await look(screen, "/elsewhere stopped");
+  await screen.click("#again");
   const first = await scanned(page);
   report.check(first.startsWith(`${ready.issuer}/elsewhere/scanned?`), "the code is an address of the front's");
+  report.check(!first.includes(new URL(page.url()).searchParams.get("tx")), "in which the transaction is not named");
   await page.waitForTimeout(2_200);
   const second = await scanned(page);
   report.check(first !== second, "the code changes");
@@ -59,12 +62,23 @@ export async function elsewhere(browser, ready, way, report, { phone, library, a
   report.check(await phone.page.locator("[data-view='elsewhere']").isVisible(), "the wallet says that it began on another device");
   report.equal(await phone.page.locator("#elsewhere").count(), 0, "and offers no third one");
   await phone.look("/sign-in of another device");
-  report.check((await progress(page).innerText()).length > 0, "the screen says how far it is");
+  await page.frameLocator("iframe.scan").locator("svg").waitFor({ state: "detached" });
+  const before = await page.locator("#progress").innerText();
+  await screen.click("#look");
+  await page.waitForSelector("iframe.scan", { state: "detached" });
+  report.check((await page.locator("#progress").innerText()) !== before, "the screen says how far it is when it is asked");
+  const again = page.waitForResponse((response) => new URL(response.url()).searchParams.has("look"));
+  await screen.click("#look");
+  report.equal((await again).status(), 200, "also a second time");
+  await page.waitForLoadState();
+  report.equal(await page.locator("#again, #stop").count(), 0, "and shows no code any more");
+  await look(screen, "/elsewhere scanned");
 
   // Who photographed the same code comes too late.
   const thief = await Device.make(browser, ready, way, report);
   await thief.go(second);
-  report.check(/410|SANDBOX/.test(await thief.page.locator("body").innerText()), "a second device gets a page");
+  const why = (await thief.page.locator("main").innerText()).match(/\b(scan_stale|transaction_gone)\b/)?.[0];
+  report.check(why !== undefined, `a second device is told that the code is worth nothing any more: ${why}`);
   report.equal(new URL(thief.page.url()).origin, ready.issuer, "of the front's, and no transaction");
   await thief.close();
 

@@ -8,7 +8,7 @@ export async function requests(browser, ready, way, report, { caller, consented 
   const clerk = await Device.make(browser, ready, way, report);
   const desk = `${ready.platforms.find((served) => served.client_id === "clay-jar-bank").url}/call`;
   const look = (device, name) => (way.size === "large" ? undefined : device.look(name));
-  const asked = async (about) => {
+  const called = async (about) => {
     await caller.go("/requests");
     await page.waitForSelector("[data-wait]:enabled");
     await caller.click("[data-wait]");
@@ -21,6 +21,9 @@ export async function requests(browser, ready, way, report, { caller, consented 
     await clerk.page.fill("#about", about);
     await clerk.click("#ask");
     await clerk.page.waitForSelector("#look");
+  };
+  const asked = async (about) => {
+    await called(about);
     await caller.at("/sign-in");
     await consented(caller);
     report.equal(await page.locator("[data-binding]").innerText(), about, "the wallet shows the words that the clerk says");
@@ -63,5 +66,23 @@ export async function requests(browser, ready, way, report, { caller, consented 
   await clerk.click("#look");
   await clerk.page.waitForSelector("[role='alert']");
   report.passed += 1;
+
+  // Whoever began a call sends its link to somebody with a certificate: a tab that was not asked neither shows nor answers it.
+  const name = new Promise((resolve) =>
+    void page.route("**/tx/*", (route) => {
+      resolve(new URL(route.request().url()).pathname.split("/").at(-1));
+      return route.abort();
+    }),
+  );
+  await called("0429");
+  const tx = await name;
+  await page.unroute("**/tx/*");
+  const led = await caller.context.newPage();
+  const toNodes = [];
+  led.on("request", (request) => void (new URL(request.url()).pathname.startsWith("/v1/") && toNodes.push(request.url())));
+  await led.goto(`${ready.wallet}/sign-in?tx=${tx}&scanned=1`);
+  await led.waitForURL((url) => url.pathname === "/refused/transaction_cookie");
+  report.equal(toNodes.length, 0, `and no node is asked anything: ${toNodes}`);
+  await led.close();
   await clerk.close();
 }

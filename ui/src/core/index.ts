@@ -2,7 +2,7 @@
 
 export { Wallet, type Export, type Status } from "./wallet.ts";
 export { type Details, Enrolment } from "./enrolment.ts";
-export { type Agreed, type Asked, SignIn } from "./sign_in.ts";
+export { type Agreed, type Asked, CIBA_GRANT, SignIn } from "./sign_in.ts";
 export { Requests } from "./requests.ts";
 export { Certificates, type CopyView } from "./certificate.ts";
 export { deviceOfferCode, Statements } from "./statements.ts";

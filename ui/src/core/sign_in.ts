@@ -62,7 +62,7 @@ type Progress = (done: number) => void;
 const FRESH = 40;
 
 /** What stands in the place of the redirect address where there is no browser at the platform (OpenID Connect CIBA). */
-const CIBA = "urn:openid:params:grant-type:ciba";
+export const CIBA_GRANT = "urn:openid:params:grant-type:ciba";
 
 const ACR: Record<Strength, string> = {
   certificate: "urn:hufu:acr:certificate",
@@ -260,7 +260,7 @@ async function both<T>(pair: Pair, ask: (node: NodeIndex, at: 0 | 1) => Promise<
 function isBackchannel(asked: Transaction, certificate: PlatformCertificate): boolean {
   const registered = certificate.registration as Record<string, unknown> | undefined;
   const bound = asked.code_challenge === b64(hashOf(asked.binding_message ?? "")) && asked.nonce === "";
-  return asked.redirect_uri === CIBA && bound && typeof registered?.["backchannel_token_delivery_mode"] === "string";
+  return asked.redirect_uri === CIBA_GRANT && bound && typeof registered?.["backchannel_token_delivery_mode"] === "string";
 }
 
 /** A page may go there: never `javascript:` or another scheme that runs in it. */

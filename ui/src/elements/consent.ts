@@ -2,12 +2,9 @@
 
 import { Refused, Unreachable } from "../core/index.ts";
 import type { Agreed, Answer, Asked, CopyView } from "../core/index.ts";
+import { forget, mayAnswer, opened, secretOf, withoutBrowser } from "./asked.ts";
 import { Island, lang, showErrors } from "./island.ts";
-import { secretOf } from "./requests.ts";
 import { wallet } from "./wallet.ts";
-
-/** A transaction is served once; a reload, for another language or larger text, must find it again. This tab alone has it. */
-const KEPT = "hufu-sign-in-2";
 
 class Consent extends Island {
   protected async start(): Promise<void> {
@@ -22,7 +19,9 @@ class Consent extends Island {
       return this.ready();
     }
     this.fill("[data-reading]", this.text("reading"));
-    const asked = await this.#asked(tx);
+    const { signIn } = await wallet();
+    const asked = await opened(tx, (one) => signIn.openTransaction(one));
+    mayAnswer(asked, secretOf(tx));
     this.querySelector<HTMLElement>("[data-persona]")?.remove();
     await this.#show(asked);
     this.#answer(asked);
@@ -33,23 +32,13 @@ class Consent extends Island {
     document.title = `${this.find("h1[data-title]").textContent} — ${document.title.split(" — ").at(-1)}`;
   }
 
-  async #asked(tx: string): Promise<Asked> {
-    const kept = sessionStorage.getItem(KEPT);
-    if (kept) {
-      const { tx: of, asked } = JSON.parse(kept) as { tx: string; asked: Asked };
-      if (of === tx) return asked;
-    }
-    const asked = await (await wallet()).signIn.openTransaction(tx);
-    sessionStorage.setItem(KEPT, JSON.stringify({ tx, asked }));
-    return asked;
-  }
-
-  async #show({ transaction, certificate, purpose, later }: Asked): Promise<void> {
+  async #show(asked: Asked): Promise<void> {
+    const { transaction, certificate, purpose, later } = asked;
     this.fill("[data-name]", certificate.name[lang]);
     // What is asked without a browser goes to no address: then the platform's own name on the net says who it is.
     this.fill("[data-host]", new URL(transaction.redirect_uri).host || new URL(certificate.sector_id).host);
     this.fill("[data-binding]", transaction.binding_message ?? "");
-    this.view("waiting", secretOf(transaction.tx) !== undefined);
+    this.view("waiting", withoutBrowser(asked));
     this.view("binding", transaction.binding_message !== undefined);
     this.fill("[data-purpose]", purpose.text[lang]);
     // With the holder key's quarter of an hour open, fresh copies cost no prompt. Without one the page says who gives the values.
@@ -105,7 +94,7 @@ class Consent extends Island {
    * itself, so that is the second way.
    */
   async #leave(byScript: () => Promise<string>, byForm?: () => void): Promise<void> {
-    sessionStorage.removeItem(KEPT);
+    forget();
     try {
       const next = await byScript();
       this.say("done");

@@ -1,24 +1,11 @@
 /** Somebody asks: a code to tell a platform that has no page open here, and what platforms that know this person ask. */
 
+import { answer, firstOpen, opened } from "./asked.ts";
 import { Island, lang } from "./island.ts";
 import { now, wallet } from "./wallet.ts";
 
-/** In this tab alone: which transaction this browser may answer by which secret. */
-const KEPT = "hufu-waiting";
-
 /** Milliseconds between two looks. */
 const EVERY = 2_000;
-
-/** The secret by which this tab answers `tx`, if it was asked so. */
-export function secretOf(tx: string): string | undefined {
-  const kept = JSON.parse(sessionStorage.getItem(KEPT) ?? "{}") as { tx?: string; secret?: string };
-  return kept.tx === tx ? kept.secret : undefined;
-}
-
-function answer(tx: string, secret: string): void {
-  sessionStorage.setItem(KEPT, JSON.stringify({ tx, secret }));
-  location.assign(`/sign-in?tx=${encodeURIComponent(tx)}&scanned=1`);
-}
 
 class RequestsPage extends Island {
   protected async start(): Promise<void> {
@@ -56,8 +43,8 @@ class RequestsPage extends Island {
   }
 
   async #read(): Promise<void> {
-    const { requests } = await wallet();
-    const [first] = await requests.read();
+    const { requests, signIn } = await wallet();
+    const first = await firstOpen(await requests.read(), (tx) => opened(tx, (one) => signIn.openTransaction(one)));
     if (first) return answer(first.tx, first.secret);
     this.say("nothing");
   }

@@ -7,11 +7,10 @@ use super::held::{Progress, Shows, Side};
 use super::scan::Scanned;
 use super::sign_in::{read_tx, see_other};
 use super::transactions::{Pending, Tx};
-use hufu_kernel::{Lang, Refusal, b64};
+use hufu_kernel::{Lang, Octets, Refusal, b64, random};
 use hufu_oidc::{Pairs, Reply, with_query};
 use hufu_wire::api::platform::Bilingual;
 use hufu_wire::api::sign_in::Continue;
-use std::sync::Arc;
 
 /// What the browser that began shows.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -56,40 +55,39 @@ impl Front {
 
     fn seen_from_beginning(&self, tx: &str, cookies: &[&str], show: bool) -> Result<Elsewhere, Refusal> {
         let (tx, now) = (read_tx(tx)?, self.now());
+        if show {
+            let pending = self.transactions.look(&tx, now)?;
+            self.began(&pending, cookies)?;
+            self.transactions.show(&tx, Octets(random(self.ports.rng.as_ref())), now)?;
+        }
         self.transactions.with(&tx, now, |pending, held| {
             self.began(pending, cookies)?;
-            if show {
-                held.show(now);
-            }
             let progress = held.progress(now);
-            let scan = (progress == Progress::Showing).then(|| {
-                format!("{}/elsewhere/scanned?{}", self.provider.issuer, self.scans.query(&tx, &pending.began, now))
-            });
+            let shown = held.scan_name().filter(|_| progress == Progress::Showing);
+            let scan = shown
+                .map(|name| format!("{}/elsewhere/scanned?{}", self.provider.issuer, self.scans.query(&name, now)));
             let platform = pending.client.certificate.name.clone();
             Ok(Elsewhere { platform, lang: pending.request.lang, progress, scan })
         })
     }
 
     /// A device scanned a code: if it is one of the last three seconds and no other was faster, the device gets a secret of its own and
-    /// is sent to the wallet's page. `query` is what stood in the code.
+    /// is sent to the wallet's page. `query` is what stood in the code. Only that device learns the transaction's name.
     ///
     /// # Errors
     /// [`Refusal::Malformed`]; [`Refusal::TransactionGone`] for no code of ours, or one that was used; [`Refusal::ScanStale`].
     pub fn scanned(&self, query: &str, cookies: &[&str]) -> Result<Reply, Refusal> {
         let now = self.now();
         let scanned = Scanned::read(query).ok_or(Refusal::Malformed)?;
+        if !self.scans.knows(&scanned) {
+            return Err(Refusal::TransactionGone);
+        }
+        if !scanned.is_fresh(now) {
+            return Err(Refusal::ScanStale);
+        }
         let begun = self.cookies.begin(cookies, self.ports.rng.as_ref());
-        let pending = self.transactions.with(&scanned.tx, now, |pending, held| {
-            if !self.scans.knows(&scanned, &pending.began) {
-                return Err(Refusal::TransactionGone);
-            }
-            if !scanned.is_fresh(now) {
-                return Err(Refusal::ScanStale);
-            }
-            held.scan(begun.hash)?;
-            Ok(Arc::clone(pending))
-        })?;
-        let mut reply = see_other(self.page_of(&pending.request, &scanned.tx, now, Side::Elsewhere));
+        let (tx, pending) = self.transactions.scan(&scanned.name, begun.hash, now)?;
+        let mut reply = see_other(self.page_of(&pending.request, &tx, now, Side::Elsewhere));
         reply.headers.extend(begun.set.into_iter().map(|cookie| ("set-cookie", cookie)));
         Ok(reply)
     }

@@ -1,6 +1,7 @@
 //! Who holds a transaction: whose wallet may fetch it, and who may complete it (decision 0028). Every way ends where it began, at the
 //! browser that came from the platform.
 
+use super::scan::ScanName;
 use hufu_kernel::{Octets, Refusal, Rng, Strength, Timestamp, random};
 use hufu_wire::subject_handle::SubjectHandle;
 use subtle::ConstantTimeEq;
@@ -85,8 +86,8 @@ enum Holder {
     Wallet,
     /// The browser that began.
     Browser,
-    /// The same; it shows codes until this time.
-    Showing(Timestamp),
+    /// The same; it shows codes until this time, by this name.
+    Showing(Timestamp, ScanName),
     /// A device that scanned one of them, by the secret it got.
     Device(SecretHash),
     /// That device's person agreed: the browser that began is to bring the number.
@@ -156,7 +157,7 @@ impl Held {
 
     /// Gives the transaction to the wallet of whoever holds it, once.
     pub(super) fn serve(&mut self) -> Result<(), Refusal> {
-        let open = matches!(self.by, Holder::Wallet | Holder::Browser | Holder::Showing(_) | Holder::Device(_));
+        let open = matches!(self.by, Holder::Wallet | Holder::Browser | Holder::Showing(..) | Holder::Device(_));
         if !open || std::mem::replace(&mut self.served, true) { Err(Refusal::TransactionGone) } else { Ok(()) }
     }
 
@@ -167,19 +168,28 @@ impl Held {
 
     /// Whether the browser that began has it.
     pub(super) fn is_here(&self) -> bool {
-        matches!(self.by, Holder::Browser | Holder::Showing(_))
+        matches!(self.by, Holder::Browser | Holder::Showing(..))
     }
 
-    /// The browser that began shows codes, for a minute from now, as long as no device has it.
-    pub(super) fn show(&mut self, now: Timestamp) {
-        if matches!(self.by, Holder::Browser | Holder::Showing(_)) {
-            self.by = Holder::Showing(now + SHOW_SECONDS);
-        }
+    /// The browser that began shows codes, for a minute from now, as long as no device has it: by the name they go by already, else by
+    /// `fresh`, which nobody has seen.
+    pub(super) fn show(&mut self, fresh: ScanName, now: Timestamp) {
+        let name = match self.by {
+            Holder::Showing(until, name) if now < until => name,
+            Holder::Browser | Holder::Showing(..) => fresh,
+            _ => return,
+        };
+        self.by = Holder::Showing(now + SHOW_SECONDS, name);
+    }
+
+    /// What its codes go by, or went by last, as long as no device has it.
+    pub(super) fn scan_name(&self) -> Option<ScanName> {
+        if let Holder::Showing(_, name) = self.by { Some(name) } else { None }
     }
 
     /// A device scanned a code: from now on it has the transaction, and the browser that began has it no more.
     pub(super) fn scan(&mut self, device: SecretHash) -> Result<(), Refusal> {
-        let Holder::Showing(_) = self.by else { return Err(Refusal::TransactionGone) };
+        let Holder::Showing(..) = self.by else { return Err(Refusal::TransactionGone) };
         *self = Self { by: Holder::Device(device), served: false };
         Ok(())
     }
@@ -187,7 +197,7 @@ impl Held {
     /// On which side somebody may complete or refuse who holds what `holds` says; `began` is the secret of who began.
     pub(super) fn side(&self, began: &SecretHash, holds: impl Fn(&SecretHash) -> bool) -> Result<Side, Refusal> {
         let (secret, side) = match &self.by {
-            Holder::Browser | Holder::Showing(_) => (began, Side::Here),
+            Holder::Browser | Holder::Showing(..) => (began, Side::Here),
             Holder::Device(device) => (device, Side::Elsewhere),
             // Its secret is never a cookie.
             Holder::Wallet => return Err(Refusal::TransactionCookie),
@@ -232,8 +242,8 @@ impl Held {
         self.settle(now);
         match &self.by {
             Holder::Wallet | Holder::Browser => Progress::Hidden,
-            Holder::Showing(until) if now < *until => Progress::Showing,
-            Holder::Showing(_) => Progress::Hidden,
+            Holder::Showing(until, _) if now < *until => Progress::Showing,
+            Holder::Showing(..) => Progress::Hidden,
             Holder::Device(_) => Progress::Scanned,
             Holder::Agreed(awaited) => Progress::Agreed { tries: NUMBER_TRIES - awaited.wrong },
             Holder::Over(ended, _) => Progress::Ended(*ended),
@@ -249,6 +259,12 @@ impl Held {
             _ => return Err(Refusal::TransactionGone),
         };
         if holds(device) { Ok(shows) } else { Err(Refusal::TransactionCookie) }
+    }
+
+    /// Whether an ID token is in it.
+    #[cfg(test)]
+    pub(super) fn keeps_token(&self) -> bool {
+        matches!(self.by, Holder::Agreed(_))
     }
 
     /// A number that was not typed in time is none, and what it was for is dropped.
@@ -270,6 +286,7 @@ mod tests {
     const BEGAN: SecretHash = Octets([1; 32]);
     const PHONE: SecretHash = Octets([2; 32]);
     const NOW: Timestamp = Timestamp(1000);
+    const NAME: ScanName = Octets([7; 16]);
 
     fn agreed() -> Agreed {
         Agreed { id_token: "token".into(), handle: None, sub: "sub".into(), strength: Strength::Certificate }
@@ -277,7 +294,7 @@ mod tests {
 
     fn scanned() -> Held {
         let mut held = Held::by_browser();
-        held.show(NOW);
+        held.show(NAME, NOW);
         held.scan(PHONE).unwrap();
         held
     }
@@ -293,11 +310,25 @@ mod tests {
     fn nobody_takes_what_is_not_shown_and_one_takes_what_is() {
         let mut held = Held::by_browser();
         assert_eq!(held.scan(PHONE), Err(Refusal::TransactionGone));
-        held.show(NOW);
+        held.show(NAME, NOW);
         assert_eq!(held.scan(PHONE), Ok(()));
         assert_eq!(held.scan(Octets([3; 32])), Err(Refusal::TransactionGone));
-        held.show(NOW);
+        held.show(NAME, NOW);
         assert_eq!(held.progress(NOW), Progress::Scanned, "showing again takes nothing back");
+    }
+
+    #[test]
+    fn each_showing_goes_by_a_name_of_its_own_until_a_device_has_it() {
+        let other: ScanName = Octets([8; 16]);
+        let mut held = Held::by_browser();
+        assert_eq!(held.scan_name(), None);
+        held.show(NAME, NOW);
+        held.show(other, NOW + SHOW_SECONDS - 1);
+        assert_eq!(held.scan_name(), Some(NAME), "a page that is loaded again spoils no code");
+        held.show(other, NOW + 2 * SHOW_SECONDS);
+        assert_eq!(held.scan_name(), Some(other));
+        held.scan(PHONE).unwrap();
+        assert_eq!(held.scan_name(), None);
     }
 
     #[test]
@@ -305,7 +336,7 @@ mod tests {
         let by = |held: &Held, secret: SecretHash| held.side(&BEGAN, move |hash| *hash == secret);
         let mut held = Held::by_browser();
         assert_eq!((by(&held, BEGAN), by(&held, PHONE)), (Ok(Side::Here), Err(Refusal::TransactionCookie)));
-        held.show(NOW);
+        held.show(NAME, NOW);
         assert_eq!(by(&held, BEGAN), Ok(Side::Here));
         let mut held = scanned();
         assert_eq!((by(&held, PHONE), by(&held, BEGAN)), (Ok(Side::Elsewhere), Err(Refusal::TransactionCookie)));
@@ -323,7 +354,7 @@ mod tests {
     #[test]
     fn what_a_wallet_waits_for_is_no_browsers() {
         let mut held = Held::by_wallet();
-        held.show(NOW);
+        held.show(NAME, NOW);
         assert_eq!(held.scan(PHONE), Err(Refusal::TransactionGone));
         assert_eq!(held.side(&BEGAN, |_| true), Err(Refusal::TransactionCookie));
         assert!(!held.is_here() && !held.is_elsewhere());
@@ -334,7 +365,7 @@ mod tests {
     fn each_device_is_served_once() {
         let mut held = Held::by_browser();
         assert_eq!((held.serve(), held.serve()), (Ok(()), Err(Refusal::TransactionGone)));
-        held.show(NOW);
+        held.show(NAME, NOW);
         held.scan(PHONE).unwrap();
         assert_eq!((held.serve(), held.serve()), (Ok(()), Err(Refusal::TransactionGone)));
         let mut held = scanned();

@@ -2,6 +2,7 @@
 
 use super::auth_requests::AuthReqId;
 use super::held::{Agreed, Held, SecretHash};
+use super::scan::ScanName;
 use hufu_kernel::{Octets, Refusal, Timestamp};
 use hufu_oidc::provider::{AuthorizationRequest, Client};
 use std::collections::{BTreeSet, HashMap};
@@ -10,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Seconds a transaction lives.
 pub const TRANSACTION_SECONDS: i64 = 600;
 
-/// A transaction's name: 32 random bytes that only the browser and the wallet see.
+/// A transaction's name: 32 random bytes that only the browser and the wallet see. It stands in no code: whoever has it may be served.
 pub(super) type Tx = Octets<32>;
 
 /// One sign-in under way.
@@ -55,6 +56,8 @@ struct Inner {
     entries: HashMap<Tx, Entry>,
     by_end: BTreeSet<(Timestamp, Tx)>,
     by_pushed: HashMap<Octets<32>, Tx>,
+    /// What each showing of codes stands for; a transaction has at most one.
+    by_scan: HashMap<ScanName, Tx>,
     /// How many each client has under way; no entry stands for none.
     by_client: HashMap<String, usize>,
 }
@@ -75,6 +78,9 @@ impl Inner {
         self.by_end.remove(&(entry.pending.exp, *tx));
         if let Some((pushed, _)) = &entry.pending.pushed {
             self.by_pushed.remove(pushed);
+        }
+        if let Some(name) = entry.held.scan_name() {
+            self.by_scan.remove(&name);
         }
         let client_id = &entry.pending.client.certificate.client_id;
         if let Some(count) = self.by_client.get_mut(client_id) {
@@ -158,6 +164,38 @@ impl Transactions {
         act(&entry.pending, &mut entry.held)
     }
 
+    /// Shows codes for another device, by `fresh` unless some are shown already.
+    pub(super) fn show(&self, tx: &Tx, fresh: ScanName, now: Timestamp) -> Result<(), Refusal> {
+        let mut inner = self.lock();
+        let held = &mut inner.live(tx, now)?.held;
+        let before = held.scan_name();
+        held.show(fresh, now);
+        let after = held.scan_name();
+        if before != after {
+            if let Some(before) = before {
+                inner.by_scan.remove(&before);
+            }
+            inner.by_scan.extend(after.map(|name| (name, *tx)));
+        }
+        Ok(())
+    }
+
+    /// Gives the transaction whose codes go by `name` to the device that scanned one: of two, to one.
+    pub(super) fn scan(
+        &self,
+        name: &ScanName,
+        device: SecretHash,
+        now: Timestamp,
+    ) -> Result<(Tx, Arc<Pending>), Refusal> {
+        let mut inner = self.lock();
+        let tx = inner.by_scan.get(name).copied().ok_or(Refusal::TransactionGone)?;
+        let entry = inner.live(&tx, now)?;
+        entry.held.scan(device)?;
+        let pending = Arc::clone(&entry.pending);
+        inner.by_scan.remove(name);
+        Ok((tx, pending))
+    }
+
     /// Brings the number that another device shows; the right one ends the transaction, so that of two that bring it one succeeds.
     pub(super) fn number(&self, tx: &Tx, typed: &str, now: Timestamp) -> Result<Option<Agreed>, Refusal> {
         let mut inner = self.lock();
@@ -196,6 +234,7 @@ impl Transactions {
 
 #[cfg(test)]
 mod tests {
+    use super::super::held::NUMBER_SECONDS;
     use super::*;
     use hufu_wire::api::platform::{Bilingual, PlatformCertificate, Profile, Registration};
     use hufu_wire::jose::{Alg, Jwks};
@@ -288,6 +327,55 @@ mod tests {
                 && inner.by_pushed.is_empty()
                 && inner.by_client.is_empty()
         );
+    }
+
+    #[test]
+    fn a_showing_stands_for_its_transaction_until_it_is_scanned_shown_anew_or_over() {
+        let transactions = Transactions::new(8);
+        let (tx, name, other) = (Octets([1; 32]), Octets([2; 16]), Octets([3; 16]));
+        let phone = Octets([4; 32]);
+        let scan = |name: &ScanName, now: i64| transactions.scan(name, phone, Timestamp(now)).map(|(tx, _)| tx);
+        transactions.open(tx, pending(None, 600), Timestamp(0)).unwrap();
+        assert_eq!(scan(&name, 0), Err(Refusal::TransactionGone));
+        transactions.show(&tx, name, Timestamp(0)).unwrap();
+        transactions.show(&tx, other, Timestamp(100)).unwrap();
+        assert_eq!(scan(&name, 100), Err(Refusal::TransactionGone));
+        assert_eq!(scan(&other, 100), Ok(tx));
+        assert_eq!(scan(&other, 100), Err(Refusal::TransactionGone));
+        assert!(transactions.lock().by_scan.is_empty());
+        // What nobody scans goes with its transaction.
+        transactions.end(&tx).unwrap();
+        transactions.open(tx, pending(None, 600), Timestamp(0)).unwrap();
+        transactions.show(&tx, name, Timestamp(0)).unwrap();
+        assert_eq!(transactions.lock().by_scan.len(), 1);
+        assert_eq!(scan(&name, 600), Err(Refusal::TransactionGone));
+        transactions.open(Octets([5; 32]), pending(None, 900), Timestamp(600)).unwrap();
+        assert!(transactions.lock().by_scan.is_empty());
+    }
+
+    #[test]
+    fn an_id_token_that_nobody_fetches_is_dropped_by_the_sweep_after_two_minutes() {
+        let transactions = Transactions::new(8);
+        let (tx, name, began) = (Octets([1; 32]), Octets([2; 16]), Timestamp(0));
+        transactions.open(tx, pending(None, 600), began).unwrap();
+        transactions.show(&tx, name, began).unwrap();
+        transactions.scan(&name, Octets([4; 32]), began).unwrap();
+        let agreed = Agreed {
+            id_token: "token".into(),
+            handle: None,
+            sub: "sub".into(),
+            strength: hufu_kernel::Strength::Certificate,
+        };
+        let rng = hufu_kernel::SeededRng::new(1);
+        transactions.with(&tx, began, |_, held| held.agree(agreed, &rng, began)).unwrap();
+        let keeps = || transactions.lock().entries.values().any(|entry| entry.held.keeps_token());
+        transactions.sweep(began + (NUMBER_SECONDS - 1));
+        assert!(keeps(), "the control: until then it is kept");
+        transactions.sweep(began + NUMBER_SECONDS);
+        assert!(!keeps());
+        assert!(transactions.look(&tx, began + NUMBER_SECONDS).is_ok(), "the browser that began still hears why");
+        transactions.sweep(began + 600);
+        assert!(transactions.lock().entries.is_empty());
     }
 
     #[test]

@@ -102,9 +102,11 @@ pub const REFRESH: Errors =
 /// What a platform may do later, and a token for what it manages itself.
 pub const LATER: Errors = &[E::LaterUse, E::ManagementScope];
 
+/// Who may ask without a browser.
+pub const BACKCHANNEL_CLIENT: Errors = &[E::BackchannelClient];
+
 /// What only requests without a browser are told.
 pub const BACKCHANNEL: Errors = &[
-    E::BackchannelClient,
     E::BackchannelUnsigned,
     E::BackchannelObject,
     E::BackchannelReplayed,
@@ -117,7 +119,6 @@ pub const BACKCHANNEL: Errors = &[
 
 /// A look whether somebody who was asked has answered.
 pub const LOOK: Errors = &[
-    E::BackchannelClient,
     E::AuthRequestMissing,
     E::AuthRequestUnknown,
     E::AuthRequestPending,
@@ -172,6 +173,7 @@ pub const ALL_SETS: &[Errors] = &[
     CODE,
     REFRESH,
     LATER,
+    BACKCHANNEL_CLIENT,
     BACKCHANNEL,
     LOOK,
     NODES,

@@ -1,5 +1,5 @@
 //! Signing in with another device: the page of the browser that began, the frame in it that shows codes, and what the other device
-//! shows (decision 0028). Plain pages and forms; the frame is renewed by a header.
+//! shows (decision 0028). Plain pages and forms; the frame is renewed by a header, and the page around it by links.
 
 use super::{Browser, PAGE_HEADERS, Site, language, targets, texts};
 use crate::pages::{ElsewhereFrame, ElsewhereNumber, ElsewherePage};
@@ -43,8 +43,17 @@ fn shown(site: &Site, request: &Browser, tx: &str, told: &Elsewhere, wrong: bool
 }
 
 pub(super) async fn page(State(site): State<Site>, request: Browser) -> Response<Body> {
-    let tx = field(&request, "tx");
-    match site.front.elsewhere(&tx, &texts(&request.headers, &header::COOKIE)) {
+    let (tx, cookies) = (field(&request, "tx"), texts(&request.headers, &header::COOKIE));
+    let asks = |name: &str| !field(&request, name).is_empty();
+    let stop = asks("stop");
+    let looks = stop || asks("look");
+    let told = if looks { site.front.elsewhere_now(&tx, &cookies) } else { site.front.elsewhere(&tx, &cookies) };
+    match told {
+        // Without the frame no code is asked for, and the last one is too old in three seconds.
+        Ok(told) if stop && told.progress == Progress::Showing => {
+            let told = Elsewhere { progress: Progress::Hidden, scan: None, ..told };
+            shown(&site, &request, &tx, &told, false)
+        }
         Ok(told) => shown(&site, &request, &tx, &told, false),
         Err(refusal) => site.refused_with_page(refusal, request.language(), None),
     }
@@ -75,7 +84,8 @@ pub(super) async fn posted(State(site): State<Site>, request: Browser) -> Respon
     }
 }
 
-/// What the frame shows now. It is asked for again after a second while there are codes, and after three while the other device has it.
+/// What the frame shows now. It is asked for again after a second while there are codes, and no more once there is none: a text that
+/// changes by itself would be read out by nobody (WCAG 4.1.3), or all the time; who wants to know presses the page's link.
 pub(super) async fn frame(State(site): State<Site>, request: Browser) -> Response<Body> {
     let told = site.front.elsewhere_now(&field(&request, "tx"), &texts(&request.headers, &header::COOKIE));
     // A refusal has no page in a frame: the sign-in is over, and the page around it says more.
@@ -84,13 +94,8 @@ pub(super) async fn frame(State(site): State<Site>, request: Browser) -> Respons
     let mut response = (StatusCode::OK, PAGE_HEADERS, page.html()).into_response();
     let policy = "default-src 'none'; style-src 'self'; frame-ancestors 'self'; base-uri 'none'; form-action 'none'";
     set(response.headers_mut(), header::CONTENT_SECURITY_POLICY, policy);
-    let again = match progress {
-        Some(Progress::Showing) => Some("1"),
-        Some(Progress::Scanned | Progress::Agreed { .. }) => Some("3"),
-        Some(Progress::Hidden | Progress::Ended(_)) | None => None,
-    };
-    if let Some(seconds) = again {
-        response.headers_mut().insert(header::REFRESH, HeaderValue::from_static(seconds));
+    if progress == Some(Progress::Showing) {
+        response.headers_mut().insert(header::REFRESH, HeaderValue::from_static("1"));
     }
     response
 }

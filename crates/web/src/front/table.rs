@@ -5,7 +5,8 @@ mod signals;
 
 use super::Site;
 use crate::api::oauth::{
-    self, ABOUT, ASKED, CLIENT, CODE, LATER, LOOK, NODES, OPENED, OURS, PROOF, REFRESH, REQUEST, RESOURCE,
+    self, ABOUT, ASKED, BACKCHANNEL_CLIENT, CLIENT, CODE, LATER, LOOK, NODES, OPENED, OURS, PROOF, REFRESH, REQUEST,
+    RESOURCE,
 };
 use crate::api::{Asks, At, Operation, Parameter, Told};
 use crate::pages;
@@ -164,7 +165,7 @@ fn platforms() -> Vec<Row> {
             oauth::TOKEN,
             vec![
                 Told::Json(200, "The tokens.", oauth::token),
-                Told::OAuth(&[REQUEST, CLIENT, CODE, REFRESH, LATER, LOOK, NODES, PROOF, OURS]),
+                Told::OAuth(&[REQUEST, CLIENT, CODE, REFRESH, LATER, BACKCHANNEL_CLIENT, LOOK, NODES, PROOF, OURS]),
             ],
             || post(super::token),
         ),

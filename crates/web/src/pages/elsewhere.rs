@@ -37,6 +37,18 @@ fn ended_key(ended: Ended) -> &'static str {
     }
 }
 
+/// How far it is, in words; `None`: it has ended.
+fn progress_key(progress: Option<Progress>) -> &'static str {
+    match progress {
+        Some(Progress::Showing) => "elsewhere-showing",
+        Some(Progress::Hidden) => "elsewhere-hidden",
+        Some(Progress::Scanned) => "elsewhere-scanned",
+        Some(Progress::Agreed { .. }) => "elsewhere-agreed",
+        Some(Progress::Ended(ended)) => ended_key(ended),
+        None => "elsewhere-over",
+    }
+}
+
 /// The page.
 #[derive(Template)]
 #[template(path = "front_elsewhere.html")]
@@ -108,6 +120,20 @@ impl ElsewherePage<'_> {
         }
     }
 
+    fn says(&self, lang: Lang) -> Cow<'static, str> {
+        self.t(lang, progress_key(Some(self.progress)))
+    }
+
+    /// Whether there is a frame of codes: all that renews itself, and only as long as there is something to scan.
+    fn showing(&self) -> bool {
+        self.progress == Progress::Showing
+    }
+
+    /// Whether codes may be shown anew: not once a device has it.
+    fn may_show(&self) -> bool {
+        matches!(self.progress, Progress::Showing | Progress::Hidden)
+    }
+
     fn tries(&self, lang: Lang) -> Option<Cow<'static, str>> {
         match self.progress {
             Progress::Agreed { tries } => {
@@ -125,7 +151,7 @@ struct Frame<'a> {
     p: &'a ElsewhereFrame<'a>,
 }
 
-/// The frame in it: a code, or how far it is.
+/// The frame in it: a code, or why there is none any more.
 #[derive(Debug)]
 pub(crate) struct ElsewhereFrame<'a> {
     pub lang: Lang,
@@ -154,15 +180,7 @@ impl ElsewhereFrame<'_> {
     }
 
     fn says(&self) -> Cow<'static, str> {
-        let key = match self.progress {
-            Some(Progress::Showing) => "elsewhere-showing",
-            Some(Progress::Hidden) => "elsewhere-hidden",
-            Some(Progress::Scanned) => "elsewhere-scanned",
-            Some(Progress::Agreed { .. }) => "elsewhere-agreed",
-            Some(Progress::Ended(ended)) => ended_key(ended),
-            None => "elsewhere-over",
-        };
-        text::message(self.lang, key, &[])
+        text::message(self.lang, progress_key(self.progress), &[])
     }
 }
 
@@ -261,6 +279,14 @@ mod tests {
                         "{progress:?}"
                     );
                     assert!(frame.contains("role=\"img\"") && frame.contains("aria-label=\""));
+                    // What renews itself can be stopped and is not read out; nothing is shown anew once a device has it.
+                    let shown = progress == Progress::Showing;
+                    for part in ["aria-hidden=\"true\" tabindex=\"-1\"></iframe>", "id=\"stop\""] {
+                        assert_eq!(page.contains(part), shown, "{progress:?}");
+                    }
+                    assert_eq!(page.contains("id=\"again\""), shown || progress == Progress::Hidden, "{progress:?}");
+                    let over = matches!(progress, Progress::Ended(_));
+                    assert_eq!(page.contains("id=\"look\"") && page.contains("id=\"progress\""), !over);
                 }
             }
             for shows in [Shows::Number("1234 5678".into()), Shows::Ended(Ended::Refused)] {

@@ -72,7 +72,7 @@ async fn a_sign_in_with_another_device_is_pages_and_forms() {
     let phone = header_of(&scanned, "set-cookie").split(';').next().unwrap().to_owned();
     assert!(header_of(&scanned, "set-cookie").contains("; Secure; SameSite=None"));
     let frame = send(&app, Method::GET, &inside, &[("cookie", cookie)], "").await;
-    assert_eq!(header_of(&frame, "refresh"), "3");
+    assert_eq!(header_of(&frame, "refresh"), "", "nor does anything renew itself any more");
     assert!(!text(frame).await.contains("<svg"), "no code is shown once a device has it");
 
     let answer = serde_json::to_value(world.answer(&world.fetch(&begun.tx))).unwrap();
@@ -104,6 +104,46 @@ async fn a_sign_in_with_another_device_is_pages_and_forms() {
     let done = send(&app, Method::POST, "/elsewhere", &own, &body(&number)).await;
     assert_eq!(done.status(), StatusCode::SEE_OTHER);
     assert!(judge.callback(&pending, query(header_of(&done, "location"))).is_ok());
+}
+
+/// WCAG 2.2.2 and 4.1.3: the picture alone renews itself, for a minute, and can be stopped; how far it is is asked for by a link.
+#[tokio::test]
+async fn only_the_picture_renews_itself_and_it_can_be_stopped() {
+    let world = World::new();
+    let (app, judge) = (app(&world), world.basic("judge"));
+    let begun = world.browse(&judge.plain(&judge.begin(&Wish::default(), &*world.rng))).await;
+    let headers = [("cookie", begun.cookie.as_str()), ("accept-language", "en")];
+    let page = async |more: &str| {
+        let answer = send(&app, Method::GET, &format!("/elsewhere?tx={}{more}", begun.tx), &headers, "").await;
+        assert_eq!((answer.status(), header_of(&answer, "refresh")), (StatusCode::OK, ""), "{more}");
+        text(answer).await
+    };
+    let codes = "<iframe class=\"scan\"";
+    let html = page("").await;
+    assert!(html.contains(codes) && html.contains("title=") && html.contains("&amp;stop=1#progress\""), "{html}");
+    // To an address with a fragment a browser that is there already goes without asking anybody.
+    assert!(html.contains("&amp;look=1\""), "{html}");
+    let html = page("&stop=1").await;
+    assert!(
+        !html.contains(codes) && html.contains("No code is shown any more") && html.contains("id=\"again\""),
+        "{html}"
+    );
+    // Looking shows no codes for longer than before; asking for them does.
+    world.clock.advance(59);
+    assert!(page("&look=1").await.contains(codes));
+    world.clock.advance(1);
+    assert!(!page("&look=1").await.contains(codes));
+    assert!(page("").await.contains(codes));
+    let scanned = send(&app, Method::GET, &code(&world, &begun), &[], "").await;
+    assert_eq!(scanned.status(), StatusCode::SEE_OTHER);
+    for more in ["", "&look=1", "&stop=1"] {
+        let html = page(more).await;
+        assert!(html.contains("If it was not your device, go back and begin again"), "{more}: {html}");
+        assert!(
+            !html.contains(codes) && !html.contains("id=\"again\"") && !html.contains("id=\"stop\""),
+            "{more}: {html}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -1,10 +1,11 @@
 /** Flows against offices that lie: what a wallet must refuse, and what it must survive. */
 
-import { deepStrictEqual as equal, notDeepStrictEqual as differ, ok, rejects } from "node:assert";
+import { deepStrictEqual as equal, notDeepStrictEqual as differ, ok, rejects, throws } from "node:assert";
 import { ed25519 } from "@noble/curves/ed25519.js";
+import { firstOpen, mayAnswer, withoutBrowser } from "../../elements/asked.ts";
 import { b64, framed, random, unb64, utf8 } from "../bytes.ts";
 import { hashOf, plainChallenge } from "../challenge.ts";
-import { Refused, Untrusted, Wallet } from "../index.ts";
+import { type PersonRequest, Refused, Untrusted, Wallet } from "../index.ts";
 import { payloadOf } from "../jws.ts";
 import { anything } from "../shape.ts";
 import type { NodeIndex } from "../words.ts";
@@ -264,6 +265,37 @@ export default {
     equal(offices.seen.at(-1)?.body.answer.id_token, agreed.id_token);
     equal((await wallet.requests.wait()).code, "12345 67890");
     equal(await wallet.requests.look(secret), offices.tx);
+  },
+
+  async "what was asked without a browser is answered by who was asked alone, and told by what the front signs"() {
+    const { offices, wallet } = await enrolled();
+    const plain = await wallet.signIn.openTransaction(offices.tx);
+    offices.forge = {
+      certificate: (c: any) => ({ ...c, registration: { backchannel_token_delivery_mode: "poll" } }),
+      transaction: (t: any) => ({ ...t, redirect_uri: "urn:openid:params:grant-type:ciba", nonce: "", code_challenge: b64(hashOf("")) }),
+    };
+    const asked = await wallet.signIn.openTransaction(offices.tx);
+    ok(withoutBrowser(asked) && !withoutBrowser(plain));
+    const before = offices.seen.length;
+    // A link to a caller's request, in the browser of somebody else who has a certificate.
+    throws(() => mayAnswer(asked, undefined), refused("transaction_cookie"));
+    equal(offices.seen.length, before, "no node is asked anything");
+    mayAnswer(asked, "secret");
+    mayAnswer(plain, undefined);
+  },
+
+  async "a request that is over or does not check out hides no other"() {
+    const requests = ["1", "2", "3"].map((tx): PersonRequest => ({ tx, secret: tx, exp: 300 }));
+    const opening = (...kinds: (Error | undefined)[]) => async (tx: string) => {
+      const error = kinds[Number(tx) - 1];
+      if (error) throw error;
+    };
+    const [gone, lie] = [new Refused("transaction_gone"), new Untrusted("the transaction")];
+    equal((await firstOpen(requests, opening()))?.tx, "1");
+    equal((await firstOpen(requests, opening(gone, lie)))?.tx, "3");
+    equal(await firstOpen(requests, opening(gone, gone, gone)), undefined);
+    equal(await firstOpen([], opening()), undefined);
+    await rejects(firstOpen(requests, opening(gone, lie, gone)), untrusted);
   },
 
   async "requests are shown that two nodes say alike"() {

@@ -116,7 +116,7 @@ fn asked(world: &World, waiting: &Waiting) -> Asked {
 
 impl Asked {
     async fn agree(&self, world: &World) -> Result<String, Refusal> {
-        let answer = world.answer(&self.transaction);
+        let answer = world.answer_with_handle(&self.transaction);
         let next = world.front.complete_waiting(&CompleteWaiting { answer, secret: self.secret }).await?;
         Ok(next.redirect_to)
     }
@@ -316,7 +316,11 @@ async fn a_proof_is_not_older_than_the_request_however_soon_that_ends() {
         let waiting = world.front.wait().unwrap();
         centre.asked(&world, &waiting.code).await;
         let wallet = asked(&world, &waiting);
-        let answer = world.answer_with(&wallet.transaction, |token| token.auth_time = NOW - ago);
+        let mut answer = world.answer_with(&wallet.transaction, |token| {
+            token.auth_time = NOW - ago;
+            token.hufu.handle = Some(handle_of(1).hash());
+        });
+        answer.handle = Some(handle_of(1));
         let done = world.front.complete_waiting(&CompleteWaiting { answer, secret: wallet.secret }).await;
         assert_eq!(done.err(), refused.then_some(Refusal::TokenRejected), "{ago}");
     }
@@ -367,7 +371,7 @@ async fn another_wallet_or_a_browsers_cookie_answers_nothing() {
     assert_eq!(thief.refuse(&world), Err(Refusal::TransactionCookie));
     // The secret as a cookie, and any cookie at all.
     let cookie = format!("hufu-front-tx={}", b64(waiting.secret.as_slice()));
-    let answer = world.answer(&wallet.transaction);
+    let answer = world.answer_with_handle(&wallet.transaction);
     assert_eq!(world.front.complete(&answer, &[&cookie]).await, Err(Refusal::TransactionCookie));
     let refusal = RefuseSignIn { tx: wallet.transaction.tx };
     assert_eq!(world.front.refuse(&refusal, &[&cookie]).await, Err(Refusal::TransactionCookie));
@@ -376,7 +380,7 @@ async fn another_wallet_or_a_browsers_cookie_answers_nothing() {
     // Nor does the secret answer a browser's transaction.
     let shop = world.fapi("shop");
     let at = world.at_wallet(&shop, &hufu_oidc::client::Wish::default()).await;
-    let cross = CompleteWaiting { answer: world.answer(&at.transaction), secret: waiting.secret };
+    let cross = CompleteWaiting { answer: world.answer_with_handle(&at.transaction), secret: waiting.secret };
     assert_eq!(world.front.complete_waiting(&cross).await, Err(Refusal::TransactionCookie));
     assert!(wallet.agree(&world).await.is_ok());
 }
@@ -391,7 +395,7 @@ async fn a_result_for_another_binding_message_is_refused() {
     let wallet = asked(&world, &waiting);
     let mut other = wallet.transaction.clone();
     other.code_challenge = binding_hash("Order 9999");
-    let answer = CompleteSignIn { tx: other.tx, ..world.answer(&other) };
+    let answer = CompleteSignIn { tx: other.tx, ..world.answer_with_handle(&other) };
     let done = world.front.complete_waiting(&CompleteWaiting { answer, secret: waiting.secret }).await;
     assert_eq!(done, Err(Refusal::TokenRejected));
     assert!(wallet.agree(&world).await.is_ok());

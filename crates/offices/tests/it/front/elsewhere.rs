@@ -169,6 +169,49 @@ async fn a_code_that_two_devices_open_is_given_to_one() {
     assert!(first.agree(&world).await.is_ok());
 }
 
+/// Whoever sees a code once, fresh or stale, has nothing that the front serves a transaction for: else a glance at a screen would use up
+/// the one copy of it, and the sign-in would be broken for ten minutes.
+#[tokio::test]
+async fn an_onlooker_with_a_code_cannot_fetch_the_transaction() {
+    let world = World::new();
+    let shop = world.fapi("shop");
+    let screen = screen(&world, &shop).await;
+    let told = |code: &str| {
+        assert!(!code.contains(&screen.tx), "the transaction's name stands in no code: {code}");
+        for (_, value) in code.split('&').filter_map(|pair| pair.split_once('=')) {
+            assert!(world.front.transaction(value).is_err(), "{value}");
+            assert!(world.front.elsewhere(value, &[&screen.cookie]).is_err(), "{value}");
+        }
+    };
+    let stale = screen.code(&world);
+    told(&stale);
+    world.clock.advance(10);
+    told(&stale);
+    let fresh = screen.code(&world);
+    told(&fresh);
+    let phone = scan(&world, &fresh).unwrap();
+    told(&fresh);
+    assert!(phone.transaction.elsewhere, "the control: the device that scanned is served");
+    assert!(phone.agree(&world).await.is_ok());
+}
+
+/// What an old showing's codes went by opens nothing that is shown later.
+#[tokio::test]
+async fn a_new_showing_goes_by_another_name() {
+    let world = World::new();
+    let shop = world.fapi("shop");
+    let screen = screen(&world, &shop).await;
+    let name = |code: &str| code.split('&').next().unwrap().to_owned();
+    let (first, same) = (screen.code(&world), screen.code(&world));
+    assert_eq!(name(&first), name(&same), "a page that is loaded again spoils no code");
+    world.clock.advance(60);
+    assert_eq!(screen.progress(&world), Progress::Hidden);
+    let second = screen.code(&world);
+    assert_ne!(name(&first), name(&second));
+    assert_eq!(scan(&world, &first).err(), Some(Refusal::ScanStale));
+    assert!(scan(&world, &second).is_ok());
+}
+
 #[tokio::test]
 async fn codes_are_shown_for_a_minute_and_again_when_asked() {
     let world = World::new();

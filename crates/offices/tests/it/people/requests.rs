@@ -61,8 +61,6 @@ async fn a_person_reads_what_two_nodes_were_asked_and_is_told_once_without_a_nam
     }
     assert_eq!(told(&world).await, ["sign-in-waiting"], "both nodes' message is one");
     assert!(world.phones.1.lock().unwrap().iter().all(|(_, _, value)| value.is_empty()), "and names nobody");
-    assert_eq!(refused(wallet.requests().await.unwrap_err()), Refusal::HolderKeyRefused, "the quarter of an hour");
-    wallet.open_holder().await.unwrap();
     let requests = wallet.requests().await.unwrap();
     assert_eq!(requests.len(), 1);
     assert_eq!((requests[0].tx, requests[0].secret), (Octets([1; 32]), Octets([101; 32])));
@@ -81,6 +79,11 @@ async fn a_person_reads_what_two_nodes_were_asked_and_is_told_once_without_a_nam
         assert_eq!(ask(&world, part, "shop.example", 3).await, Ok(true));
     }
     assert_eq!(told(&world).await.len(), 2);
+    // A quarter of an hour after the device was last asked.
+    world.clock.advance(901);
+    assert_eq!(refused(wallet.requests().await.unwrap_err()), Refusal::HolderKeyRefused);
+    wallet.open_holder().await.unwrap();
+    assert_eq!(wallet.requests().await.unwrap(), Vec::new());
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 //! (decision 0029) and signing in with another device (decision 0028).
 
 use super::{Door, GET, POST, Row, TOO_MANY, browser, next, platform};
-use crate::api::oauth::{self, ASKED, BACKCHANNEL, CLIENT, OURS, PROOF, REQUEST, may, must};
+use crate::api::oauth::{self, ASKED, BACKCHANNEL, BACKCHANNEL_CLIENT, CLIENT, OURS, PROOF, REQUEST, may, must};
 use crate::api::{Asks, At, Operation, Parameter, Shape, Told};
 use crate::front::{Site, elsewhere, waiting};
 use axum::routing::{MethodRouter, get, post};
@@ -37,6 +37,12 @@ const OF_WAITING: &[Refusal] = &[
     Refusal::Internal,
 ];
 
+const LOOKED: &[Parameter] = &[
+    must("tx", "The transaction's name: 32 bytes, base64url.", oauth::TRANSACTION[0].example),
+    may("look", "Anything: to see how far it is, without showing codes any longer.", "1"),
+    may("stop", "Anything: the same, and without codes.", "1"),
+];
+
 /// The transaction of the browser that began.
 const OF_TX: &[Parameter] =
     &[must("tx", "The transaction's name: 32 bytes, base64url.", oauth::TRANSACTION[0].example)];
@@ -48,7 +54,7 @@ const TYPED: &[Parameter] = &[
 ];
 
 const SCANNED: &[Parameter] = &[
-    must("tx", "The transaction's name: 32 bytes, base64url.", oauth::TRANSACTION[0].example),
+    must("name", "What the codes of this showing go by: 16 bytes, base64url; not the transaction's name.", "…"),
     must("t", "When the code was made, in seconds; three are enough to make it stale.", "1774000000"),
     must("code", "What the front made of both, base64url.", "…"),
 ];
@@ -60,7 +66,7 @@ pub(super) fn rows() -> Vec<Row> {
         oauth::ASK_PERSON,
         vec![
             Told::Json(200, "The auth_req_id to look with at /token.", oauth::asked_person),
-            Told::OAuth(&[REQUEST, CLIENT, ASKED, BACKCHANNEL, PROOF, OURS]),
+            Told::OAuth(&[REQUEST, CLIENT, ASKED, BACKCHANNEL_CLIENT, BACKCHANNEL, PROOF, OURS]),
         ],
         || post(crate::front::backchannel),
     )];
@@ -76,7 +82,7 @@ fn another_device() -> Vec<Row> {
         browser(
             (GET, "/elsewhere"),
             "The page of the browser that began, for signing in with another device.",
-            OF_TX,
+            LOOKED,
             shown(),
             || get(elsewhere::page),
         ),
@@ -94,9 +100,9 @@ fn another_device() -> Vec<Row> {
         ),
         browser(
             (GET, "/elsewhere/code"),
-            "The frame in that page: a code that is new every second, or what the other device is doing.",
+            "The frame in that page: a code that is new every second, or why there is none any more.",
             OF_TX,
-            vec![page("The frame, renewed by its Refresh header."), TOO_MANY],
+            vec![page("The frame, renewed by its Refresh header while there are codes."), TOO_MANY],
             || get(elsewhere::frame),
         ),
         browser(
