@@ -105,7 +105,7 @@ async fn who_asks_too_often_is_answered_with_what_the_document_says_wherever_the
     let world = World::with_persona_sessions();
     let (app, document) = (app(&world), document(&Places::default()));
     let rate = Some(Rate { burst: 1, every: Duration::from_secs(90) });
-    let limits = AddressLimits { browser: rate, platform: rate, ..AddressLimits::default() };
+    let limits = AddressLimits { browser: rate, platform: rate, wait: rate, ..AddressLimits::default() };
     for operation in of_the_front() {
         // Nobody has asked anything yet.
         let addresses = Addresses::new(&edge(), limits);

@@ -132,7 +132,7 @@ async fn every_method_reaches_its_own_path() {
     let _ = handles.standings(&AskStandings { certificate: String::new(), wanted, halves: Vec::new() }).await;
     let nobody = hufu_kernel::b64(&[0; 32]);
     let half = hufu_kernel::b64(&[0; hufu_wire::subject_handle::HALF]);
-    let ask = json!({ "client_id": "", "half": half, "tx": nobody, "secret": nobody, "exp": 0 });
+    let ask = json!({ "certificate": "", "half": half, "tx": nobody, "secret": nobody, "exp": 0 });
     let _ = handles.ask_person(&serde_json::from_value(ask).unwrap()).await;
     let activate = json!({ "confirmation": signed(), "reports": [], "ready": [] });
     let _ = node.activate(&serde_json::from_value(activate).unwrap()).await;
