@@ -124,8 +124,9 @@ export class SignIn {
     const first = this.#core.anyPair();
     let agreement: Agreement | undefined;
     let last: unknown;
-    // A node that lies can use an assertion up at the two others. The same pair is then shown another one, once.
-    let anew = true;
+    // A node that lies can use an assertion up at the two others. The same pair is then shown another one, once: with the next pair it may
+    // have been the liar's word that counted, which leaves nothing to begin anew with.
+    let shownAnew: Pair | undefined;
     const pairs = [first, ...PAIRS.filter((pair) => pair !== first)];
     for (let pair = pairs.shift(); pair; pair = pairs.shift()) {
       try {
@@ -137,8 +138,10 @@ export class SignIn {
       } catch (error) {
         const usedUp = error instanceof Refused && error.code === "replayed";
         if (!usedUp && !isAboutOneNode(error)) throw error;
-        if (usedUp && anew) pairs.unshift(pair);
-        if (usedUp) anew = false;
+        if (usedUp && shownAnew !== pair) {
+          pairs.unshift(pair);
+          shownAnew = pair;
+        }
         // A node evaluates one password for one assertion: without the signature another pair needs another assertion.
         if (usedUp || (password !== undefined && !agreement?.password)) agreement = undefined;
         last = error;
