@@ -12,10 +12,8 @@ use std::time::{Duration, Instant};
 
 /// What the tour may take.
 const TOUR: Duration = Duration::from_secs(30);
-/// What all processes of a deployment that nobody uses may take of a machine's memory, in MiB: the program that they share is there once.
-const MEMORY: u64 = 100;
-/// The same with the program counted in each, as it would be on a machine of its own: offices times what one may have at rest.
-const APART: u64 = 400;
+/// What all processes of a deployment that nobody uses may have resident, in MiB, the program that they share counted in each.
+const MEMORY: u64 = 300;
 
 /// For whoever runs the ring, though the test passes: what was measured, beside its bar.
 fn told(sentence: &str) {
@@ -73,10 +71,10 @@ async fn at_rest_the_whole_deployment_has_less_memory_than_its_bar() {
         [|one: &(u64, u64)| one.0, |one: &(u64, u64)| one.1].map(|of| measured.iter().map(of).sum::<u64>() / 1024);
     let count = processes.len();
     told(&format!(
-        "{count} offices apart take {own} MiB at rest (bar {MEMORY}); with the program counted in each {resident} (bar {APART})"
+        "{count} offices apart have {resident} MiB at rest, shared ones counted once {own}; the bar is {MEMORY}"
     ));
     assert!(own > 20 && own <= resident, "the control: something was measured");
-    assert!(own <= MEMORY && resident <= APART, "{own} and {resident} MiB");
+    assert!(resident <= MEMORY, "{resident} MiB");
     deployment.stop().await;
 }
 
