@@ -11,9 +11,9 @@ use hufu_kernel::{OsRng, Rng, SystemClock};
 use hufu_offices::registrar::NOTICE_VERSION;
 use hufu_platform::client::{ClientAuth, RelyingParty};
 use hufu_sandbox::load::Lane;
-use hufu_sandbox::load::floor::{BARE, FloorLane, Step, WHOLE};
-use hufu_sandbox::load::hufu::{Bare, Service, Whole};
-use hufu_sandbox::load::measure::{Run, Sample, measure as run};
+use hufu_sandbox::load::floor::{self, BARE, FloorLane, Step, WHOLE};
+use hufu_sandbox::load::hufu::{Bare, Redeemed, Service, Whole};
+use hufu_sandbox::load::measure::{Run, Sample, prepare};
 use hufu_sandbox::load::peer::{Announced, PeerLane};
 use hufu_sandbox::load::platform::Platforms;
 use hufu_sandbox::robot::World;
@@ -32,25 +32,34 @@ pub const FRONT: &str = "front";
 pub const WHOLE_PATH: &str = "whole-path";
 /// Row 2 at the same service with its offices apart.
 pub const APART: &str = "apart";
+/// The token endpoint of row 1.
+pub const TOKEN: &str = "token";
 /// The peer.
 pub const PEER: &str = "peer";
 /// The floor of row 1.
 pub const FLOOR: &str = "floor";
 /// The floor of row 2.
 pub const WHOLE_FLOOR: &str = "whole-floor";
+/// The floor of the token endpoint.
+pub const TOKEN_FLOOR: &str = "token-floor";
 
 /// All of them, in the order of a round, each with what runs in it.
-pub const ALL: [(&str, &str); 6] = [
+pub const ALL: [(&str, &str); 8] = [
     (FRONT, "The front alone: the driver plays wallet and nodes"),
     (WHOLE_PATH, "The same, and the two nodes' part of it: assertion, pseudonyms, joint signature"),
     (
         APART,
         "The whole path again with the offices apart: one process an office, mTLS between them, all on the service's core",
     ),
+    (TOKEN, "The token endpoint alone, with codes that were made before the clock started"),
     (PEER, "The peer of --peer"),
     (FLOOR, "A bare server with the requests and cryptography of `front`"),
     (WHOLE_FLOOR, "A bare server with those of `whole-path`"),
+    (TOKEN_FLOOR, "A bare server with the one of `token`"),
 ];
+
+/// A code lives for a minute and takes several times as long to make as to redeem.
+const PREPARED: f64 = 0.3;
 
 type Round<'a> = Pin<Box<dyn Future<Output = Result<(Sample, Duration), Failure>> + 'a>>;
 
@@ -66,6 +75,8 @@ struct At<'a, L> {
     name: &'static str,
     lane: Rc<L>,
     program: &'a Program,
+    /// How much of the lanes' time it gets: less where what is prepared grows old, or takes longer than what is measured.
+    share: f64,
     /// Sign-ins a second of the last run: how many the next one prepares.
     rate: f64,
     next: usize,
@@ -73,7 +84,11 @@ struct At<'a, L> {
 
 impl<'a, L: Lane + 'static> At<'a, L> {
     fn new(name: &'static str, lane: L, program: &'a Program) -> Box<Self> {
-        Box::new(Self { name, lane: Rc::new(lane), program, rate: 0.0, next: 0 })
+        Self::of(name, Rc::new(lane), program, 1.0)
+    }
+
+    fn of(name: &'static str, lane: Rc<L>, program: &'a Program, share: f64) -> Box<Self> {
+        Box::new(Self { name, lane, program, share, rate: 0.0, next: 0 })
     }
 }
 
@@ -85,16 +100,19 @@ impl<L: Lane + 'static> Track for At<'_, L> {
     fn run(&mut self, options: Options) -> Round<'_> {
         Box::pin(async move {
             // A fifth more than last time, so that nothing has to be signed while the clock runs.
-            let expected = Duration::from_secs_f64(options.seconds * 1.2).as_secs_f64() * self.rate;
+            let time = Duration::from_secs_f64(options.seconds * self.share);
+            let expected = time.as_secs_f64() * 1.2 * self.rate;
             let course = Run {
                 users: options.users,
-                time: Duration::from_secs_f64(options.seconds),
+                time,
                 prepared: whole(expected) + options.users,
                 first: self.next,
+                prepared_only: self.share < 1.0,
             };
+            let refused = |cause| Failure::other(format!("lane {}: {cause}", self.name));
+            let prepared = prepare(&self.lane, course).await.map_err(refused)?;
             let before = self.program.usage().cpu;
-            let sample = run(&self.lane, course).await;
-            let sample = sample.map_err(|cause| Failure::other(format!("lane {}: {cause}", self.name)))?;
+            let sample = prepared.run().await.map_err(refused)?;
             let cpu = self.program.usage().cpu.saturating_sub(before);
             self.rate = sample.rate();
             self.next += course.prepared + sample.unprepared;
@@ -120,9 +138,12 @@ pub fn of<'a>(
     rng: &Arc<dyn Rng>,
 ) -> Result<Vec<Box<dyn Track + 'a>>, Failure> {
     let service = Rc::new(service(&running.site, devices, rng)?);
-    let bare = Bare { service: Rc::clone(&service), sign: signer::start(seed, bound)? };
-    let mut lanes: Vec<Box<dyn Track + 'a>> =
-        vec![At::new(FRONT, bare, &running.hufu), At::new(WHOLE_PATH, Whole { service }, &running.hufu)];
+    let bare = Rc::new(Bare { service: Rc::clone(&service), sign: signer::start(seed, bound)? });
+    let mut lanes: Vec<Box<dyn Track + 'a>> = vec![
+        At::of(FRONT, Rc::clone(&bare), &running.hufu, 1.0),
+        At::new(WHOLE_PATH, Whole { service }, &running.hufu),
+        At::of(TOKEN, Rc::new(Redeemed::new(bare)), &running.hufu, PREPARED),
+    ];
     if let Some(apart) = &running.apart {
         let service = Rc::new(self::service(&apart.site, devices_apart, rng)?);
         lanes.push(At::new(APART, Whole { service }, &apart.program));
@@ -136,6 +157,7 @@ pub fn of<'a>(
         let lane = |steps: &'static [Step]| FloorLane { origin: floor.origin.clone(), steps };
         lanes.push(At::new(FLOOR, lane(BARE), program));
         lanes.push(At::new(WHOLE_FLOOR, lane(WHOLE), program));
+        lanes.push(At::of(TOKEN_FLOOR, Rc::new(lane(floor::TOKEN)), program, PREPARED));
     }
     Ok(lanes)
 }

@@ -23,6 +23,10 @@ pub struct Report {
     pub cpu_ratio: Option<f64>,
     /// Row 1 over its floor.
     pub floor_share: Option<f64>,
+    /// Codes redeemed a second at the token endpoint alone.
+    pub token_per_s: f64,
+    /// The token endpoint over its floor.
+    pub token_floor_share: Option<f64>,
     /// Row 2: sign-ins a second over the whole trust path.
     pub full_path_flows_per_s: f64,
     /// Row 2 over the peer, which has no such path.
@@ -220,6 +224,7 @@ impl Report {
         );
         let _ = writeln!(out, "front over floor       {}   (bar: 0.5)", ratio(self.floor_share, ""));
         let _ = writeln!(out, "whole path over floor  {}   (bar: 0.5)", ratio(self.full_path_floor_share, ""));
+        let _ = writeln!(out, "token over floor       {}   (bar: 0.6)", ratio(self.token_floor_share, ""));
         let _ = writeln!(
             out,
             "offices apart          {} of one process's whole path   (bar: 0.5)",

@@ -2,7 +2,7 @@
 
 use super::apart::{Apart, RunningApart};
 use super::cores::Cores;
-use super::lanes::{APART, FLOOR, FRONT, PEER, WHOLE_FLOOR, WHOLE_PATH};
+use super::lanes::{APART, FLOOR, FRONT, PEER, TOKEN, TOKEN_FLOOR, WHOLE_FLOOR, WHOLE_PATH};
 use super::processes::{Program, Usage};
 use super::report::{Conditions, LaneReport, Measured, Memory, Report, round};
 use super::{Options, Peer, Scratch};
@@ -143,6 +143,8 @@ impl Running {
             ratio: ratio(FRONT, PEER),
             floor_share: ratio(FRONT, FLOOR),
             cpu_ratio: cpu_ratio(FRONT, PEER),
+            token_per_s: rate(TOKEN).unwrap_or_default(),
+            token_floor_share: ratio(TOKEN, TOKEN_FLOOR),
             full_path_flows_per_s: rate(WHOLE_PATH).unwrap_or_default(),
             full_path_ratio: ratio(WHOLE_PATH, PEER),
             full_path_cpu_ratio: cpu_ratio(WHOLE_PATH, PEER),

@@ -48,6 +48,7 @@ fn a_smoke_run_signs_people_in_on_every_lane_and_leaves_nothing_behind() {
         assert_eq!(document.get(ratio), Some(&Value::Null), "{ratio}: there is no peer");
     }
     assert_eq!(document["floor_share"].is_number(), floor);
+    assert_eq!(document["token_floor_share"].is_number(), floor);
     assert!(number(&document["apart_ratio"]) > 0.0);
     let memory = &document["rss_mib"];
     // Eleven processes have more than one has.

@@ -76,6 +76,12 @@ impl Connection {
         Ok(Self { sender, host: HeaderValue::from_str(authority).map_err(text)? })
     }
 
+    /// Whether the other side keeps it open, as far as is known.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.sender.is_closed()
+    }
+
     /// GETs.
     ///
     /// # Errors

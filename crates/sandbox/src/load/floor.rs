@@ -22,6 +22,9 @@ pub const WHOLE: &[Step] = &[
     ("/token", 2900),
 ];
 
+/// The step of the token endpoint alone.
+pub const TOKEN: &[Step] = &[("/token", 2900)];
+
 /// A floor.
 pub struct FloorLane {
     /// Where it answers.
@@ -34,7 +37,7 @@ impl Lane for FloorLane {
     type Ready = ();
     type Lines = Connection;
 
-    fn ready(&self, _: usize) -> Result<(), Failure> {
+    async fn ready(&self, _: usize) -> Result<(), Failure> {
         Ok(())
     }
 

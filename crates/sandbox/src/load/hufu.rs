@@ -13,6 +13,7 @@ use hufu_wire::api::sign_in::{
 };
 use hufu_wire::jose::{self, Alg, Compact, Header};
 use hufu_wire::webauthn::SoftDevice;
+use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -94,19 +95,42 @@ impl Service {
         verify: bool,
     ) -> Result<(), Failure> {
         // Platforms that get a subject handle take no part: nodes and front do more for them.
+        let code = self.code(front, at, id_token).await?;
+        self.redeem(front, &mut ready.prepared, &code, verify).await
+    }
+
+    /// The result to the front; what comes back to the platform with the browser.
+    async fn code(&self, front: &mut Connection, at: &AtWallet, id_token: String) -> Result<Code, Failure> {
         let result = CompleteSignIn { tx: at.transaction.tx, id_token, s: at.agreement.consent.s, handle: None };
         let message = Message { path: "/complete", content_type: JSON, cookie: Some(&at.cookie), dpop: None };
         let answer = front.post(message, serde_json::to_vec(&result).map_err(text)?).await?;
         let next: Continue = read("complete", &answer)?;
-        let redeemed = self.platforms.redeem(front, &mut ready.prepared, &next.redirect_to).await?;
-        if redeemed.id_token != result.id_token {
+        Ok(Code { redirect: next.redirect_to, id_token: result.id_token })
+    }
+
+    /// The code to the front, by the platform.
+    async fn redeem(
+        &self,
+        front: &mut Connection,
+        prepared: &mut Prepared,
+        code: &Code,
+        verify: bool,
+    ) -> Result<(), Failure> {
+        let redeemed = self.platforms.redeem(front, prepared, &code.redirect).await?;
+        if redeemed.id_token != code.id_token {
             return Err("token: not the ID token that was signed".into());
         }
         if verify {
-            self.platforms.verify(&ready.prepared, &redeemed)?;
+            self.platforms.verify(prepared, &redeemed)?;
         }
         Ok(())
     }
+}
+
+/// A code that was not redeemed yet, and the ID token that is in it.
+struct Code {
+    redirect: String,
+    id_token: String,
 }
 
 /// Row 1: the driver plays wallet and nodes and posts tokens it has signed to the front as it is.
@@ -121,7 +145,7 @@ impl Lane for Bare {
     type Ready = Ready;
     type Lines = Connection;
 
-    fn ready(&self, number: usize) -> Result<Ready, Failure> {
+    async fn ready(&self, number: usize) -> Result<Ready, Failure> {
         self.service.ready(number)
     }
 
@@ -131,12 +155,69 @@ impl Lane for Bare {
 
     async fn sign_in(&self, front: &mut Connection, mut ready: Ready, verify: bool) -> Result<(), Failure> {
         let at = self.service.arrive(front, &mut ready).await?;
-        let person = ready.number % self.service.devices.len();
+        let id_token = self.signed(&at, ready.number).await?;
+        self.service.complete(front, &mut ready, &at, id_token, verify).await
+    }
+}
+
+impl Bare {
+    async fn signed(&self, at: &AtWallet, number: usize) -> Result<String, Failure> {
+        let person = number % self.service.devices.len();
         let header = Header::new(Alg::EdDSA).typ("JWT").kid(&self.service.group_kid);
         let input = jose::signing_input(&header, &played(&at.agreement, person)).map_err(text)?;
         let signature = (self.sign)(input.clone().into_bytes()).await.ok_or("the signing thread is gone")?;
-        let id_token = jose::assemble(&input, &signature);
-        self.service.complete(front, &mut ready, &at, id_token, verify).await
+        Ok(jose::assemble(&input, &signature))
+    }
+}
+
+/// The token endpoint alone: everything before it was done before the clock started.
+pub struct Redeemed {
+    /// How sign-ins come to their code.
+    pub bare: Rc<Bare>,
+    /// The connection they come over.
+    spare: RefCell<Option<Connection>>,
+}
+
+impl Redeemed {
+    /// The token endpoint of what `bare` signs in at.
+    #[must_use]
+    pub fn new(bare: Rc<Bare>) -> Self {
+        Self { bare, spare: RefCell::default() }
+    }
+}
+
+/// A sign-in whose code is to be redeemed.
+pub struct Signed {
+    prepared: Prepared,
+    code: Code,
+}
+
+impl Lane for Redeemed {
+    type Ready = Signed;
+    type Lines = Connection;
+
+    async fn ready(&self, number: usize) -> Result<Signed, Failure> {
+        let service = &self.bare.service;
+        // The service may have ended it since the last round.
+        let spare = self.spare.borrow_mut().take().filter(Connection::is_open);
+        let mut front = match spare {
+            Some(front) => front,
+            None => self.lines().await?,
+        };
+        let mut ready = service.ready(number)?;
+        let at = service.arrive(&mut front, &mut ready).await?;
+        let id_token = self.bare.signed(&at, number).await?;
+        let code = service.code(&mut front, &at, id_token).await?;
+        self.spare.replace(Some(front));
+        Ok(Signed { prepared: ready.prepared, code })
+    }
+
+    async fn lines(&self) -> Result<Connection, Failure> {
+        self.bare.lines().await
+    }
+
+    async fn sign_in(&self, front: &mut Connection, mut ready: Signed, verify: bool) -> Result<(), Failure> {
+        self.bare.service.redeem(front, &mut ready.prepared, &ready.code, verify).await
     }
 }
 
@@ -191,7 +272,7 @@ impl Lane for Whole {
     type Ready = Ready;
     type Lines = Lines;
 
-    fn ready(&self, number: usize) -> Result<Ready, Failure> {
+    async fn ready(&self, number: usize) -> Result<Ready, Failure> {
         self.service.ready(number)
     }
 

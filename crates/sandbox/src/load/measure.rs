@@ -41,6 +41,8 @@ pub struct Run {
     pub prepared: usize,
     /// The number of the first.
     pub first: usize,
+    /// End when what was prepared is used up, rather than prepare more within the time.
+    pub prepared_only: bool,
 }
 
 struct Supply<L: Lane> {
@@ -51,26 +53,33 @@ struct Supply<L: Lane> {
 }
 
 impl<L: Lane> Supply<L> {
-    fn take(&self) -> Result<L::Ready, Failure> {
+    async fn take(&self) -> Result<L::Ready, Failure> {
         if let Some(ready) = self.ready.borrow_mut().pop() {
             return Ok(ready);
         }
         self.unprepared.set(self.unprepared.get() + 1);
-        self.make()
+        self.make().await
     }
 
-    fn make(&self) -> Result<L::Ready, Failure> {
+    async fn make(&self) -> Result<L::Ready, Failure> {
         let number = self.next.get();
         self.next.set(number + 1);
-        self.lane.ready(number)
+        self.lane.ready(number).await
     }
 }
 
-/// Runs `lane`. Every user's first sign-in is verified to the last signature; any refusal ends the run.
+/// A lane whose sign-ins are prepared, and whose clock has not started.
+pub struct Prepared<L: Lane> {
+    supply: Supply<L>,
+    lines: Vec<L::Lines>,
+    run: Run,
+}
+
+/// Makes what `run` needs before its clock starts.
 ///
 /// # Errors
 /// The first step that was refused.
-pub async fn measure<L: Lane + 'static>(lane: &Rc<L>, run: Run) -> Result<Sample, Failure> {
+pub async fn prepare<L: Lane + 'static>(lane: &Rc<L>, run: Run) -> Result<Prepared<L>, Failure> {
     let supply = Supply {
         lane: Rc::clone(lane),
         ready: RefCell::default(),
@@ -78,40 +87,51 @@ pub async fn measure<L: Lane + 'static>(lane: &Rc<L>, run: Run) -> Result<Sample
         unprepared: Cell::new(0),
     };
     for _ in 0..run.prepared {
-        let ready = supply.make()?;
+        let ready = supply.make().await?;
         supply.ready.borrow_mut().push(ready);
     }
-    let supply = Rc::new(supply);
     let mut lines = Vec::with_capacity(run.users);
     for _ in 0..run.users {
         lines.push(lane.lines().await?);
     }
-    let start = now();
-    let mut users = JoinSet::new();
-    for line in lines {
-        let supply = Rc::clone(&supply);
-        users.spawn_local(user(supply, line, start, run.time));
+    Ok(Prepared { supply, lines, run })
+}
+
+impl<L: Lane + 'static> Prepared<L> {
+    /// Runs it. Every user's first sign-in is verified to the last signature; any refusal ends the run.
+    ///
+    /// # Errors
+    /// The first step that was refused.
+    pub async fn run(self) -> Result<Sample, Failure> {
+        let supply = Rc::new(self.supply);
+        let start = now();
+        let mut users = JoinSet::new();
+        for line in self.lines {
+            let supply = Rc::clone(&supply);
+            users.spawn_local(user(supply, line, start, self.run));
+        }
+        let mut latencies = Vec::new();
+        while let Some(ended) = users.join_next().await {
+            latencies.extend(ended.map_err(super::text)??);
+        }
+        Ok(Sample { flows: latencies.len(), elapsed: now() - start, latencies, unprepared: supply.unprepared.get() })
     }
-    let mut latencies = Vec::new();
-    while let Some(ended) = users.join_next().await {
-        latencies.extend(ended.map_err(super::text)??);
-    }
-    Ok(Sample { flows: latencies.len(), elapsed: now() - start, latencies, unprepared: supply.unprepared.get() })
 }
 
 async fn user<L: Lane>(
     supply: Rc<Supply<L>>,
     mut line: L::Lines,
     start: Instant,
-    time: Duration,
+    run: Run,
 ) -> Result<Vec<Duration>, Failure> {
     let mut took = Vec::new();
     loop {
         let begun = now();
-        if begun - start >= time && !took.is_empty() {
+        let used_up = run.prepared_only && supply.ready.borrow().is_empty();
+        if used_up || (begun - start >= run.time && !took.is_empty()) {
             return Ok(took);
         }
-        let ready = supply.take()?;
+        let ready = supply.take().await?;
         let flow = supply.lane.sign_in(&mut line, ready, took.is_empty());
         tokio::time::timeout(PATIENCE, flow).await.map_err(|_| "a sign-in took more than 30 seconds")??;
         took.push(now() - begun);
@@ -165,7 +185,7 @@ mod tests {
     impl Lane for Counting {
         type Ready = usize;
         type Lines = ();
-        fn ready(&self, number: usize) -> Result<usize, Failure> {
+        async fn ready(&self, number: usize) -> Result<usize, Failure> {
             Ok(number)
         }
         async fn lines(&self) -> Result<(), Failure> {
@@ -182,11 +202,11 @@ mod tests {
         }
     }
 
-    const RUN: Run = Run { users: 3, time: Duration::from_millis(20), prepared: 4, first: 0 };
+    const RUN: Run = Run { users: 3, time: Duration::from_millis(20), prepared: 4, first: 0, prepared_only: false };
 
     async fn run(lane: Counting) -> (Rc<Counting>, Result<Sample, Failure>) {
         let lane = Rc::new(lane);
-        let sample = LocalSet::new().run_until(measure(&lane, RUN)).await;
+        let sample = LocalSet::new().run_until(async { prepare(&lane, RUN).await?.run().await }).await;
         (lane, sample)
     }
 
@@ -197,6 +217,14 @@ mod tests {
         assert_eq!((sample.flows, sample.latencies.len()), (lane.done.get(), lane.done.get()));
         assert_eq!(lane.verified.get(), 3);
         assert_eq!(sample.unprepared, sample.flows - 4);
+    }
+
+    #[tokio::test]
+    async fn where_only_what_is_prepared_counts_the_run_ends_with_it() {
+        let lane = Rc::new(Counting::default());
+        let run = Run { time: Duration::from_secs(3600), prepared_only: true, ..RUN };
+        let sample = LocalSet::new().run_until(async { prepare(&lane, run).await?.run().await }).await.unwrap();
+        assert_eq!((sample.flows, sample.unprepared, lane.done.get()), (4, 0, 4));
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! The load driver of `hufu bench`: whole sign-ins over real HTTP, one after the other per user, many users at once.
 //!
-//! A *lane* is one way to sign in at one service: the front alone with the driver as wallet and nodes ([`hufu::Bare`]), the
-//! whole trust path ([`hufu::Whole`]), a peer ([`peer::PeerLane`]), a floor ([`floor::FloorLane`]). All lanes take the same
+//! A *lane* is one way to sign in at one service: the front alone with the driver as wallet and nodes ([`hufu::Bare`]), its token
+//! endpoint alone ([`hufu::Redeemed`]), the whole trust path ([`hufu::Whole`]), a peer ([`peer::PeerLane`]), a floor ([`floor::FloorLane`]). All lanes take the same
 //! platforms, the same persons and the same client code; what can be signed before the clock starts is signed before.
 
 pub mod connection;
@@ -23,11 +23,11 @@ pub trait Lane {
     /// One user's connections.
     type Lines;
 
-    /// Makes what the `number`th sign-in needs. Proofs and assertions in it live for a minute.
+    /// Makes what the `number`th sign-in needs. Proofs, assertions and codes in it live for a minute.
     ///
     /// # Errors
     /// A sentence.
-    fn ready(&self, number: usize) -> Result<Self::Ready, Failure>;
+    fn ready(&self, number: usize) -> impl Future<Output = Result<Self::Ready, Failure>>;
 
     /// Opens one user's connections; they are kept alive.
     ///

@@ -39,8 +39,10 @@ pub struct Fared {
 /// # Errors
 /// If sign-ins cannot be prepared.
 pub async fn paced<L: Lane + 'static>(lane: &Rc<L>, pace: Pace) -> Result<Fared, Failure> {
-    let ready: Vec<_> =
-        (pace.first..pace.first + pace.count).map(|number| lane.ready(number)).collect::<Result<_, _>>()?;
+    let mut ready = Vec::with_capacity(pace.count);
+    for number in pace.first..pace.first + pace.count {
+        ready.push(lane.ready(number).await?);
+    }
     let lines = Rc::new(RefCell::new(Vec::new()));
     let start = Instant::now();
     let mut people = JoinSet::new();
@@ -93,7 +95,7 @@ mod tests {
     impl Lane for Steady {
         type Ready = usize;
         type Lines = ();
-        fn ready(&self, number: usize) -> Result<usize, Failure> {
+        async fn ready(&self, number: usize) -> Result<usize, Failure> {
             Ok(number)
         }
         async fn lines(&self) -> Result<(), Failure> {

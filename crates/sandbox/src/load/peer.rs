@@ -41,7 +41,7 @@ impl Lane for PeerLane {
     type Ready = Ready;
     type Lines = Connection;
 
-    fn ready(&self, number: usize) -> Result<Ready, Failure> {
+    async fn ready(&self, number: usize) -> Result<Ready, Failure> {
         Ok(Ready { prepared: self.platforms.prepare(number)?, person: format!("person-{}", number % self.persons) })
     }
 
