@@ -25,9 +25,13 @@ impl ErrorLog for () {
     fn note(&self, _: &str, _: &'static str) {}
 }
 
-/// What every edge works with.
+/// What every edge works with. Every request takes one along, so that a copy is one count.
 #[derive(Clone)]
-pub struct Edge {
+pub struct Edge(Arc<Shared>);
+
+/// What copies of an [`Edge`] share.
+#[derive(Clone)]
+pub struct Shared {
     /// The office, as logs name it: `node-1`.
     pub office: &'static str,
     /// The only origin whose scripts may call.
@@ -40,24 +44,33 @@ pub struct Edge {
     pub metrics: Option<Arc<Metrics>>,
 }
 
+impl std::ops::Deref for Edge {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
 impl Edge {
     /// An edge of `office` with no memory of errors; `rng` draws error ids.
     #[must_use]
     pub fn new(office: &'static str, wallet_origin: &str, rng: Arc<dyn Rng>) -> Self {
-        Self { office, wallet_origin: wallet_origin.into(), rng, errors: Arc::new(()), metrics: None }
+        let wallet_origin = wallet_origin.into();
+        Self(Arc::new(Shared { office, wallet_origin, rng, errors: Arc::new(()), metrics: None }))
     }
 
     /// With this memory of errors.
     #[must_use]
     pub fn with_errors(mut self, errors: Arc<dyn ErrorLog>) -> Self {
-        self.errors = errors;
+        Arc::make_mut(&mut self.0).errors = errors;
         self
     }
 
     /// With these counters.
     #[must_use]
     pub fn with_metrics(mut self, metrics: Arc<Metrics>) -> Self {
-        self.metrics = Some(metrics);
+        Arc::make_mut(&mut self.0).metrics = Some(metrics);
         self
     }
 

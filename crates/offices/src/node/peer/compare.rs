@@ -123,6 +123,8 @@ impl Node {
     async fn compare_with(&self, peer: NodeIndex, alone: bool) -> Result<Against, Refusal> {
         let mut against = Against { alone, ..Against::default() };
         let mut ahead = vec![Vec::new()];
+        // Rows are counted where they are looked at: all at once, or in the parts that are too many together.
+        let mut in_parts = false;
         while let Some(prefix) = ahead.pop() {
             if prefix.len() == 2 {
                 self.compare_leaf(peer, &prefix, &mut against).await?;
@@ -130,35 +132,32 @@ impl Node {
             }
             let ask = AskSums { prefix: prefix.clone().into() };
             let theirs = self.peer(peer).sums(self.index, &ask).await?.sums;
+            let mut looked = 0;
             let ours = self.sums_of(peer, &prefix, |row| {
+                looked += 1;
                 if lacks(row) {
                     against.lacking.insert(row.handle);
                 }
             });
             let ours = ours.await?;
+            match &ours {
+                Some(_) if in_parts == (prefix.len() == 1) => against.rows += looked,
+                None => in_parts = true,
+                Some(_) => {}
+            }
             let differ = |byte: &u8| match (&ours, &theirs) {
                 (Some(ours), Some(theirs)) => ours.get(usize::from(*byte)) != theirs.get(usize::from(*byte)),
                 _ => true,
             };
             ahead.extend((0..=u8::MAX).filter(differ).map(|byte| [prefix.as_slice(), &[byte]].concat()));
         }
-        against.rows = self.counted(peer).await?;
         Ok(against)
     }
 
-    /// How many rows this node has; counted where it looked at all of them anyway.
-    async fn counted(&self, peer: NodeIndex) -> Result<usize, Refusal> {
-        Ok(self.named_rows(peer, &[], AT_ONCE).await?.len())
-    }
-
-    /// Up to `most` rows whose names to a peer begin so.
-    async fn named_rows(&self, peer: NodeIndex, prefix: &[u8], most: usize) -> Result<Vec<Versioned<Row>>, Refusal> {
-        let value = [&[peer.get()], prefix].concat();
-        Ok(self.store.scan_up_to::<Row>("peer", Select::prefix(&value), most).await?)
-    }
-
+    /// The rows whose names to a peer begin so; there are few of them.
     pub(super) async fn leaf(&self, peer: NodeIndex, prefix: &[u8]) -> Result<Vec<Versioned<Row>>, Refusal> {
-        self.named_rows(peer, prefix, AT_ONCE).await
+        let value = [&[peer.get()], prefix].concat();
+        Ok(self.store.scan_up_to::<Row>("peer", Select::prefix(&value), AT_ONCE).await?)
     }
 
     /// A sum for each byte that may follow `prefix` in the names of rows in use; none if they are too many for one answer.
