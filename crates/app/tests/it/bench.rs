@@ -32,9 +32,9 @@ fn a_smoke_run_signs_people_in_on_every_lane_and_leaves_nothing_behind() {
     let floor = Path::new(env!("CARGO_BIN_EXE_hufu")).parent().unwrap().join("examples/floor").is_file();
     let lanes: Vec<&Value> = document["lanes"].as_array().unwrap().iter().collect();
     let expected: &[&str] = if floor {
-        &["front", "whole-path", "apart", "floor", "whole-floor"]
+        &["front", "whole-path", "token", "apart", "floor", "whole-floor", "token-floor"]
     } else {
-        &["front", "whole-path", "apart"]
+        &["front", "whole-path", "token", "apart"]
     };
     assert_eq!(lanes.iter().map(|lane| lane["lane"].as_str().unwrap()).collect::<Vec<_>>(), expected);
     for lane in &lanes {
