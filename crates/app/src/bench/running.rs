@@ -115,7 +115,7 @@ impl Running {
         let floor = match floor.filter(|path| path.is_file()) {
             Some(path) => Some(Program::announced("the floor", Command::new(path), bound)?),
             None => {
-                eprintln!("No floor: build it with  cargo build --release -p hufu-app --example floor");
+                eprintln!("No floor: build it with  cargo build --release -p hufu-web --example floor");
                 None
             }
         };
