@@ -268,7 +268,7 @@ async function timeLimits(device, library) {
   await page.close();
 }
 
-/** The same for an enrolment, which has an hour. */
+/** The same for an enrolment, which has an hour less what its end is rounded down to the minute. */
 async function hour(browser, ready, way, report, person) {
   const device = await Device.make(browser, ready, way, report);
   const { page } = device;
@@ -277,9 +277,9 @@ async function hour(browser, ready, way, report, person) {
   await device.at("/enrol/face");
   await page.waitForSelector("main button.button:enabled");
   const told = () => page.locator("[data-time]").innerText();
-  await page.clock.fastForward(57 * 60_000);
+  await page.clock.fastForward(56 * 60_000);
   report.equal(await told(), "", "three minutes before its end an enrolment says nothing");
-  await page.clock.fastForward(90_000);
+  await page.clock.fastForward(120_000);
   report.equal(await told(), await page.locator("[data-text='lapsing']").textContent(), "two minutes before its end it says so");
   await device.look("/enrol/face about to lapse");
   await page.clock.fastForward(120_000);
